@@ -1,0 +1,210 @@
+"""The four engines that a voice system needs, each as a small Protocol: Vad, Stt, Llm, Tts.
+
+An engine does not know sessions, responses, wire messages or metrics. It is made once per process by its factory in
+`engines.registry` and shared by every session; whatever belongs to one utterance or one answer is an argument.
+Cancelling the task that iterates an engine's answer stops the work behind it: an HTTP request is closed, a helper
+process is told to stop or is replaced. A failure is an `EngineError` with a hint, never silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from antiphon.audio.units import Pcm
+
+# --- hearing ---------------------------------------------------------------------------------------------------------
+
+
+class Vad(Protocol):
+    """Tells speech from everything else, one window at a time, for many streams at once."""
+
+    window: int
+    """Samples at 16 kHz in one window: 512, which is 32 ms, for Silero."""
+    memory: int
+    """Floats that a stream carries from one window to the next. A fresh stream's are all zero."""
+
+    def score(
+        self, windows: NDArray[np.float32], memories: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Score a batch; runs in a worker thread and must release the GIL while it computes.
+
+        `windows` is [B, window] in [-1, 1]; `memories` is [B, memory]. Returns P(speech) as [B] in [0, 1] and the
+        streams' new memories as [B, memory]. Row i of every array belongs to the same stream.
+        """
+        ...
+
+
+class SttRequest(Struct, frozen=True):
+    """What is known about an utterance besides its sound."""
+
+    language: str | None = None
+    """ISO-639-1 code such as "en", or None to let the recogniser decide."""
+    prompt: str | None = None
+    """Words to expect, or text that came before."""
+    model: str | None = None
+    """The model name that the client asked for; an engine may ignore it."""
+    purpose: Literal["conversation", "transcription"] = "conversation"
+    """Whether the words go to our own assistant, so that its grammar may be used, or only onto a screen."""
+
+
+class TranscriptDelta(Struct, frozen=True):
+    """More text of an utterance that is still being recognised. Append-only: never taken back."""
+
+    text: str
+
+
+class Transcript(Struct, frozen=True):
+    """What was said in one utterance, whole."""
+
+    text: str
+    """Empty when nothing intelligible was said."""
+    language: str | None = None
+    confidence: float | None = None
+    """In [0, 1], where the engine has one."""
+
+
+class Stt(Protocol):
+    """Turns one utterance into text."""
+
+    languages: frozenset[str] | None
+    """ISO-639-1 codes that it understands, or None for any."""
+
+    async def warm(self) -> None:
+        """Load and run once, so that the first person does not wait. May be called again; does nothing then."""
+        ...
+
+    def transcribe(self, pcm: Pcm, request: SttRequest) -> AsyncIterator[TranscriptDelta | Transcript]:
+        """Yield any number of `TranscriptDelta`, then exactly one `Transcript`.
+
+        `pcm` is the whole utterance at 16 kHz, with up to a second of quiet around it.
+        """
+        ...
+
+
+# --- thinking --------------------------------------------------------------------------------------------------------
+
+
+class ToolSpec(Struct, frozen=True):
+    """A function that the model may call."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+    """JSON schema of its arguments, an object."""
+
+
+class UserSaid(Struct, frozen=True, tag="user"):
+    text: str
+
+
+class AssistantSaid(Struct, frozen=True, tag="assistant"):
+    text: str
+    """As far as the person heard it, if it was interrupted."""
+
+
+class SystemSaid(Struct, frozen=True, tag="system"):
+    text: str
+
+
+class ToolCalled(Struct, frozen=True, tag="tool_call"):
+    call_id: str
+    name: str
+    arguments: str
+    """JSON text, as the model wrote it."""
+
+
+class ToolAnswered(Struct, frozen=True, tag="tool_answer"):
+    call_id: str
+    output: str
+
+
+ChatMessage = UserSaid | AssistantSaid | SystemSaid | ToolCalled | ToolAnswered
+
+
+class LlmRequest(Struct, frozen=True):
+    """One question to a model: everything that it may know."""
+
+    messages: tuple[ChatMessage, ...]
+    instructions: str = ""
+    tools: tuple[ToolSpec, ...] = ()
+    tool_choice: str | Mapping[str, Any] = "auto"
+    """"auto", "none", "required", or {"type": "function", "name": ...}."""
+    max_tokens: int | None = None
+    model: str | None = None
+    """The model name that the client asked for; an engine may ignore it."""
+
+
+class TextDelta(Struct, frozen=True):
+    """More text of the answer."""
+
+    text: str
+
+
+class CallDelta(Struct, frozen=True):
+    """More of a function call. The first one for an `index` carries `call_id` and `name`, later ones may not."""
+
+    index: int
+    call_id: str
+    name: str
+    arguments: str
+    """The next piece of the JSON text; pieces join to the whole."""
+
+
+class LlmUsage(Struct, frozen=True):
+    """Tokens that the answer cost; zeros where the engine does not count."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+
+
+class LlmEnd(Struct, frozen=True):
+    """The answer is complete."""
+
+    reason: Literal["stop", "length", "tool_calls", "content_filter"] = "stop"
+    usage: LlmUsage = LlmUsage()
+
+
+class Llm(Protocol):
+    """Writes the next answer, or asks for tools to be called."""
+
+    async def warm(self) -> None:
+        """Open connections or load weights. May be called again; does nothing then."""
+        ...
+
+    def write(self, request: LlmRequest) -> AsyncIterator[TextDelta | CallDelta | LlmEnd]:
+        """Yield text and calls as they are written, then exactly one `LlmEnd`."""
+        ...
+
+
+# --- speaking --------------------------------------------------------------------------------------------------------
+
+
+class TtsRequest(Struct, frozen=True):
+    """How to say something."""
+
+    voice: str
+    """The voice that the client asked for, by any vendor's name; an engine maps it to one of its own."""
+    speed: float = 1.0
+    language: str | None = None
+    model: str | None = None
+
+
+class Tts(Protocol):
+    """Turns text into sound, one clause at a time."""
+
+    rate: int
+    """Samples per second of everything that `speak` yields."""
+
+    async def warm(self) -> None:
+        """Start helpers, load weights, say a word into nowhere. May be called again; does nothing then."""
+        ...
+
+    def speak(self, text: str, request: TtsRequest) -> AsyncIterator[Pcm]:
+        """Yield chunks of 10-200 ms at `rate`. Stops promptly when cancelled."""
+        ...
