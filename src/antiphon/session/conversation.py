@@ -1,0 +1,130 @@
+"""The items of a conversation, in order, and how much of each answer the person has heard.
+
+It does not know why an item comes or goes, nor what a front end calls it. Items that a server-side tool left behind are
+hidden: the model sees them, no connection does, and none is told that it precedes another.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from antiphon.session.items import Item, Message, Role, Speech, Status
+from antiphon.session.ledger import Ledger
+from antiphon.session.machine import Table, step
+
+STATUS_MOVES: Table[Status] = {
+    Status.IN_PROGRESS: {"complete": Status.COMPLETED, "cut": Status.INCOMPLETE},
+    Status.COMPLETED: {"truncate": Status.COMPLETED},
+    Status.INCOMPLETE: {"truncate": Status.INCOMPLETE},
+}
+
+
+class Entry:
+    """One item in its place."""
+
+    __slots__ = ("heard", "hidden", "item", "ledger")
+
+    def __init__(self, item: Item, *, hidden: bool = False, ledger: Ledger | None = None) -> None:
+        self.item = item
+        self.hidden = hidden
+        self.ledger = ledger
+        """Of a spoken answer: which words belong to which samples."""
+        self.heard: str | None = None
+        """What the person heard of an answer that was cut short; None: all of it."""
+
+
+class Conversation:
+    """Items by id and in order. A few dozen to a few hundred of them: the order is a plain list."""
+
+    def __init__(self, id: str) -> None:
+        self.id = id
+        self._entries: dict[str, Entry] = {}
+        self._order: list[str] = []
+
+    def __contains__(self, item_id: str) -> bool:
+        return item_id in self._entries
+
+    def visible(self, item_id: str) -> Entry | None:
+        """The entry that a connection may name, or None."""
+        entry = self._entries.get(item_id)
+        return None if entry is None or entry.hidden else entry
+
+    def last(self) -> str | None:
+        """Id of the last item that connections know of."""
+        return next((id for id in reversed(self._order) if not self._entries[id].hidden), None)
+
+    def add(self, entry: Entry, after: str | None = None) -> str | None:
+        """Put it after the item `after`, at the front for "root", at the end for None.
+
+        Returns the id of the item before it that connections know of, or None if it is their first.
+        """
+        item_id = entry.item.id
+        place = len(self._order)
+        if after == "root":
+            place = 0
+        elif after is not None:
+            place = self._order.index(after) + 1
+        previous = next((id for id in reversed(self._order[:place]) if not self._entries[id].hidden), None)
+        self._order.insert(place, item_id)
+        self._entries[item_id] = entry
+        return previous
+
+    def replace(self, item: Item) -> None:
+        """Put a newer version of an item in its place. A deleted item stays deleted."""
+        entry = self._entries.get(item.id)
+        if entry is not None:
+            entry.item = item
+
+    def hear_until(self, item_id: str, heard: str) -> None:
+        """The person heard only this much of the answer."""
+        entry = self._entries.get(item_id)
+        if entry is not None:
+            entry.heard = heard
+
+    def delete(self, item_id: str) -> None:
+        del self._entries[item_id]
+        self._order.remove(item_id)
+
+    def unrecognised(self) -> set[str]:
+        """Ids of the user items whose words are not known yet."""
+        return {id for id in self._order if _is_unrecognised(self._entries[id].item)}
+
+    def has_assistant_speech(self) -> bool:
+        return any(
+            isinstance(entry.item, Message)
+            and entry.item.role is Role.ASSISTANT
+            and any(isinstance(part, Speech) for part in entry.item.content)
+            for entry in self._entries.values()
+        )
+
+    def as_heard(self) -> tuple[Item, ...]:
+        """All items in order, with interrupted answers ending where the person stopped hearing them."""
+        return tuple(_as_heard(self._entries[id]) for id in self._order)
+
+
+def with_transcript(item: Message, transcript: str) -> Message:
+    """The item with the words of its speech filled in."""
+    content = tuple(
+        msgspec.structs.replace(part, transcript=transcript) if isinstance(part, Speech) else part
+        for part in item.content
+    )
+    return msgspec.structs.replace(item, content=content)
+
+
+def finished(item: Item, move: str) -> Item:
+    """The item with its status moved by "complete" or "cut"."""
+    return msgspec.structs.replace(item, status=step(STATUS_MOVES, item.status, move))
+
+
+def _is_unrecognised(item: Item) -> bool:
+    return (
+        isinstance(item, Message)
+        and item.role is Role.USER
+        and any(isinstance(part, Speech) and part.transcript is None for part in item.content)
+    )
+
+
+def _as_heard(entry: Entry) -> Item:
+    if entry.heard is None or not isinstance(entry.item, Message):
+        return entry.item
+    return with_transcript(entry.item, entry.heard)

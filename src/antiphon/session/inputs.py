@@ -1,0 +1,267 @@
+"""Everything that can happen to a session, as values.
+
+An input says what happened and nothing about how it got here: no message, socket or task. Sound is never in one; it is
+named by its position in the stream. All are frozen msgspec structs in one tagged union, so that a trace is a list of
+them and replays.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from antiphon.audio.units import Samples, Seconds
+from antiphon.session.items import Item
+from antiphon.session.settings import ResponseOptions, SettingsPatch
+
+# --- connections -----------------------------------------------------------------------------------------------------
+
+
+class Attach(Struct, frozen=True, tag="attach"):
+    """A connection joined the session and is to be told what the session is."""
+
+    connection: str
+
+
+class Detach(Struct, frozen=True, tag="detach"):
+    """A connection is gone. The session stays: it may serve others, or be resumed."""
+
+    connection: str
+
+
+class Finish(Struct, frozen=True, tag="finish"):
+    """The session is over: stop all work. Nothing may follow."""
+
+    reason: str
+
+
+# --- requests: what a connection asks for ----------------------------------------------------------------------------
+
+
+class Request(Struct, frozen=True):
+    """Asked by one connection, which alone hears if it is refused."""
+
+    connection: str
+    request: str | None
+    """The client's own id for this request, echoed in a refusal."""
+
+
+class Malformed(Request, frozen=True, tag="malformed"):
+    """A message that could not be understood; refused with these words."""
+
+    message: str
+    code: str | None
+    param: str | None = None
+
+
+class UpdateSettings(Request, frozen=True, tag="update_settings"):
+    patch: SettingsPatch
+
+
+class CommitAudio(Request, frozen=True, tag="commit_audio"):
+    """Make a user item of what was said since the last one."""
+
+    end: Samples
+    """How much the connection had sent when it asked."""
+
+
+class ClearAudio(Request, frozen=True, tag="clear_audio"):
+    """Forget what was said since the last item."""
+
+    end: Samples
+
+
+class CreateItem(Request, frozen=True, tag="create_item"):
+    item: Item
+    """With an empty id, the session gives one."""
+    after: str | None = None
+    """Id of the item that it follows; "root" for the front; None for the end."""
+
+
+class RetrieveItem(Request, frozen=True, tag="retrieve_item"):
+    item_id: str
+
+
+class DeleteItem(Request, frozen=True, tag="delete_item"):
+    item_id: str
+
+
+class TruncateItem(Request, frozen=True, tag="truncate_item"):
+    """The person heard only this much of an assistant's audio."""
+
+    item_id: str
+    content_index: int
+    audio_end_ms: int
+
+
+class CreateResponse(Request, frozen=True, tag="create_response"):
+    options: ResponseOptions
+
+
+class CancelResponse(Request, frozen=True, tag="cancel_response"):
+    response_id: str | None = None
+
+
+# --- hearing: what the voice detector says ---------------------------------------------------------------------------
+
+
+class VoiceBegan(Struct, frozen=True, tag="voice_began"):
+    """Somebody speaks."""
+
+    at: Samples
+    """Start of the first voiced window."""
+    heard: Samples
+    """How far the stream has been scored."""
+    arrived: Seconds
+    """When the message that completed the last scored window came in."""
+
+
+class VoicePaused(Struct, frozen=True, tag="voice_paused"):
+    """The voice stopped, for a breath or for good."""
+
+    at: Samples
+    """End of the last voiced window."""
+    heard: Samples
+    arrived: Seconds
+
+
+class SilenceTick(Struct, frozen=True, tag="silence_tick"):
+    """Another window without a voice while a turn is open."""
+
+    heard: Samples
+    arrived: Seconds
+
+
+class VoiceTick(Struct, frozen=True, tag="voice_tick"):
+    """The voice goes on: about once a second, so that a turn without a pause can be bounded."""
+
+    heard: Samples
+    arrived: Seconds
+
+
+class HearingFailed(Struct, frozen=True, tag="hearing_failed"):
+    """The voice detector broke, or audio came faster than it may be kept."""
+
+    code: str
+    message: str
+
+
+# --- results: what the work that the session asked for has brought ---------------------------------------------------
+
+
+class Result(Struct, frozen=True):
+    """Came from a piece of work that the session started. If that work is no longer wanted, the result is dropped."""
+
+    work: int
+
+
+class TranscriptGrew(Result, frozen=True, tag="transcript_grew"):
+    text: str
+
+
+class TranscriptReady(Result, frozen=True, tag="transcript_ready"):
+    text: str
+    language: str | None = None
+    seconds: float = 0.0
+    """Length of the audio that was recognised."""
+
+
+class TextWritten(Result, frozen=True, tag="text_written"):
+    text: str
+
+
+class CallWritten(Result, frozen=True, tag="call_written"):
+    """More of the arguments of the function call with this index."""
+
+    index: int
+    call_id: str
+    name: str
+    arguments: str
+
+
+class WritingEnded(Result, frozen=True, tag="writing_ended"):
+    """The model has said all; its voice may still be at work."""
+
+    reason: str
+    """"stop", "length", "tool_calls" or "content_filter"."""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+
+
+class ClauseBegan(Result, frozen=True, tag="clause_began"):
+    """The next stretch of text goes to the voice; the audio that follows belongs to it."""
+
+    text: str
+    """As written, white space included: clauses join to the whole text."""
+
+
+class AudioMade(Result, frozen=True, tag="audio_made"):
+    """More audio of the current clause lies ready."""
+
+    samples: int
+
+
+class ClauseEnded(Result, frozen=True, tag="clause_ended"):
+    """The current clause has all its audio."""
+
+
+class SpeakingEnded(Result, frozen=True, tag="speaking_ended"):
+    """There will be no more audio from this work."""
+
+
+class ToolReturned(Result, frozen=True, tag="tool_returned"):
+    output: str
+    ok: bool = True
+
+
+class WorkFailed(Result, frozen=True, tag="work_failed"):
+    code: str
+    message: str
+
+
+# --- the rest --------------------------------------------------------------------------------------------------------
+
+
+class Announce(Struct, frozen=True, tag="announce"):
+    """Say this as soon as nobody speaks: a timer rang, a slow tool has its answer."""
+
+    text: str
+
+
+class TimePassed(Struct, frozen=True, tag="time_passed"):
+    """The deadline was reached."""
+
+
+Input = (
+    Attach
+    | Detach
+    | Finish
+    | Malformed
+    | UpdateSettings
+    | CommitAudio
+    | ClearAudio
+    | CreateItem
+    | RetrieveItem
+    | DeleteItem
+    | TruncateItem
+    | CreateResponse
+    | CancelResponse
+    | VoiceBegan
+    | VoicePaused
+    | SilenceTick
+    | VoiceTick
+    | HearingFailed
+    | TranscriptGrew
+    | TranscriptReady
+    | TextWritten
+    | CallWritten
+    | WritingEnded
+    | ClauseBegan
+    | AudioMade
+    | ClauseEnded
+    | SpeakingEnded
+    | ToolReturned
+    | WorkFailed
+    | Announce
+    | TimePassed
+)

@@ -1,0 +1,328 @@
+"""Everything that a session can ask for or tell, as values.
+
+Two families. A *command* asks the runtime for work and carries a work number, which every result of it carries back. A
+*notice* tells connections what happened; a front end such as `protocol` turns it into its own messages. Sound is
+named by position in both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from antiphon.audio.units import Samples
+from antiphon.session.items import Item
+from antiphon.session.settings import AudioFormat, FunctionTool, Settings, TurnDetection
+
+# --- commands --------------------------------------------------------------------------------------------------------
+
+
+class Listen(Struct, frozen=True, tag="listen"):
+    """Score the stream like this from now on; with None, do not score it."""
+
+    detection: TurnDetection | None
+
+
+class KeepAudio(Struct, frozen=True, tag="keep_audio"):
+    """Everything from this position on may be asked for; what is older is not needed. None: only the pre-roll."""
+
+    start: Samples | None
+
+
+class TurnClosed(Struct, frozen=True, tag="turn_closed"):
+    """The open turn ended: no more ticks, and the next voice begins another."""
+
+
+class Transcribe(Struct, frozen=True, tag="transcribe"):
+    """Recognise this stretch of the stream. The audio has to be taken at once: it may be forgotten next."""
+
+    work: int
+    item_id: str
+    start: Samples
+    stop: Samples
+    language: str | None = None
+    prompt: str | None = None
+    model: str | None = None
+    answer: bool = True
+    """Whether the words are for our own model, or only for the client to read."""
+
+
+class Generate(Struct, frozen=True, tag="generate"):
+    """Write the next part of a response, and speak it if `voice` is given."""
+
+    work: int
+    response_id: str
+    context: tuple[Item, ...]
+    """The conversation as the person knows it: interrupted answers end where they were cut off."""
+    instructions: str
+    tools: tuple[FunctionTool, ...]
+    tool_choice: str | Mapping[str, Any]
+    max_tokens: int | None
+    model: str
+    voice: str | None
+    speed: float = 1.0
+
+
+class Say(Struct, frozen=True, tag="say"):
+    """Speak this text; there is no model to ask."""
+
+    work: int
+    response_id: str
+    text: str
+    voice: str | None
+    speed: float = 1.0
+
+
+class RunTool(Struct, frozen=True, tag="run_tool"):
+    work: int
+    response_id: str
+    call_id: str
+    name: str
+    arguments: str
+
+
+class StopWork(Struct, frozen=True, tag="stop_work"):
+    """Its results are not wanted any more: cancel it, close its upstream requests."""
+
+    work: int
+
+
+class DropAudio(Struct, frozen=True, tag="drop_audio"):
+    """The audio that this work has made is not needed any more."""
+
+    work: int
+
+
+class Close(Struct, frozen=True, tag="close"):
+    """End every connection of this session."""
+
+    reason: str
+
+
+# --- notices ---------------------------------------------------------------------------------------------------------
+
+
+class Refused(Struct, frozen=True, tag="refused"):
+    """A request was not carried out, and changed nothing."""
+
+    to: str | None
+    """The connection that asked; None tells all."""
+    request: str | None
+    message: str
+    code: str | None
+    param: str | None = None
+    kind: str = "invalid_request_error"
+
+
+class Welcomed(Struct, frozen=True, tag="welcomed"):
+    """A connection has joined; this is the session as it stands."""
+
+    to: str
+    session_id: str
+    conversation_id: str
+    settings: Settings
+    expires_in_s: float
+
+
+class SettingsChanged(Struct, frozen=True, tag="settings_changed"):
+    session_id: str
+    settings: Settings
+    expires_in_s: float
+
+
+class SpeechStarted(Struct, frozen=True, tag="speech_started"):
+    item_id: str
+    at: Samples
+
+
+class SpeechStopped(Struct, frozen=True, tag="speech_stopped"):
+    item_id: str
+    at: Samples
+
+
+class AudioCommitted(Struct, frozen=True, tag="audio_committed"):
+    item_id: str
+    previous: str | None
+
+
+class AudioCleared(Struct, frozen=True, tag="audio_cleared"):
+    pass
+
+
+class ItemAdded(Struct, frozen=True, tag="item_added"):
+    """An item that is complete from the start entered the conversation."""
+
+    item: Item
+    previous: str | None
+
+
+class ItemRetrieved(Struct, frozen=True, tag="item_retrieved"):
+    to: str
+    item: Item
+
+
+class ItemDeleted(Struct, frozen=True, tag="item_deleted"):
+    item_id: str
+
+
+class ItemTruncated(Struct, frozen=True, tag="item_truncated"):
+    item_id: str
+    content_index: int
+    audio_end_ms: int
+
+
+class TranscriptionGrew(Struct, frozen=True, tag="transcription_grew"):
+    item_id: str
+    text: str
+
+
+class TranscriptionDone(Struct, frozen=True, tag="transcription_done"):
+    item_id: str
+    text: str
+    seconds: float
+    language: str | None = None
+
+
+class TranscriptionFailed(Struct, frozen=True, tag="transcription_failed"):
+    item_id: str
+    code: str
+    message: str
+
+
+class ResponseInfo(Struct, frozen=True):
+    """A response as it stands."""
+
+    id: str
+    conversation_id: str | None
+    status: str
+    """"in_progress", "completed", "cancelled", "failed" or "incomplete"."""
+    speaks: bool
+    voice: str
+    output_format: AudioFormat
+    max_output_tokens: int | None
+    metadata: Mapping[str, str] | None = None
+    reason: str | None = None
+    """Why it did not complete: "turn_detected", "client_cancelled", "max_output_tokens", "content_filter"."""
+    error_code: str | None = None
+    error_message: str | None = None
+    output: tuple[Item, ...] = ()
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+
+
+class ResponseBegan(Struct, frozen=True, tag="response_began"):
+    response: ResponseInfo
+
+
+class OutputBegan(Struct, frozen=True, tag="output_began"):
+    """The response started another item; its content follows."""
+
+    response_id: str
+    index: int
+    item: Item
+    speaks: bool
+    previous: str | None = None
+    detached: bool = False
+
+
+class TextSent(Struct, frozen=True, tag="text_sent"):
+    """More words of an item: written, or the words of the audio that follows."""
+
+    response_id: str
+    index: int
+    item_id: str
+    text: str
+    spoken: bool
+
+
+class AudioSent(Struct, frozen=True, tag="audio_sent"):
+    """This stretch of the item's audio goes out now."""
+
+    response_id: str
+    index: int
+    item_id: str
+    work: int
+    """Which work made the audio; the stretch counts from its first sample."""
+    start: Samples
+    stop: Samples
+
+
+class ArgumentsSent(Struct, frozen=True, tag="arguments_sent"):
+    response_id: str
+    index: int
+    item_id: str
+    call_id: str
+    text: str
+
+
+class OutputEnded(Struct, frozen=True, tag="output_ended"):
+    """The item is final: complete, or cut off."""
+
+    response_id: str
+    index: int
+    item: Item
+    speaks: bool
+    previous: str | None = None
+    detached: bool = False
+
+
+class ResponseEnded(Struct, frozen=True, tag="response_ended"):
+    response: ResponseInfo
+
+
+class ToolBegan(Struct, frozen=True, tag="tool_began"):
+    """The server runs one of its own tools."""
+
+    response_id: str
+    call_id: str
+    name: str
+    arguments: str
+
+
+class ToolEnded(Struct, frozen=True, tag="tool_ended"):
+    response_id: str
+    call_id: str
+    name: str
+    output: str
+    ok: bool
+
+
+class Remark(Struct, frozen=True, tag="remark"):
+    """Why nothing was said, or what was dropped: for the trace, never for the wire."""
+
+    text: str
+
+
+Command = (
+    Listen | KeepAudio | TurnClosed | Transcribe | Generate | Say | RunTool | StopWork | DropAudio | Close
+)
+Notice = (
+    Refused
+    | Welcomed
+    | SettingsChanged
+    | SpeechStarted
+    | SpeechStopped
+    | AudioCommitted
+    | AudioCleared
+    | ItemAdded
+    | ItemRetrieved
+    | ItemDeleted
+    | ItemTruncated
+    | TranscriptionGrew
+    | TranscriptionDone
+    | TranscriptionFailed
+    | ResponseBegan
+    | OutputBegan
+    | TextSent
+    | AudioSent
+    | ArgumentsSent
+    | OutputEnded
+    | ResponseEnded
+    | ToolBegan
+    | ToolEnded
+)
+Output = Command | Notice | Remark
+

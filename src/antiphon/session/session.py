@@ -1,0 +1,609 @@
+"""One conversation as a machine: inputs in, outputs out, and the moment at which it wants to be called again.
+
+`handle` is the only way in and what it returns the only way out. It never waits, listens, guesses or reads a clock;
+the time comes with the input, ids come from the source handed in, and sound is named by its position. It outlives
+connections and may serve several. It knows no wire: `protocol` projects its outputs to Realtime messages.
+
+The small machines (buffer, turn, response) do not know each other. What joins them is here: each request has one
+method, and `_settle` holds the rules about both sides, one sentence each.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from antiphon.audio.units import WIRE_RATE, Samples, Seconds, ms_from_samples, samples_from_ms
+from antiphon.errors import PeerError
+from antiphon.session import inputs, outputs
+from antiphon.session.buffer import InputBuffer
+from antiphon.session.conversation import Conversation, Entry, with_transcript
+from antiphon.session.ids import Ids
+from antiphon.session.inputs import Input, Request, Result
+from antiphon.session.items import Item, Message, Role, Speech, Status
+from antiphon.session.outputs import Output, Refused, Remark
+from antiphon.session.playout import Playout
+from antiphon.session.response import Ending, Manner, Response, ResponseState
+from antiphon.session.settings import (
+    FunctionTool,
+    ResponseOptions,
+    SessionConfig,
+    SettingsPatch,
+    TurnDetection,
+    patched,
+)
+from antiphon.session.turn import Turn
+
+ANNOUNCEMENTS = 32  # that may wait to be spoken; whoever has more to say than this is not listened to anyway
+
+
+class Session:
+    """See the module. Give every input with a time that does not run backwards."""
+
+    def __init__(self, config: SessionConfig, ids: Ids) -> None:
+        self.config = config
+        self.settings = config.settings
+        self.id = ids.make("sess")
+        self.conversation = Conversation(ids.make("conv"))
+        self._ids = ids
+        self._now: Seconds = 0.0
+        self._began: Seconds | None = None
+        self._is_over = False
+        self._out: list[Output] = []
+        self._buffer = InputBuffer()
+        self._turn = Turn()
+        self._works = 0
+        self._responses: dict[str, Response] = {}
+        self._active: Response | None = None
+        self._last_spoken: Response | None = None
+        self._owners: dict[int, Response] = {}
+        self._transcripts: dict[int, outputs.Transcribe] = {}
+        self._wanted_for: str | None = None
+        self._announcements: deque[str] = deque(maxlen=ANNOUNCEMENTS)
+        self._acts: Mapping[type, Callable[[Any], None]] = {
+            inputs.Attach: self._attach,
+            inputs.Detach: self._detach,
+            inputs.Finish: self._finish,
+            inputs.Malformed: self._malformed,
+            inputs.UpdateSettings: self._update_settings,
+            inputs.CommitAudio: self._commit_audio,
+            inputs.ClearAudio: self._clear_audio,
+            inputs.CreateItem: self._create_item,
+            inputs.RetrieveItem: self._retrieve_item,
+            inputs.DeleteItem: self._delete_item,
+            inputs.TruncateItem: self._truncate_item,
+            inputs.CreateResponse: self._create_response,
+            inputs.CancelResponse: self._cancel_response,
+            inputs.VoiceBegan: self._voice_began,
+            inputs.VoicePaused: self._hear,
+            inputs.SilenceTick: self._hear,
+            inputs.VoiceTick: self._hear,
+            inputs.HearingFailed: self._hearing_failed,
+            inputs.Announce: self._announce,
+            inputs.TimePassed: self._pass_time,
+        }
+
+    # --- the way in and out
+
+    def handle(self, item: Input, now: Seconds) -> list[Output]:
+        """Act on one input, fully, and return what follows from it, in order."""
+        self._now = now
+        if self._began is None:
+            self._began = now
+        self._out = []
+        if self._is_over:
+            return [Remark(f"after the end: {type(item).__name__}")]
+        if isinstance(item, Result):
+            self._take(item)
+        else:
+            self._ask(item)
+        if not self._is_over:
+            self._settle()
+        return self._out
+
+    @property
+    def deadline(self) -> Seconds | None:
+        """When `handle` wants a `TimePassed` next, or None. Never earlier than the last input."""
+        if self._is_over or self._began is None:
+            return None
+        moments = [self._began + self.config.lifetime_s]
+        moments += [due for response in self._responses.values() if (due := response.deadline()) is not None]
+        if self._announcements and self._may_announce(ignoring_playback=True):
+            moments.append(self._plays_until())
+        return max(self._now, min(moments))
+
+    @property
+    def expires_in_s(self) -> float:
+        began = self._now if self._began is None else self._began
+        return self.config.lifetime_s - (self._now - began)
+
+    # --- one place each: refusals, late work, joint rules
+
+    def _emit(self, output: Output) -> None:
+        self._out.append(output)
+
+    def _ask(self, item: Any) -> None:
+        try:
+            self._acts[type(item)](item)
+        except PeerError as error:
+            if not isinstance(item, Request):
+                raise
+            self._emit(Refused(item.connection, item.request, error.message, error.code, error.param))
+
+    def _take(self, result: Result) -> None:
+        """The one place where late work is dropped: a result whose work nobody waits for any more."""
+        response = self._owners.get(result.work)
+        if response is not None and result.work in response.works:
+            self._take_for_response(response, result)
+        elif result.work in self._transcripts:
+            self._take_transcript(result)
+        else:
+            self._emit(Remark(f"late: {type(result).__name__} of work {result.work}"))
+
+    def _settle(self) -> None:
+        unrecognised = self.conversation.unrecognised()
+        for response in list(self._responses.values()):
+            # A response begins when all words that it answers are known.
+            if response.state is ResponseState.WAITING and not unrecognised:
+                self._generate(response)
+            # When the server's tools have answered, the model goes on.
+            if response.wants_round:
+                self._start_next_round(response)
+            # Audio goes out as far as the lead allows; a response with nothing left to do ends.
+            response.settle(self._now)
+            if response.is_over:
+                self._retire(response)
+        # A turn that collided with a running response is answered when that one is over.
+        if self._wanted_for is not None and self._active is None:
+            self._respond_to_turn(self._wanted_for)
+        # What nobody asked for is said when nobody speaks.
+        if self._announcements and self._may_announce(ignoring_playback=False):
+            self._say(self._announcements.popleft())
+
+    # --- connections
+
+    def _attach(self, item: inputs.Attach) -> None:
+        self._emit(
+            outputs.Welcomed(item.connection, self.id, self.conversation.id, self.settings, self.expires_in_s)
+        )
+        self._emit(outputs.Listen(self.settings.turn_detection))
+
+    def _detach(self, item: inputs.Detach) -> None:
+        """The session goes on without it; whoever owns the session decides for how long."""
+
+    def _finish(self, item: inputs.Finish) -> None:
+        for response in list(self._responses.values()):
+            response.end(Ending("cancel", "client_cancelled"), self._now)
+            self._retire(response)
+        for work in sorted(self._transcripts):
+            self._emit(outputs.StopWork(work))
+        self._transcripts.clear()
+        self._is_over = True
+        self._emit(outputs.Close(item.reason))
+
+    def _malformed(self, item: inputs.Malformed) -> None:
+        self._emit(Refused(item.connection, item.request, item.message, item.code, item.param))
+
+    # --- settings
+
+    def _update_settings(self, item: inputs.UpdateSettings) -> None:
+        patch = item.patch
+        self._check_patch(patch)
+        before = self.settings.turn_detection
+        self.settings = patched(self.settings, patch)
+        self._emit(outputs.SettingsChanged(self.id, self.settings, self.expires_in_s))
+        if self.settings.turn_detection != before:
+            self._change_detection(self.settings.turn_detection)
+
+    def _check_patch(self, patch: SettingsPatch) -> None:
+        """Refuse the whole patch if any of it is not allowed now."""
+        if patch.kind is not UNSET and patch.kind != self.settings.kind:
+            raise PeerError(
+                f"Passing a {patch.kind} session update event to a {self.settings.kind} session is not allowed.",
+                f"Open another connection for a {patch.kind} session.",
+                code="invalid_value",
+                param="session.type",
+            )
+        differs = patch.voice is not UNSET and patch.voice != self.settings.voice
+        if differs and self.conversation.has_assistant_speech():
+            raise PeerError(
+                "Cannot update a conversation's voice if assistant audio is present.",
+                "Set the voice before the first spoken answer, or open a new session.",
+                code="cannot_update_voice",
+                param="session.audio.output.voice",
+            )
+
+    def _change_detection(self, detection: TurnDetection | None) -> None:
+        self._emit(outputs.Listen(detection))
+        if detection is None:
+            if self._turn.is_open:
+                self._turn.close()
+                self._buffer.take(self._buffer.start)
+            self._emit(outputs.KeepAudio(self._buffer.start))
+        elif not self._turn.is_open:
+            self._emit(outputs.KeepAudio(None))
+
+    # --- what the person says
+
+    def _voice_began(self, event: inputs.VoiceBegan) -> None:
+        detection = self.settings.turn_detection
+        if detection is None:
+            return
+        if self._turn.is_open:
+            self._hear(event)
+            return
+        self._turn.begin(event, self._ids.make("item"), self._buffer.start, detection.prefix_padding_ms)
+        self._buffer.begin_turn(self._turn.start)
+        self._emit(outputs.KeepAudio(self._turn.start))
+        self._emit(outputs.SpeechStarted(self._turn.item_id, self._turn.start))
+        if detection.interrupt_response:
+            self._interrupt()
+
+    def _interrupt(self) -> None:
+        """The person speaks over us: the answer ends, and we remember how much of it was heard."""
+        self._wanted_for = None
+        if self._active is not None:
+            self._end(self._active, Ending("cancel", "turn_detected"))
+        elif self._last_spoken is not None:
+            for item_id, heard in self._last_spoken.heard(self._now).items():
+                self.conversation.hear_until(item_id, heard)
+        self._last_spoken = None
+
+    def _hear(self, event: inputs.VoiceBegan | inputs.VoicePaused | inputs.SilenceTick | inputs.VoiceTick) -> None:
+        detection = self.settings.turn_detection
+        if detection is None or not self._turn.is_open:
+            return
+        self._turn.hear(event)
+        if self._turn.is_over(detection, round(self.config.max_turn_s * WIRE_RATE)):
+            item_id = self._turn.item_id
+            self._emit(outputs.SpeechStopped(item_id, self._turn.heard))
+            self._close_turn(self._turn.heard)
+            if detection.create_response and self.settings.kind == "realtime":
+                self._respond_to_turn(item_id)
+
+    def _hearing_failed(self, event: inputs.HearingFailed) -> None:
+        self._emit(Refused(None, None, event.message, event.code, kind="server_error"))
+
+    def _close_turn(self, end: Samples) -> None:
+        """The open turn becomes an item."""
+        item_id = self._turn.item_id
+        self._turn.close()
+        self._emit(outputs.TurnClosed())
+        self._commit(item_id, end)
+
+    def _commit(self, item_id: str, end: Samples) -> None:
+        start, stop = self._buffer.take(end)
+        item = Message(item_id, Role.USER, (Speech(start, stop),))
+        previous = self.conversation.last()
+        self._emit(outputs.AudioCommitted(item_id, previous))
+        self.conversation.add(Entry(item))
+        self._emit(outputs.ItemAdded(item, previous))
+        self._transcribe(item_id, start, stop)
+        self._emit(outputs.KeepAudio(None if self.settings.turn_detection else self._buffer.start))
+
+    def _transcribe(self, item_id: str, start: Samples, stop: Samples) -> None:
+        wish = self.settings.transcription
+        task = outputs.Transcribe(
+            work=self._new_work(),
+            item_id=item_id,
+            start=start,
+            stop=stop,
+            language=wish.language if wish else None,
+            prompt=wish.prompt if wish else None,
+            model=wish.model if wish else None,
+            answer=self.settings.kind == "realtime",
+        )
+        self._transcripts[task.work] = task
+        self._emit(task)
+
+    def _take_transcript(self, result: Result) -> None:
+        item_id = self._transcripts[result.work].item_id
+        tell = self.settings.transcription is not None
+        match result:
+            case inputs.TranscriptGrew(text=text):
+                if tell:
+                    self._emit(outputs.TranscriptionGrew(item_id, text))
+            case inputs.TranscriptReady(text=text, seconds=seconds, language=language):
+                del self._transcripts[result.work]
+                self._recognised(item_id, text)
+                if tell:
+                    self._emit(outputs.TranscriptionDone(item_id, text, seconds, language))
+            case inputs.WorkFailed(code=code, message=message):
+                del self._transcripts[result.work]
+                if tell:
+                    self._emit(outputs.TranscriptionFailed(item_id, code, message))
+                self._fail_waiting(code, message)
+                self._recognised(item_id, "")
+            case _:
+                raise TypeError(f"no transcription expects {result!r}")
+
+    def _recognised(self, item_id: str, text: str) -> None:
+        entry = self.conversation.visible(item_id)
+        if entry is None:
+            return  # deleted while it was recognised
+        assert isinstance(entry.item, Message)
+        entry.item = with_transcript(entry.item, text)
+        if text.strip():
+            return
+        for response in list(self._responses.values()):
+            if response.answers_turn == item_id and response.state is ResponseState.WAITING:
+                self._emit(Remark("no answer: no words were recognised in the turn"))
+                self._end(response, Ending("complete"))
+
+    def _fail_waiting(self, code: str, message: str) -> None:
+        for response in list(self._responses.values()):
+            if response.state is ResponseState.WAITING:
+                self._end(response, Ending("fail", error_code=code, error_message=message))
+
+    # --- the buffer, by request
+
+    def _commit_audio(self, item: inputs.CommitAudio) -> None:
+        self._buffer.check(item.end)
+        if self._turn.is_open:
+            self._close_turn(item.end)
+        else:
+            self._commit(self._ids.make("item"), item.end)
+
+    def _clear_audio(self, item: inputs.ClearAudio) -> None:
+        if self._turn.is_open:
+            self._turn.close()
+        self._emit(outputs.TurnClosed())
+        self._buffer.take(item.end)
+        self._emit(outputs.KeepAudio(None if self.settings.turn_detection else self._buffer.start))
+        self._emit(outputs.AudioCleared())
+
+    # --- items, by request
+
+    def _create_item(self, request: inputs.CreateItem) -> None:
+        item = request.item
+        if item.id in self.conversation:
+            raise PeerError(
+                f"Error adding item: an item with id '{item.id}' already exists.",
+                "Leave the id out, or choose one that was not used in this session.",
+                code="item_create_duplicate_item_id",
+                param="item.id",
+            )
+        after = request.after
+        if after is not None and after != "root" and self.conversation.visible(after) is None:
+            raise PeerError(
+                f"Error adding item: the previous item with id '{after}' does not exist.",
+                'Name an item that was announced, "root" for the front, or leave it out for the end.',
+                code="item_create_invalid_previous_item_id",
+                param="previous_item_id",
+            )
+        item = msgspec.structs.replace(item, id=item.id or self._ids.make("item"), status=Status.COMPLETED)
+        previous = self.conversation.add(Entry(item), after)
+        self._emit(outputs.ItemAdded(item, previous))
+
+    def _visible(self, item_id: str, doing: str) -> Entry:
+        entry = self.conversation.visible(item_id)
+        if entry is not None:
+            return entry
+        verb = {"retrieve": "retrieving", "delete": "deleting", "truncate": "truncating"}[doing]
+        raise PeerError(
+            f"Error {verb} item: the item with id '{item_id}' does not exist.",
+            "Name an item that conversation.item.added announced and that was not deleted.",
+            code=f"item_{doing}_invalid_item_id",
+            param="item_id",
+        )
+
+    def _retrieve_item(self, request: inputs.RetrieveItem) -> None:
+        entry = self._visible(request.item_id, "retrieve")
+        self._emit(outputs.ItemRetrieved(request.connection, entry.item))
+
+    def _delete_item(self, request: inputs.DeleteItem) -> None:
+        self._visible(request.item_id, "delete")
+        self.conversation.delete(request.item_id)
+        self._emit(outputs.ItemDeleted(request.item_id))
+
+    def _truncate_item(self, request: inputs.TruncateItem) -> None:
+        entry = self._visible(request.item_id, "truncate")
+        item = entry.item
+        if entry.ledger is None or not isinstance(item, Message):
+            raise PeerError(
+                "Only model output audio messages can be truncated",
+                "Truncate the item that response.output_audio.delta named.",
+                code=None,
+                param="item_id",
+            )
+        position = samples_from_ms(request.audio_end_ms)
+        length = entry.ledger.sent
+        if position > length or position < 0 or request.content_index != 0:
+            raise PeerError(
+                f"Audio content of {ms_from_samples(length)}ms is already shorter than {request.audio_end_ms}ms",
+                "audio_end_ms is the part that was played, in milliseconds from the start of the item's audio.",
+                code=None,
+                param="audio_end_ms",
+            )
+        heard = entry.ledger.text_until(position)
+        self.conversation.hear_until(request.item_id, heard)
+        if item.status is not Status.IN_PROGRESS:
+            entry.item = msgspec.structs.replace(item, content=(Speech(0, position, heard),))
+        self._emit(outputs.ItemTruncated(request.item_id, request.content_index, request.audio_end_ms))
+
+    # --- responses
+
+    def _create_response(self, request: inputs.CreateResponse) -> None:
+        if self.settings.kind == "transcription":
+            raise PeerError(
+                "A transcription session has no responses.",
+                "Connect with ?model=... instead of ?intent=transcription to be answered.",
+                code="invalid_value",
+                param="type",
+            )
+        if not request.options.detached and self._active is not None:
+            raise PeerError(
+                f"Conversation already has an active response in progress: {self._active.id}. "
+                "Wait until the response is finished before creating a new one.",
+                'Wait for response.done, send response.cancel, or create it with conversation "none".',
+                code="conversation_already_has_active_response",
+            )
+        self._begin_response(request.options, self._context_of(request.options))
+
+    def _context_of(self, options: ResponseOptions) -> tuple[Item, ...] | None:
+        if options.input is None:
+            return None
+        context: list[Item] = []
+        for part in options.input:
+            if not isinstance(part, str):
+                context.append(part)
+                continue
+            entry = self.conversation.visible(part)
+            if entry is None:
+                raise PeerError(
+                    f"Error creating response: the item with id '{part}' does not exist.",
+                    "An item_reference names an item of the conversation.",
+                    code="invalid_value",
+                    param="response.input",
+                )
+            context.append(entry.item)
+        return tuple(context)
+
+    def _cancel_response(self, request: inputs.CancelResponse) -> None:
+        response = self._active if request.response_id is None else self._responses.get(request.response_id)
+        if response is None:
+            raise PeerError(
+                "Cancellation failed: no active response found",
+                "The response may have ended already; nothing has to be done.",
+                code="response_cancel_not_active",
+            )
+        self._wanted_for = None
+        self._end(response, Ending("cancel", "client_cancelled"))
+
+    def _respond_to_turn(self, item_id: str) -> None:
+        if self._active is not None:
+            self._wanted_for = item_id
+            return
+        self._wanted_for = None
+        self._begin_response(ResponseOptions(), None).answers_turn = item_id
+
+    def _begin_response(self, options: ResponseOptions, context: tuple[Item, ...] | None) -> Response:
+        response = Response(
+            self._ids.make("resp"),
+            self._manner(options),
+            Playout(self.config.lead_ms, self.config.delta_ms),
+            None if options.detached else self.conversation,
+            self._emit,
+        )
+        response.context = context
+        self._responses[response.id] = response
+        if not options.detached:
+            self._active = response
+        response.announce()
+        return response
+
+    def _manner(self, options: ResponseOptions) -> Manner:
+        settings = self.settings
+        tools = settings.tools if options.tools is UNSET else options.tools
+        client_tools = tuple(tool for tool in tools if isinstance(tool, FunctionTool))
+        taken = {tool.name for tool in client_tools}
+        return Manner(
+            instructions=_chosen(options.instructions, settings.instructions),
+            speaks=_chosen(options.speaks, settings.speaks),
+            voice=_chosen(options.voice, settings.voice),
+            speed=settings.speed,
+            output_format=_chosen(options.output_format, settings.output_format),
+            client_tools=client_tools,
+            server_tools=tuple(tool for tool in self.config.server_tools if tool.name not in taken),
+            tool_choice=_chosen(options.tool_choice, settings.tool_choice),
+            max_tokens=_chosen(options.max_output_tokens, settings.max_output_tokens),
+            model=settings.model,
+            metadata=dict(options.metadata) if options.metadata else None,
+        )
+
+    def _start_next_round(self, response: Response) -> None:
+        answers = response.take_answers(self._ids)
+        if response.conversation is not None:
+            for item in answers:
+                self.conversation.add(Entry(item, hidden=True))
+        else:
+            response.context = (*(response.context or ()), *answers)
+        if len(response.rounds) > self.config.max_tool_rounds:
+            error = f"the model asked for tools {len(response.rounds)} times in a row"
+            self._end(response, Ending("fail", error_code="tool_loop", error_message=error))
+            return
+        self._generate(response)
+
+    def _generate(self, response: Response) -> None:
+        manner = response.manner
+        work = self._new_work(response)
+        response.start_round(work)
+        self._emit(
+            outputs.Generate(
+                work=work,
+                response_id=response.id,
+                context=self.conversation.as_heard() if response.context is None else response.context,
+                instructions=manner.instructions,
+                tools=manner.client_tools + manner.server_tools,
+                tool_choice=manner.tool_choice if len(response.rounds) == 1 else "auto",
+                max_tokens=manner.max_tokens,
+                model=manner.model,
+                voice=manner.voice if manner.speaks else None,
+                speed=manner.speed,
+            )
+        )
+
+    def _take_for_response(self, response: Response, result: Result) -> None:
+        if isinstance(result, inputs.WorkFailed):
+            self._end(response, Ending("fail", error_code=result.code, error_message=result.message))
+            return
+        response.take(result, self._ids, lambda call: self._new_work(response))
+
+    def _end(self, response: Response, ending: Ending) -> None:
+        response.end(ending, self._now)
+        self._retire(response)
+
+    def _retire(self, response: Response) -> None:
+        """A response that has ended is nobody's any more."""
+        self._responses.pop(response.id, None)
+        self._owners = {work: owner for work, owner in self._owners.items() if owner is not response}
+        if response is self._active:
+            self._active = None
+            self._last_spoken = response
+
+    def _new_work(self, owner: Response | None = None) -> int:
+        self._works += 1
+        if owner is not None:
+            self._owners[self._works] = owner
+        return self._works
+
+    # --- things said unasked, and time
+
+    def _announce(self, item: inputs.Announce) -> None:
+        self._announcements.append(item.text)
+
+    def _plays_until(self) -> Seconds:
+        ends = self._last_spoken.playout.ends_at() if self._last_spoken is not None else None
+        return self._now if ends is None else max(self._now, ends)
+
+    def _may_announce(self, *, ignoring_playback: bool) -> bool:
+        if self._active is not None or self._turn.is_open or self.conversation.unrecognised():
+            return False
+        return ignoring_playback or self._plays_until() <= self._now
+
+    def _say(self, text: str) -> None:
+        response = self._begin_response(ResponseOptions(), None)
+        work = self._new_work(response)
+        response.start_round(work)
+        manner = response.manner
+        self._emit(
+            outputs.Say(work, response.id, text, manner.voice if manner.speaks else None, manner.speed)
+        )
+
+    def _pass_time(self, item: inputs.TimePassed) -> None:
+        if self.expires_in_s > 0:
+            return
+        minutes = round(self.config.lifetime_s / 60)
+        message = f"Your session hit the maximum duration of {minutes} minutes."
+        self._emit(Refused(None, None, message, "session_expired"))
+        self._finish(inputs.Finish("session_expired"))
+
+
+def _chosen(option: Any, setting: Any) -> Any:
+    """A response's own option if it has one, else the session's setting."""
+    return setting if option is UNSET else option
+

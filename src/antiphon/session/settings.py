@@ -1,0 +1,152 @@
+"""What can be set about a session: by its client at any time, by its operator once, and for one response.
+
+The words are the session's own. `protocol` translates a wire configuration into a `SettingsPatch` and back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from antiphon.session.items import Item
+
+
+class AudioFormat(Struct, frozen=True):
+    """How sound is written on the wire. The session's own ruler stays 24 kHz whatever this says."""
+
+    kind: Literal["pcm", "pcmu", "pcma"] = "pcm"
+    rate: int = 24_000
+    """Hertz: 24,000 for pcm, 8,000 for the two telephone formats."""
+
+
+class TurnDetection(Struct, frozen=True):
+    """When the person's turn begins and ends, and what follows from it."""
+
+    kind: Literal["server_vad", "semantic_vad"] = "server_vad"
+    threshold: float = 0.5
+    """P(speech) from which a window counts as voiced: how noisy the place is."""
+    prefix_padding_ms: int = 300
+    silence_duration_ms: int = 500
+    """Silence that ends a turn: how fast the person wants to be answered."""
+    create_response: bool = True
+    interrupt_response: bool = True
+    idle_timeout_ms: int | None = None
+    eagerness: Literal["low", "medium", "high", "auto"] = "auto"
+
+
+class Transcription(Struct, frozen=True):
+    """Asks for the words of what the person said, on the wire. The session itself always needs them."""
+
+    model: str | None = None
+    language: str | None = None
+    prompt: str | None = None
+    extra: Mapping[str, Any] = {}
+    """Keys that were set and change nothing here; echoed as they came."""
+
+
+class FunctionTool(Struct, frozen=True, tag="function"):
+    """A function that the client runs when the model calls it."""
+
+    name: str
+    description: str = ""
+    parameters: Mapping[str, Any] = {}
+
+
+class ForeignTool(Struct, frozen=True, tag="foreign"):
+    """A tool of another kind, kept and echoed."""
+
+    body: Mapping[str, Any]
+
+
+Tool = FunctionTool | ForeignTool
+
+
+class Settings(Struct, frozen=True):
+    """What a client may change while the session lives."""
+
+    kind: Literal["realtime", "transcription"] = "realtime"
+    model: str = "antiphon"
+    instructions: str = ""
+    speaks: bool = True
+    """Whether responses are spoken, or only written."""
+    voice: str = "marin"
+    speed: float = 1.0
+    input_format: AudioFormat = AudioFormat()
+    output_format: AudioFormat = AudioFormat()
+    transcription: Transcription | None = None
+    turn_detection: TurnDetection | None = TurnDetection()
+    tools: tuple[Tool, ...] = ()
+    tool_choice: str | Mapping[str, Any] = "auto"
+    max_output_tokens: int | None = None
+    """None is without limit."""
+    reflected: Mapping[str, Any] = {}
+    """Settings that are accepted, echoed, and change nothing in the core: tracing, prompt, include, and the like."""
+
+
+class SettingsPatch(Struct, frozen=True, omit_defaults=True):
+    """A change of `Settings`: what is UNSET stays as it is."""
+
+    kind: Literal["realtime", "transcription"] | UnsetType = UNSET
+    model: str | UnsetType = UNSET
+    instructions: str | UnsetType = UNSET
+    speaks: bool | UnsetType = UNSET
+    voice: str | UnsetType = UNSET
+    speed: float | UnsetType = UNSET
+    input_format: AudioFormat | UnsetType = UNSET
+    output_format: AudioFormat | UnsetType = UNSET
+    transcription: Transcription | UnsetType | None = UNSET
+    turn_detection: TurnDetection | UnsetType | None = UNSET
+    tools: tuple[Tool, ...] | UnsetType = UNSET
+    tool_choice: str | Mapping[str, Any] | UnsetType = UNSET
+    max_output_tokens: int | UnsetType | None = UNSET
+    reflected: Mapping[str, Any] | UnsetType = UNSET
+    """Merged key by key into what is there."""
+
+
+def patched(settings: Settings, patch: SettingsPatch) -> Settings:
+    """`settings` with the patch applied. Whether the change is allowed is for the caller to have asked."""
+    changes = {
+        name: value for name in patch.__struct_fields__ if (value := getattr(patch, name)) is not UNSET
+    }
+    if "reflected" in changes:
+        changes["reflected"] = {**settings.reflected, **changes["reflected"]}
+    return msgspec.structs.replace(settings, **changes)
+
+
+class ResponseOptions(Struct, frozen=True, omit_defaults=True):
+    """What one response does differently from the session's settings; UNSET follows them."""
+
+    instructions: str | UnsetType = UNSET
+    speaks: bool | UnsetType = UNSET
+    voice: str | UnsetType = UNSET
+    output_format: AudioFormat | UnsetType = UNSET
+    tools: tuple[Tool, ...] | UnsetType = UNSET
+    tool_choice: str | Mapping[str, Any] | UnsetType = UNSET
+    max_output_tokens: int | UnsetType | None = UNSET
+    metadata: Mapping[str, str] | None = None
+    """Carried through, and returned with the response."""
+    detached: bool = False
+    """Out of band: hears nothing of the conversation unless given it, and adds nothing to it."""
+    input: tuple[Item | str, ...] | None = None
+    """The context in place of the conversation: items, or ids of items that are in it."""
+
+
+class SessionConfig(Struct, frozen=True):
+    """What a session starts with. Only `settings` can change later, and only through the session."""
+
+    settings: Settings = Settings()
+    server_tools: tuple[FunctionTool, ...] = ()
+    """Functions that the server runs itself. A client that offers one of the same name takes it over."""
+    lead_ms: int = 500
+    """How far audio may be sent ahead of the moment in which it is played: what a jittery network needs, and what an
+    interruption must throw away."""
+    delta_ms: int = 100
+    """Length of one audio delta: ten messages a second and response is enough once a lead exists."""
+    max_turn_s: float = 60.0
+    """A turn is committed when it gets this long, pause or no pause: the stream keeps no more."""
+    lifetime_s: float = 3600.0
+    max_tool_rounds: int = 8
+    """Model, tools, model, tools ...: after this many the response ends, so that a confused model cannot loop."""

@@ -1,0 +1,177 @@
+"""A session's inputs and outputs as lines of JSON, and the replay that finds the first difference.
+
+A trace begins with a header: schema, configuration, seed. Then each line is one input with its time and the outputs
+that it caused. It is written line by line, so a trace that a crash cut short is readable up to there. What a person
+said or read is payload: in a redacted trace every letter of it is an "x" and every digit a "0". Lengths, spaces and
+punctuation stay, and the core looks at nothing else, so it still replays. This module reads and writes lines; files
+and clocks are its caller's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from antiphon.audio.units import Seconds
+from antiphon.errors import ConfigError
+from antiphon.session.ids import Ids
+from antiphon.session.inputs import Input
+from antiphon.session.outputs import Generate, Output
+from antiphon.session.session import Session
+from antiphon.session.settings import SessionConfig
+
+SCHEMA = 1  # raised whenever a line of this module's making could no longer be read by its predecessor
+
+PRIVATE = frozenset(
+    {"text", "transcript", "instructions", "arguments", "output", "prompt", "description", "message", "url"}
+)
+"""Fields that hold what people or models said. Ids, names, codes and numbers are not among them."""
+
+OPAQUE = frozenset({"reflected", "metadata", "parameters", "body", "extra"})
+"""Fields of any shape: every string in them is private."""
+
+
+class Header(Struct, frozen=True, tag="header", tag_field="line"):
+    schema: int
+    seed: int
+    config: SessionConfig
+    redacted: bool = False
+    started: str = ""
+    """Wall time at which the session began, for people."""
+
+
+class Step(Struct, frozen=True, tag="step", tag_field="line"):
+    """One input and what followed from it."""
+
+    at: Seconds
+    input: Input
+    outputs: list[Any]
+    """As plain data, so that a trace of another version can still be compared."""
+
+
+class Scores(Struct, frozen=True, tag="scores", tag_field="line"):
+    """What the voice detector thought of the windows up to a position; for people, not for the replay."""
+
+    heard: int
+    probability: float
+
+
+class Difference(Struct, frozen=True):
+    """The first step at which a replay did something else."""
+
+    line: int
+    step: Step
+    replayed: list[Any]
+
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[Header | Step | Scores] = msgspec.json.Decoder(Header | Step | Scores)
+_headers = msgspec.json.Decoder(Header)
+
+
+def header_line(seed: int, config: SessionConfig, *, redacted: bool, started: str = "") -> bytes:
+    config = redact(config, SessionConfig) if redacted else config
+    return _encoder.encode(Header(SCHEMA, seed, config, redacted, started)) + b"\n"
+
+
+def step_line(item: Input, outputs: Iterable[Output], at: Seconds, *, redacted: bool) -> bytes:
+    """One line; a redacted one shows the same words crossed out on both sides."""
+    data = plain(outputs)
+    if redacted:
+        item, data = redact(item, Input), _crossed_out(data, private=False)
+    return _encoder.encode(Step(at, item, data)) + b"\n"
+
+
+def plain(outputs: Iterable[Output]) -> list[Any]:
+    """Outputs as plain data. A model's context is named by its items' ids: it would repeat the whole conversation."""
+    return [_plain(output) for output in outputs]
+
+
+def _plain(output: Output) -> Any:
+    data = msgspec.to_builtins(output)
+    if isinstance(output, Generate):
+        data["context"] = [item.id for item in output.context]
+    return data
+
+
+def redact(value: Any, type: Any) -> Any:
+    """The same value with every letter and digit of its private fields crossed out."""
+    return msgspec.convert(_crossed_out(msgspec.to_builtins(value), private=False), type)
+
+
+def _crossed_out(data: Any, *, private: bool) -> Any:
+    match data:
+        case dict():
+            return {
+                key: _crossed_out(value, private=private or key in PRIVATE or key in OPAQUE)
+                for key, value in data.items()
+            }
+        case list():
+            return [_crossed_out(value, private=private) for value in data]
+        case str() if private:
+            return re.sub(r"\d", "0", re.sub(r"[^\W\d_]", "x", data))
+        case _:
+            return data
+
+
+def read(lines: Iterable[bytes]) -> Iterator[Header | Step | Scores]:
+    """Parse a trace. The last line may be cut off: then the trace ends before it. Raises `ConfigError` for anything
+    else that is not a trace of this schema."""
+    held: bytes | None = None
+    for number, line in enumerate(lines, 1):
+        if number == 1:
+            yield _header(line)
+            continue
+        if held is not None:
+            yield _parsed(held, number - 1)
+        held = line
+    if held is None:
+        return
+    try:
+        yield _decoder.decode(held)
+    except msgspec.DecodeError:
+        return
+
+
+def _header(line: bytes) -> Header:
+    try:
+        header = _headers.decode(line)
+    except msgspec.DecodeError as error:
+        raise ConfigError(f"not a trace: {error}", "Give a file that --trace DIR has written.") from None
+    if header.schema != SCHEMA:
+        raise ConfigError(
+            f"the trace has schema {header.schema}, this version reads {SCHEMA}",
+            "Replay it with the version that wrote it.",
+        )
+    return header
+
+
+def _parsed(line: bytes, number: int) -> Header | Step | Scores:
+    try:
+        return _decoder.decode(line)
+    except msgspec.DecodeError as error:
+        raise ConfigError(f"line {number} of the trace: {error}", "The file was changed or damaged.") from None
+
+
+def replay(lines: Iterable[bytes]) -> tuple[int, Difference | None]:
+    """Run a trace through a new session. Returns how many steps were replayed, and the first that differs, if any."""
+    entries = read(lines)
+    header = next(entries, None)
+    if not isinstance(header, Header):
+        raise ConfigError("the trace is empty", "Give a file that --trace DIR has written.")
+    session = Session(header.config, Ids(header.seed))
+    steps = 0
+    for number, entry in enumerate(entries, 2):
+        if not isinstance(entry, Step):
+            continue
+        steps += 1
+        replayed = plain(session.handle(entry.input, entry.at))
+        if header.redacted:
+            replayed = _crossed_out(replayed, private=False)
+        if _encoder.encode(replayed) != _encoder.encode(entry.outputs):
+            return steps, Difference(number, entry, replayed)
+    return steps, None
