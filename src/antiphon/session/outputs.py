@@ -34,6 +34,9 @@ class KeepAudio(Struct, frozen=True, tag="keep_audio"):
 class TurnClosed(Struct, frozen=True, tag="turn_closed"):
     """The open turn ended: no more ticks, and the next voice begins another."""
 
+    heard: Samples
+    """Of the last thing that the detector said before."""
+
 
 class Transcribe(Struct, frozen=True, tag="transcribe"):
     """Recognise this stretch of the stream. The audio has to be taken at once: it may be forgotten next."""

@@ -161,7 +161,9 @@ class HiddenCall:
 class Response:
     """See the module. `works` holds the numbers of the work in flight; the session routes their results here."""
 
-    def __init__(self, id: str, manner: Manner, playout: Playout, conversation: Conversation | None, emit: Emit) -> None:
+    def __init__(
+        self, id: str, manner: Manner, playout: Playout, conversation: Conversation | None, emit: Emit
+    ) -> None:
         self.id = id
         self.manner = manner
         self.playout = playout
@@ -395,8 +397,8 @@ class Response:
         return ledger
 
     def _send(self, now: Seconds) -> None:
-        """Audio goes out in the order of the items and as far ahead as the playout allows; the rest waits for
-        nobody.""" speech_blocked = False
+        """Audio goes out in the order of the items, as far ahead as the playout allows; the rest waits for nobody."""
+        speech_blocked = False
         for piece in self.pieces:
             if not piece.is_open:
                 continue

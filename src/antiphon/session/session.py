@@ -272,7 +272,7 @@ class Session:
         """The open turn becomes an item."""
         item_id = self._turn.item_id
         self._turn.close()
-        self._emit(outputs.TurnClosed())
+        self._emit(outputs.TurnClosed(self._turn.heard))
         self._commit(item_id, end)
 
     def _commit(self, item_id: str, end: Samples) -> None:
@@ -351,7 +351,7 @@ class Session:
     def _clear_audio(self, item: inputs.ClearAudio) -> None:
         if self._turn.is_open:
             self._turn.close()
-        self._emit(outputs.TurnClosed())
+        self._emit(outputs.TurnClosed(self._turn.heard))
         self._buffer.take(item.end)
         self._emit(outputs.KeepAudio(None if self.settings.turn_detection else self._buffer.start))
         self._emit(outputs.AudioCleared())

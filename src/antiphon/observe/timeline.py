@@ -1,0 +1,140 @@
+"""When what happened in each turn, read off the session's inputs and outputs.
+
+There are no stopwatches in the code: whatever a trace holds, a timeline can be made of, live or years later. All
+moments are on the session's clock, in seconds; the lengths between them in milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from antiphon.audio.units import Samples, Seconds, seconds_from_samples
+from antiphon.session import inputs, outputs
+from antiphon.session.inputs import Input
+from antiphon.session.items import Message, text_of
+from antiphon.session.outputs import Output
+
+KEPT = 512  # finished turns that a timeline remembers for statistics
+
+
+class Turn(Struct):
+    """One exchange: what the person said, and what came of it."""
+
+    item_id: str
+    speech_end: Seconds | None = None
+    """The last voiced sample's arrival, the detector's own tail included."""
+    silence_complete: Seconds | None = None
+    """Arrival of the message that completed the silence window."""
+    committed: Seconds | None = None
+    transcript: Seconds | None = None
+    first_token: Seconds | None = None
+    first_clause: Seconds | None = None
+    first_audio: Seconds | None = None
+    ended: Seconds | None = None
+    status: str = ""
+    reason: str | None = None
+    heard: str = ""
+    """What was recognised."""
+    said: str = ""
+    """What was answered."""
+    tools: list[str] = []
+
+    def stages_ms(self) -> dict[str, float]:
+        """Length of each stage that took place, in order. They add up to `voice_to_voice_ms`."""
+        found: dict[str, float] = {}
+        before = self.speech_end
+        for name in STAGES:
+            moment: Seconds | None = getattr(self, name)
+            if moment is None or before is None:
+                continue
+            found[name] = (moment - before) * 1000
+            before = moment
+        return found
+
+    def voice_to_voice_ms(self) -> float | None:
+        """From the end of the person's speech to the first audio of the answer."""
+        if self.speech_end is None or self.first_audio is None:
+            return None
+        return (self.first_audio - self.speech_end) * 1000
+
+
+STAGES = ("silence_complete", "committed", "transcript", "first_token", "first_clause", "first_audio")
+
+
+def moment_of(at: Samples, heard: Samples, arrived: Seconds) -> Seconds:
+    """When the sample at `at` came in, given that the one at `heard` came at `arrived`, from a live stream."""
+    return arrived - seconds_from_samples(heard - at)
+
+
+class Timeline:
+    """Watches the steps of one session; `on_turn` is called with each turn when its response has ended."""
+
+    def __init__(self, on_turn: Callable[[Turn], None] | None = None) -> None:
+        self.turns: list[Turn] = []
+        self._on_turn = on_turn
+        self._speech_end: Seconds | None = None
+        self._open: Turn | None = None
+        self._transcribing: dict[int, Turn] = {}
+        self._answering: dict[str, Turn] = {}
+        self._working: dict[int, str] = {}
+
+    def record(self, now: Seconds, item: Input, out: list[Output]) -> None:
+        """Take in one step of the session."""
+        self._take_input(now, item)
+        for output in out:
+            self._take_output(now, output, item)
+
+    def _take_input(self, now: Seconds, item: Input) -> None:
+        match item:
+            case inputs.VoicePaused(at=at, heard=heard, arrived=arrived):
+                self._speech_end = moment_of(at, heard, arrived)
+            case inputs.TranscriptReady(work=work, text=text) if work in self._transcribing:
+                turn = self._transcribing.pop(work)
+                turn.transcript, turn.heard = now, text
+            case inputs.TextWritten(work=work):
+                self._mark(work, "first_token", now)
+            case inputs.ClauseBegan(work=work):
+                self._mark(work, "first_clause", now)
+            case _:
+                pass
+
+    def _mark(self, work: int, name: str, now: Seconds) -> None:
+        turn = self._answering.get(self._working.get(work, ""))
+        if turn is not None and getattr(turn, name) is None:
+            setattr(turn, name, now)
+
+    def _take_output(self, now: Seconds, output: Output, cause: Input) -> None:
+        match output:
+            case outputs.AudioCommitted(item_id=item_id):
+                arrived = cause.arrived if isinstance(cause, inputs.SilenceTick | inputs.VoicePaused) else None
+                self._open = Turn(item_id, self._speech_end, arrived, now)
+                self._speech_end = None
+            case outputs.Transcribe(work=work) if self._open is not None:
+                self._transcribing[work] = self._open
+            case outputs.ResponseBegan(response=response):
+                self._answering[response.id] = self._open or Turn("")
+                self._open = None
+            case outputs.Generate(work=work, response_id=response_id) | outputs.Say(work=work, response_id=response_id):
+                self._working[work] = response_id
+            case outputs.ToolBegan(response_id=response_id, name=name):
+                self._answering[response_id].tools.append(name)
+            case outputs.AudioSent(response_id=response_id):
+                turn = self._answering[response_id]
+                if turn.first_audio is None:
+                    turn.first_audio = now
+            case outputs.ResponseEnded(response=response):
+                self._end(now, response)
+            case _:
+                pass
+
+    def _end(self, now: Seconds, response: outputs.ResponseInfo) -> None:
+        turn = self._answering.pop(response.id)
+        turn.ended, turn.status, turn.reason = now, response.status, response.reason
+        turn.said = " ".join(text_of(item) for item in response.output if isinstance(item, Message))
+        self._working = {work: id for work, id in self._working.items() if id != response.id}
+        self.turns.append(turn)
+        del self.turns[:-KEPT]
+        if self._on_turn is not None:
+            self._on_turn(turn)

@@ -1,0 +1,208 @@
+"""The loop around one session: gives it inputs with the time, carries out what it says, and calls it at its deadline.
+
+One input is fully acted on before the next is read, and nothing here awaits between the two; that is all the locking
+there is. It does not know sockets or messages: connections are `Link`s, and what they show of a notice is theirs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from msgspec import Struct
+
+from antiphon.audio.ring import Ring
+from antiphon.audio.units import WIRE_RATE, Pcm16, Seconds, samples_from_ms
+from antiphon.hearing.hub import HearingHub
+from antiphon.runtime.voice import SpokenAudio
+from antiphon.runtime.workers import Engines, Workers
+from antiphon.session import inputs, outputs
+from antiphon.session.inputs import Input
+from antiphon.session.outputs import Notice, Output
+from antiphon.session.session import Session
+from antiphon.tools.api import ServerTool, ToolContext
+
+PRE_ROLL_MS = 1500  # kept while nobody speaks: padding, and the detector's own delay under load
+
+
+class Link(Protocol):
+    """One connection of a session, as the session's runtime sees it."""
+
+    name: str
+
+    def show(self, notice: Notice, audio: bytes) -> None:
+        """Pass it on. `audio` is int16 at 24 kHz, and empty unless the notice is `AudioSent`. Never waits."""
+        ...
+
+    def close(self, reason: str) -> None:
+        """The session is over, or the connection is no longer wanted. Never waits."""
+        ...
+
+
+Record = Callable[[Seconds, Input, list[Output]], None]
+"""Called with every step of the session: traces, timelines and metrics are made of it."""
+
+
+class Equipment(Struct, frozen=True):
+    """What all sessions of a process share."""
+
+    engines: Engines
+    hub: HearingHub
+    tools: Mapping[str, ServerTool] = {}
+
+
+class Drive:
+    """Owns a session, its stream of sound and its work. Everything is called on the event loop."""
+
+    def __init__(
+        self,
+        session: Session,
+        equipment: Equipment,
+        tool_context: Callable[[Drive], ToolContext],
+        records: tuple[Record, ...] = (),
+    ) -> None:
+        self.session = session
+        self.links: dict[str, Link] = {}
+        self._records = records
+        self._loop = asyncio.get_running_loop()
+        self._inbox: deque[Input] = deque()
+        self._is_busy = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._audio = SpokenAudio()
+        self._workers = Workers(
+            equipment.engines, equipment.tools, lambda: tool_context(self), self._audio, self.put
+        )
+        limit = round((session.config.max_turn_s + 5) * WIRE_RATE)
+        self._ring = Ring(samples_from_ms(PRE_ROLL_MS), limit)
+        self._hearing = equipment.hub.open(self.put, threshold=None)
+        self._acts: dict[type, Callable[[Output], None]] = {
+            outputs.Listen: self._listen,
+            outputs.KeepAudio: self._keep_audio,
+            outputs.TurnClosed: self._turn_closed,
+            outputs.Transcribe: self._transcribe,
+            outputs.Generate: self._workers.generate,  # type: ignore[dict-item]
+            outputs.Say: self._workers.say,  # type: ignore[dict-item]
+            outputs.RunTool: self._workers.run_tool,  # type: ignore[dict-item]
+            outputs.StopWork: self._stop_work,
+            outputs.DropAudio: self._drop_audio,
+            outputs.Close: self._close_links,
+            outputs.Remark: _nothing,
+        }
+
+    # --- what comes in
+
+    @property
+    def position(self) -> int:
+        """How much sound has come, in samples at 24 kHz."""
+        return self._ring.end
+
+    def attach(self, link: Link) -> None:
+        self.links[link.name] = link
+        self.put(inputs.Attach(link.name))
+
+    def detach(self, link: Link) -> None:
+        if self.links.pop(link.name, None) is not None:
+            self.put(inputs.Detach(link.name))
+
+    def hear(self, pcm: Pcm16) -> None:
+        """More of what the person says, at 24 kHz. The hot path: every 20 ms of every session."""
+        self._ring.append(pcm)
+        self._hearing.append(pcm, self._loop.time())
+
+    def announce(self, text: str) -> None:
+        self.put(inputs.Announce(text))
+
+    def put(self, item: Input) -> None:
+        """Give the session one input and do what it says. Inputs that arise meanwhile come after it."""
+        self._inbox.append(item)
+        if self._is_busy:
+            return
+        self._is_busy = True
+        try:
+            while self._inbox:
+                self._step(self._inbox.popleft())
+        finally:
+            self._is_busy = False
+        self._arm()
+
+    async def close(self, reason: str) -> None:
+        """End the session and wait until all its work is gone."""
+        self.put(inputs.Finish(reason))
+        if self._timer is not None:
+            self._timer.cancel()
+        self._hearing.close()
+        await self._workers.close()
+
+    # --- what comes out
+
+    def _step(self, item: Input) -> None:
+        now = self._loop.time()
+        out = self.session.handle(item, now)
+        for record in self._records:
+            record(now, item, out)
+        for output in out:
+            act = self._acts.get(type(output))
+            if act is not None:
+                act(output)
+            else:
+                self._show(output)  # type: ignore[arg-type]
+
+    def _arm(self) -> None:
+        deadline = self.session.deadline
+        if self._timer is not None:
+            if self._timer.when() == deadline and not self._timer.cancelled():
+                return
+            self._timer.cancel()
+            self._timer = None
+        if deadline is not None:
+            self._timer = self._loop.call_at(deadline, self._time_passed)
+
+    def _time_passed(self) -> None:
+        self._timer = None
+        self.put(inputs.TimePassed())
+
+    def _show(self, notice: Notice) -> None:
+        audio = b""
+        if isinstance(notice, outputs.AudioSent):
+            audio = self._audio.take(notice.work, notice.start, notice.stop)
+        to = getattr(notice, "to", None)
+        for name, link in list(self.links.items()):
+            if to is None or to == name:
+                link.show(notice, audio)
+
+    def _listen(self, output: Output) -> None:
+        assert isinstance(output, outputs.Listen)
+        self._hearing.listen(output.detection.threshold if output.detection else None)
+
+    def _keep_audio(self, output: Output) -> None:
+        assert isinstance(output, outputs.KeepAudio)
+        self._ring.keep(output.start)
+
+    def _turn_closed(self, output: Output) -> None:
+        assert isinstance(output, outputs.TurnClosed)
+        self._hearing.turn_closed(output.heard)
+
+    def _transcribe(self, output: Output) -> None:
+        assert isinstance(output, outputs.Transcribe)
+        stop = min(output.stop, self._ring.end)
+        self._workers.transcribe(output, self._ring.read(min(output.start, stop), stop))
+
+    def _stop_work(self, output: Output) -> None:
+        assert isinstance(output, outputs.StopWork)
+        self._workers.stop(output.work)
+        self._audio.drop(output.work)
+
+    def _drop_audio(self, output: Output) -> None:
+        assert isinstance(output, outputs.DropAudio)
+        self._audio.drop(output.work)
+
+    def _close_links(self, output: Output) -> None:
+        assert isinstance(output, outputs.Close)
+        for link in list(self.links.values()):
+            link.close(output.reason)
+
+
+def _nothing(output: Output) -> None:
+    """A remark is for the trace, which has it."""

@@ -1,0 +1,307 @@
+"""The work that a session asks for: recognising, writing, speaking, calling tools. One task for each piece of it.
+
+A worker knows its task and the engines, never the session's state: what it brings goes back as an input that carries
+the work's number, and whether that is still wanted is the session's business. Cancelling the task is all there is to
+stopping it; whatever goes wrong in one becomes one `WorkFailed`. This is one of the few places where tasks are started.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import aclosing
+from typing import Any, TypeVar, cast
+
+from msgspec import Struct
+
+from antiphon.audio.pcm import float_from_int16, guarded, int16_from_float
+from antiphon.audio.resample import Resampler, resampled
+from antiphon.audio.units import HEARING_RATE, WIRE_RATE, Pcm16, seconds_from_samples
+from antiphon.engines.api import (
+    CallDelta,
+    Llm,
+    LlmEnd,
+    Stt,
+    SttRequest,
+    TextDelta,
+    Transcript,
+    TranscriptDelta,
+    Tts,
+    TtsRequest,
+)
+from antiphon.errors import AntiphonError, EngineError
+from antiphon.runtime.context import request_from
+from antiphon.runtime.voice import SpokenAudio, Stretch
+from antiphon.session import inputs
+from antiphon.session.clauses import ClauseSplitter
+from antiphon.session.outputs import Generate, RunTool, Say, Transcribe
+from antiphon.session.spoken_text import SpokenText
+from antiphon.tools.api import ServerTool, ToolContext, ToolError
+
+log = logging.getLogger("antiphon.workers")
+
+CLAUSES_AHEAD = 64  # that a voice may lag behind its model: a long answer's worth; then the model waits
+TOOL_LIMIT_S = 60.0  # nobody listens to silence for longer
+TOOL_OUTPUT_CHARS = 20_000  # about 5,000 tokens: what a model can read before the person wonders
+
+Put = Callable[[inputs.Input], None]
+T = TypeVar("T")
+
+
+class Engines(Struct, frozen=True):
+    """The engines that a session's work is done with."""
+
+    stt: Stt
+    llm: Llm
+    tts: Tts
+
+
+class Workers:
+    """The work of one session in flight, by number."""
+
+    def __init__(
+        self,
+        engines: Engines,
+        tools: Mapping[str, ServerTool],
+        context: Callable[[], ToolContext],
+        audio: SpokenAudio,
+        put: Put,
+    ) -> None:
+        self._engines = engines
+        self._tools = tools
+        self._context = context
+        self._audio = audio
+        self._put = put
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    # --- starting and stopping
+
+    def transcribe(self, task: Transcribe, pcm: Pcm16) -> None:
+        self._start(task.work, self._transcribe(task, pcm))
+
+    def generate(self, task: Generate) -> None:
+        self._start(task.work, self._generate(task))
+
+    def say(self, task: Say) -> None:
+        self._start(task.work, self._say(task))
+
+    def run_tool(self, task: RunTool) -> None:
+        self._start(task.work, self._run_tool(task))
+
+    def stop(self, work: int) -> None:
+        """Cancel it, wherever it is. Its clean-up runs on; nothing of it is waited for here."""
+        task = self._tasks.get(work)
+        if task is not None:
+            task.cancel()
+
+    async def close(self) -> None:
+        """Cancel everything and wait until it is gone."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _start(self, work: int, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(self._guard(work, coroutine), name=f"work {work}")
+        self._tasks[work] = task
+        task.add_done_callback(lambda _: self._tasks.pop(work, None))
+
+    async def _guard(self, work: int, coroutine: Coroutine[Any, Any, None]) -> None:
+        """The border of the work: whatever breaks inside ends this piece alone, with a reason."""
+        try:
+            await coroutine
+        except Exception as error:  # a border: one answer fails, and says so
+            failure = _root(error)
+            if not isinstance(failure, AntiphonError):
+                log.exception("work failed", exc_info=failure)
+            code = failure.code if isinstance(failure, EngineError) else "internal_error"
+            message = failure.message if isinstance(failure, AntiphonError) else "internal error"
+            self._put(inputs.WorkFailed(work, code, message))
+
+    # --- hearing
+
+    async def _transcribe(self, task: Transcribe, pcm: Pcm16) -> None:
+        sound = resampled(float_from_int16(pcm), WIRE_RATE, HEARING_RATE)
+        request = SttRequest(
+            task.language, task.prompt, task.model, "conversation" if task.answer else "transcription"
+        )
+        async with closing(self._engines.stt.transcribe(sound, request)) as events:
+            async for event in events:
+                match event:
+                    case TranscriptDelta(text):
+                        self._put(inputs.TranscriptGrew(task.work, text))
+                    case Transcript(text, language):
+                        seconds = seconds_from_samples(pcm.size)
+                        self._put(inputs.TranscriptReady(task.work, text.strip(), language, seconds))
+                        return
+        raise EngineError("the recogniser ended without a transcript", "This is a mistake in the engine.")
+
+    # --- thinking and speaking
+
+    async def _generate(self, task: Generate) -> None:
+        if task.voice is None:
+            await self._write(task, None)
+            return
+        clauses: asyncio.Queue[str | None] = asyncio.Queue(CLAUSES_AHEAD)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._write(task, clauses))
+            group.create_task(self._speak(task.work, clauses, TtsRequest(task.voice, task.speed)))
+
+    async def _say(self, task: Say) -> None:
+        if task.voice is None:
+            self._put(inputs.TextWritten(task.work, task.text))
+            self._put(inputs.WritingEnded(task.work, "stop"))
+            return
+        clauses: asyncio.Queue[str | None] = asyncio.Queue(CLAUSES_AHEAD)
+        splitter = ClauseSplitter()
+        for clause in (*splitter.feed(task.text, _now()), *splitter.finish()):
+            clauses.put_nowait(clause)
+        clauses.put_nowait(None)
+        self._put(inputs.WritingEnded(task.work, "stop"))
+        await self._speak(task.work, clauses, TtsRequest(task.voice, task.speed))
+
+    async def _write(self, task: Generate, clauses: asyncio.Queue[str | None] | None) -> None:
+        """Ask the model, and pass its text on clause by clause as soon as each can be said."""
+        end = LlmEnd()
+        feed = None if clauses is None else ClauseFeed(clauses)
+        try:
+            async with closing(self._engines.llm.write(request_from(task))) as events:
+                async for event in events:
+                    match event:
+                        case TextDelta(text):
+                            self._put(inputs.TextWritten(task.work, text))
+                            if feed is not None:
+                                await feed.add(text)
+                        case CallDelta(index, call_id, name, arguments):
+                            self._put(inputs.CallWritten(task.work, index, call_id, name, arguments))
+                        case LlmEnd():
+                            end = event
+            if feed is not None:
+                await feed.finish()
+        finally:
+            if feed is not None:
+                feed.stop()
+        usage = end.usage
+        self._put(
+            inputs.WritingEnded(task.work, end.reason, usage.input_tokens, usage.output_tokens, usage.cached_tokens)
+        )
+
+    async def _speak(self, work: int, clauses: asyncio.Queue[str | None], request: TtsRequest) -> None:
+        """Give each clause its voice, in order, while the ones before it are being played."""
+        spoken_text = SpokenText()
+        stretch = self._audio.open(work)
+        try:
+            while (clause := await clauses.get()) is not None:
+                await stretch.until_wanted()
+                self._put(inputs.ClauseBegan(work, clause))
+                words = spoken_text.feed(clause)
+                if words:
+                    await self._voice(work, words, request, stretch)
+                self._put(inputs.ClauseEnded(work))
+        finally:
+            if not stretch.made:
+                self._audio.drop(work)
+        self._put(inputs.SpeakingEnded(work))
+
+    async def _voice(self, work: int, words: str, request: TtsRequest, stretch: Stretch) -> None:
+        tts = self._engines.tts
+        resampler = Resampler(tts.rate, WIRE_RATE) if tts.rate != WIRE_RATE else None
+        async with closing(tts.speak(words, request)) as chunks:
+            async for chunk in chunks:
+                sound = guarded(chunk).pcm
+                self._made(work, int16_from_float(resampler.push(sound) if resampler else sound), stretch)
+        if resampler:
+            self._made(work, int16_from_float(resampler.flush()), stretch)
+
+    def _made(self, work: int, pcm: Pcm16, stretch: Stretch) -> None:
+        if pcm.size:
+            stretch.append(pcm)
+            self._put(inputs.AudioMade(work, pcm.size))
+
+    # --- acting
+
+    async def _run_tool(self, task: RunTool) -> None:
+        """Whatever a tool does, the model is told in one sentence, and the conversation goes on."""
+        try:
+            output, ok = await self._call(task), True
+        except ToolError as error:
+            output, ok = _error(str(error)), False
+        except TimeoutError:
+            output, ok = _error(f"{task.name} did not answer within {TOOL_LIMIT_S:.0f} seconds."), False
+        except Exception:
+            log.exception("the tool %s failed", task.name)
+            output, ok = _error(f"{task.name} failed."), False
+        self._put(inputs.ToolReturned(task.work, output[:TOOL_OUTPUT_CHARS], ok))
+
+    async def _call(self, task: RunTool) -> str:
+        try:
+            arguments = json.loads(task.arguments or "{}")
+        except ValueError:
+            raise ToolError(f"the arguments of {task.name} are not JSON.") from None
+        if not isinstance(arguments, dict):
+            raise ToolError(f"the arguments of {task.name} are not an object.")
+        async with asyncio.timeout(TOOL_LIMIT_S):
+            return await self._tools[task.name].call(arguments, self._context())
+
+
+class ClauseFeed:
+    """Cuts a model's text into clauses, and also when the model itself pauses: the splitter says after how long."""
+
+    def __init__(self, clauses: asyncio.Queue[str | None]) -> None:
+        self._clauses = clauses
+        self._splitter = ClauseSplitter()
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def add(self, text: str) -> None:
+        for clause in self._splitter.feed(text, _now()):
+            await self._clauses.put(clause)
+        self._arm()
+
+    async def finish(self) -> None:
+        self.stop()
+        for clause in self._splitter.finish():
+            await self._clauses.put(clause)
+        await self._clauses.put(None)
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _arm(self) -> None:
+        self.stop()
+        if self._splitter.deadline is not None and not self._clauses.full():
+            self._timer = asyncio.get_running_loop().call_at(self._splitter.deadline, self._time_out)
+
+    def _time_out(self) -> None:
+        self._timer = None
+        if self._clauses.full():
+            return  # the voice has enough to say; the next text or the end flushes
+        for clause in self._splitter.handle_timeout(_now()):
+            self._clauses.put_nowait(clause)
+        self._arm()
+
+
+def closing(events: AsyncIterator[T]) -> aclosing[AsyncGenerator[T, None]]:
+    """Ends an engine's iterator when we leave it, also in the middle: that is what frees its connection."""
+    return aclosing(cast("AsyncGenerator[T, None]", events))
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _error(sentence: str) -> str:
+    return json.dumps({"error": sentence})
+
+
+def _root(error: BaseException) -> BaseException:
+    """The first real failure inside the groups that task groups make."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
