@@ -110,7 +110,7 @@ def _crossed_out(data: Any, *, private: bool) -> Any:
                 key: _crossed_out(value, private=private or key in PRIVATE or key in OPAQUE)
                 for key, value in data.items()
             }
-        case list():
+        case list() | tuple():
             return [_crossed_out(value, private=private) for value in data]
         case str() if private:
             return re.sub(r"\d", "0", re.sub(r"[^\W\d_]", "x", data))

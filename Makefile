@@ -1,0 +1,70 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`. Both make .venv and install what is missing.
+
+PYTHON ?= $(shell command -v python3.13 || command -v python3.12 || command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+export PYTHONUTF8 = 1
+
+.PHONY: help demo test test-all conformance e2e check bench install install-dev lock clean
+
+help:
+	@echo "make demo         hear a conversation: no key, no microphone, no network"
+	@echo "make test         lint, types and tests (up to 3 minutes)"
+	@echo "make conformance  official clients against our server"
+	@echo "make bench        latency and density, as a table (several minutes)"
+	@echo "make lock         choose newer versions of what we depend on"
+
+demo: install
+	$(BIN)/antiphon demo
+
+# --- installing -------------------------------------------------------------------------------------------------------
+
+install: $(VENV)/.installed
+install-dev: $(VENV)/.installed-dev
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: apt-get install python3 python3-venv"; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; $(PYTHON) is older. Try: make PYTHON=/path/to/python3.11"; exit 2; }
+	@echo "== making a virtual environment in $(VENV) with $(PYTHON)"
+	@$(PYTHON) -m venv $(VENV) || \
+		{ rm -rf $(VENV); echo "The venv module is missing: apt-get install python3-venv"; exit 2; }
+
+$(VENV)/.installed: $(VENV)/bin/python requirements.lock pyproject.toml
+	@echo "== installing what Antiphon needs (about 250 MB, no PyTorch)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
+	@echo "== installing what the tests need"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+# Needs uv in the environment; writes no index address into the files.
+lock: $(VENV)/bin/python
+	@$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml -q --upgrade --generate-hashes --no-emit-index-url --no-annotate --no-header \
+		--universal --python-version 3.11 -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --group dev -q --upgrade --generate-hashes --no-emit-index-url --no-annotate \
+		--no-header --universal --python-version 3.11 -o requirements-dev.lock
+
+# --- testing ----------------------------------------------------------------------------------------------------------
+
+test: install-dev check
+	$(BIN)/python -m pytest -q -n 2 --ignore=tests/conformance
+
+check: install-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+conformance: install-dev
+	$(BIN)/python -m pytest -q tests/conformance
+
+bench: install-dev
+	$(BIN)/python bench/latency.py
+	$(BIN)/python bench/density.py
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

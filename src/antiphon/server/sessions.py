@@ -1,0 +1,117 @@
+"""The sessions of this process: who is let in, who is running, and how all of them end.
+
+It counts and owns; it does not know sockets or messages. Admission is decided at once, before a connection is
+upgraded: one session too many is told to come back later, rather than all of them made slow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from msgspec import Struct
+
+from antiphon.observe.timeline import Timeline, Turn
+from antiphon.observe.tracefile import TraceFile
+from antiphon.runtime.drive import Drive, Equipment, Record
+from antiphon.session.ids import Ids
+from antiphon.session.session import Session
+from antiphon.session.settings import SessionConfig
+from antiphon.tools.api import ToolContext
+
+log = logging.getLogger("antiphon.sessions")
+
+
+class Tracing(Struct, frozen=True):
+    """Where traces go, and how much they tell."""
+
+    folder: Path
+    redacted: bool = False
+
+
+class Surroundings(Struct, frozen=True):
+    """Where a session takes place: what its tools may need to know."""
+
+    time_zone: str = "UTC"
+    locale: str = "en-US"
+
+
+class Sessions:
+    """All running sessions. Everything is called on the event loop."""
+
+    def __init__(
+        self,
+        equipment: Equipment,
+        max_sessions: int,
+        surroundings: Surroundings | None = None,
+        tracing: Tracing | None = None,
+        on_turn: Callable[[Turn], None] | None = None,
+    ) -> None:
+        self.max_sessions = max_sessions
+        self.running: dict[str, Drive] = {}
+        self.started = 0
+        self.turned_away = 0
+        self._equipment = equipment
+        self._surroundings = surroundings or Surroundings()
+        self._tracing = tracing
+        self._on_turn = on_turn
+        self._is_draining = False
+        self._is_empty = asyncio.Event()
+        self._is_empty.set()
+
+    def begin(self, config: SessionConfig) -> Drive | None:
+        """Start a session, or None if there is no room for it. It runs until `end`."""
+        if self._is_draining or len(self.running) >= self.max_sessions:
+            self.turned_away += 1
+            return None
+        seed = secrets.randbits(64)
+        session = Session(config, Ids(seed))
+        records: list[Record] = []
+        if self._on_turn is not None:
+            records.append(Timeline(self._on_turn).record)
+        trace = self._open_trace(session.id, seed, config)
+        if trace is not None:
+            records.append(trace.record)
+        drive = Drive(session, self._equipment, self._tool_context, tuple(records))
+        self.running[session.id] = drive
+        self.started += 1
+        self._is_empty.clear()
+        return drive
+
+    async def end(self, drive: Drive, reason: str) -> None:
+        """Finish a session and forget it. May be called again."""
+        if self.running.pop(drive.session.id, None) is None:
+            return
+        try:
+            await drive.close(reason)
+        finally:
+            if not self.running:
+                self._is_empty.set()
+
+    async def drain(self, patience_s: float) -> None:
+        """Let nobody in any more, and wait until all have left, or have been waited for long enough."""
+        self._is_draining = True
+        try:
+            async with asyncio.timeout(patience_s):
+                await self._is_empty.wait()
+        except TimeoutError:
+            log.warning("%d sessions were still running after %.0f s: ended", len(self.running), patience_s)
+        for drive in list(self.running.values()):
+            await self.end(drive, "drain")
+
+    def _tool_context(self, drive: Drive) -> ToolContext:
+        place = self._surroundings
+        return ToolContext(datetime.now(ZoneInfo(place.time_zone)), place.locale, drive.session.id, drive.announce)
+
+    def _open_trace(self, name: str, seed: int, config: SessionConfig) -> TraceFile | None:
+        if self._tracing is None:
+            return None
+        started = datetime.now(ZoneInfo("UTC"))
+        path = self._tracing.folder / f"{started:%Y%m%d-%H%M%S}-{name}.jsonl"
+        log.info("tracing %s to %s", name, path)
+        return TraceFile(path, seed, config, started, redacted=self._tracing.redacted)

@@ -1,0 +1,150 @@
+"""One WebSocket as a connection of a session: frames in, frames out.
+
+It knows the socket and the Realtime codec, nothing about turns or engines. What comes in is acted on at once, on the
+event loop; what goes out waits in a bounded outbox for the socket, so that a slow reader delays only itself and, in
+the end, loses its connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from antiphon.audio.pcm import int16_from_bytes
+from antiphon.errors import PeerError
+from antiphon.protocol.codec import BadMessage, decode, encode
+from antiphon.protocol.inbound import Append, Goodbye, read
+from antiphon.protocol.outbound import Projection
+from antiphon.runtime.drive import Drive
+from antiphon.session import inputs
+from antiphon.session.outputs import Notice
+
+log = logging.getLogger("antiphon.transport")
+
+OUTBOX_BYTES = 4 * 1024 * 1024  # about a minute of audio as base64: whoever is further behind is not listening
+POLICY, OVERLOADED, GOING_AWAY, NORMAL = 1008, 1013, 1001, 1000  # WebSocket close codes
+CLOSE_CODES = {"drain": GOING_AWAY, "too_slow": OVERLOADED, "idle": NORMAL, "session_expired": NORMAL}
+
+
+class WebSocketLink:
+    """A `Link` of the session that `drive` runs. `serve` is its life."""
+
+    def __init__(self, name: str, socket: WebSocket, projection: Projection, allow: Callable[[int], bool]) -> None:
+        """`allow` is asked with the size of every frame, in bytes, whether its sender's budget has room for it."""
+        self.name = name
+        self.last_heard = asyncio.get_running_loop().time()
+        """When the last frame came, on the loop's clock."""
+        self._socket = socket
+        self._projection = projection
+        self._allow = allow
+        self._outbox: deque[str] = deque()
+        self._outbox_bytes = 0
+        self._has_mail = asyncio.Event()
+        self._reason: str | None = None
+
+    # --- what the session's runtime calls
+
+    def show(self, notice: Notice, audio: bytes) -> None:
+        if self._reason is not None:
+            return
+        for message in self._projection.messages(notice, audio):
+            frame = encode(message)
+            self._outbox.append(frame)
+            self._outbox_bytes += len(frame)
+        if self._outbox_bytes > OUTBOX_BYTES:
+            log.warning("connection %s reads too slowly: closed", self.name)
+            self._outbox.clear()
+            self.close("too_slow")
+        self._has_mail.set()
+
+    def close(self, reason: str) -> None:
+        if self._reason is None:
+            self._reason = reason
+            self._has_mail.set()
+
+    # --- its life
+
+    async def serve(self, drive: Drive) -> str:
+        """Carry frames both ways until either side ends it. Returns why it ended. Cancelling closes the socket."""
+        drive.attach(self)
+        writer = asyncio.create_task(self._write(), name=f"writer {self.name}")
+        reader = asyncio.create_task(self._read(drive), name=f"reader {self.name}")
+        try:
+            await asyncio.wait([reader, writer], return_when=asyncio.FIRST_COMPLETED)
+            for task in (reader, writer):
+                if task.done() and not task.cancelled() and (failure := task.exception()) is not None:
+                    raise failure
+            return self._reason or "closed by the client"
+        finally:
+            drive.detach(self)
+            reader.cancel()
+            writer.cancel()
+            await asyncio.gather(reader, writer, return_exceptions=True)
+
+    async def _read(self, drive: Drive) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            message = await self._socket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            self.last_heard = loop.time()
+            text: str | None = message.get("text")
+            data: bytes = message.get("bytes") or b""
+            if not self._allow(len(text) if text is not None else len(data)):
+                self._refuse(drive, "rate_limit_exceeded", "This key has sent more than its limit of bytes allows.")
+                self.close("limit")
+                continue
+            if text is not None:
+                self._take_text(drive, text)
+            else:
+                self._take_sound(drive, data, None)
+
+    def _take_text(self, drive: Drive, text: str) -> None:
+        message = decode(text)
+        if isinstance(message, BadMessage):
+            error = message.error
+            drive.put(inputs.Malformed(self.name, message.event_id, error.message, error.code, error.param))
+            return
+        try:
+            meaning = read(message, self.name, drive.session, drive.position)
+        except PeerError as error:
+            drive.put(inputs.Malformed(self.name, message.event_id, error.message, error.code, error.param))
+            return
+        match meaning:
+            case Append(audio):
+                self._take_sound(drive, audio, message.event_id)
+            case Goodbye():
+                self.close("closed by the client")
+            case _:
+                drive.put(meaning)
+
+    def _take_sound(self, drive: Drive, data: bytes, event_id: str | None) -> None:
+        try:
+            pcm = int16_from_bytes(data, "audio")
+        except PeerError as error:
+            drive.put(inputs.Malformed(self.name, event_id, error.message, error.code, error.param))
+            return
+        drive.hear(pcm)
+
+    def _refuse(self, drive: Drive, code: str, message: str) -> None:
+        drive.put(inputs.Malformed(self.name, None, message, code))
+
+    async def _write(self) -> None:
+        """Send what is in the outbox, in order; once the connection is to end, what is left of it, and close."""
+        try:
+            while True:
+                while self._outbox:
+                    frame = self._outbox.popleft()
+                    self._outbox_bytes -= len(frame)
+                    await self._socket.send_text(frame)
+                if self._reason is not None:
+                    await self._socket.close(CLOSE_CODES.get(self._reason, NORMAL), self._reason)
+                    return
+                self._has_mail.clear()
+                await self._has_mail.wait()
+        except (WebSocketDisconnect, RuntimeError):
+            return  # the client is gone; the reader knows it too
