@@ -20,18 +20,18 @@ from antiphon.hearing.edges import (
 )
 from antiphon.session.inputs import SilenceTick, VoiceBegan, VoicePaused, VoiceTick
 
+SCORES = {"#": 0.9, "+": 0.4, ".": 0.1}
+
 
 class Listener:
     """Feeds scores, written as a line: `#` is a voice, `+` is between the thresholds, `.` is quiet."""
-
-    SCORES = {"#": 0.9, "+": 0.4, ".": 0.1}
 
     def __init__(self, threshold: float = 0.5) -> None:
         self.edges = Edges(threshold)
         self.windows = 0
 
     def hear(self, line: str) -> list[HearingEvent]:
-        return self.hear_scores(self.SCORES[mark] for mark in line)
+        return self.hear_scores(SCORES[mark] for mark in line)
 
     def hear_scores(self, scores: Iterable[float]) -> list[HearingEvent]:
         events = []
@@ -163,18 +163,17 @@ def test_a_threshold_is_a_probability(threshold: float) -> None:
 def test_two_seconds_without_a_voice_make_the_memory_stale() -> None:
     listener = Listener()
     listener.hear("." * (RESET_WINDOWS - 1))
-    assert not listener.edges.memory_is_stale
+    assert not listener.edges.memory_went_stale()
     listener.hear(".")
-    assert listener.edges.memory_is_stale
-    listener.edges.memory_is_stale = False
+    assert listener.edges.memory_went_stale()
     listener.hear("#" + "." * (RESET_WINDOWS - 1))
-    assert not listener.edges.memory_is_stale
+    assert not listener.edges.memory_went_stale()
 
 
 def test_a_voice_keeps_the_memory() -> None:
     listener = Listener()
     listener.hear("#" * 3 * RESET_WINDOWS)
-    assert not listener.edges.memory_is_stale
+    assert not listener.edges.memory_went_stale()
 
 
 @given(st.lists(st.one_of(st.floats(0, 1), st.just("close")), max_size=200))

@@ -90,9 +90,7 @@ def dbfs(level: float) -> float:
 def mono_from_frames(frames: NDArray[np.float32]) -> Pcm:
     """The mean of the channels of [n, channels], in an array of its own: `frames` may be reused at once."""
     if frames.ndim != 2:
-        raise Bug(
-            f"frames have {frames.ndim} dimensions, not 2", "Use reshape(-1, channels) on interleaved sound."
-        )
+        raise Bug(f"frames have {frames.ndim} dimensions, not 2", "Use reshape(-1, channels) on interleaved sound.")
     if frames.shape[1] == 2:
         # Twice as fast as `mean`, and stereo is what comes.
         return np.asarray((frames[:, 0] + frames[:, 1]) * np.float32(0.5))

@@ -23,9 +23,7 @@ class Ring:
 
     def __init__(self, pre_roll: Samples, limit: Samples) -> None:
         if not 0 <= pre_roll <= limit:
-            raise Bug(
-                f"a pre-roll of {pre_roll} samples in a ring of {limit}", "Give it at least its pre-roll."
-            )
+            raise Bug(f"a pre-roll of {pre_roll} samples in a ring of {limit}", "Give it at least its pre-roll.")
         self.start: Samples = 0
         """Position of the oldest sample that is still here."""
         self.end: Samples = 0

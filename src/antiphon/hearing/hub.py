@@ -1,0 +1,270 @@
+"""One voice detector for every session of the process: windows of many streams are scored in one batch.
+
+It knows neither turns nor messages. Sound goes in through a stream, events come out through its owner's
+callback, and one thread computes. Whoever has a whole window is taken along with the next batch, with one
+window, so that a minute of sound in one message delays its sender's other windows and nobody else's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from functools import partial
+from itertools import groupby
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from antiphon.audio.units import WIRE_RATE, Samples, Seconds, samples_from_ms, seconds_from_samples
+from antiphon.engines.api import Vad
+from antiphon.errors import Bug, EngineError
+from antiphon.hearing.edges import WINDOW, HearingEvent
+from antiphon.hearing.runners import OwnThread, Runner
+from antiphon.hearing.stream import HearingStream, OnEvent, Piece
+from antiphon.hearing.windows import Cutter, cutter_for
+from antiphon.session.inputs import HearingFailed
+
+LARGEST_BATCH = 64  # a window costs no less in larger ones, and 64 keep the thread for under 3 ms
+LONGEST_WAIT_S: Seconds = 0.010  # for company, before a batch is made of who is there
+CROWD = 64  # streams from which on the wait is the longest; with fewer it is shorter in proportion
+BACKLOG_S: Seconds = 60.0  # of one stream: as long as the longest turn
+SMOOTHING = 1 / 16  # of the lateness: about the last half second of a busy hub
+FIRST_POOL_ROWS = 64  # doubled when they are taken
+
+
+class Batch(Struct, frozen=True):
+    """Windows on their way through the detector; row i of every sequence is the same stream's."""
+
+    streams: Sequence[HearingStream]
+    pieces: Sequence[Piece]
+    slots: NDArray[np.intp]
+    oldest: Seconds
+    """When the first of them asked to be heard."""
+
+
+class HearingHub:
+    """Scores every stream that was opened, in batches, for as long as the process lives.
+
+    Everything here happens on the event loop's thread except `vad.score`, which `runner` puts where it wants.
+    """
+
+    def __init__(self, vad: Vad, runner: Runner | None = None, backlog_s: Seconds = BACKLOG_S) -> None:
+        """`backlog_s` bounds the sound of one stream that may wait to be scored."""
+        if samples_from_ms(vad.window * 1000 / 16_000) != WINDOW:
+            raise Bug(f"a voice detector with windows of {vad.window} samples", "Cut its input to 512 at 16 kHz.")
+        self.batches = 0
+        self.windows = 0
+        """Scored since the start."""
+        self.failures = 0
+        """Batches that the detector did not survive."""
+        self.dropped: Samples = 0
+        """Never scored, because they came faster than they could be; all streams together."""
+        self.lateness_ms = 0.0
+        """From when a window was whole and its stream free to when its event was out: smoothed, the worst of
+        a batch.
+        """
+        self.streams: set[HearingStream] = set()
+        self._vad = vad
+        self._runner = runner or OwnThread()
+        self._backlog_windows = max(1, int(backlog_s * WIRE_RATE / WINDOW))
+        self._pool = np.zeros((FIRST_POOL_ROWS, vad.memory), np.float32)
+        self._free = list(range(FIRST_POOL_ROWS))
+        self._ready: deque[tuple[HearingStream, Seconds]] = deque()
+        self._timer: asyncio.Handle | None = None
+        self._last_start: Seconds = float("-inf")
+        self._under_way: asyncio.Future[tuple[NDArray[np.float32], NDArray[np.float32]]] | None = None
+        self._is_closed = False
+
+    @property
+    def backlog_s(self) -> Seconds:
+        """Sound of all streams that waits to be scored."""
+        return seconds_from_samples(WINDOW * sum(stream.waiting for stream in self.streams))
+
+    def open(
+        self,
+        on_event: OnEvent,
+        *,
+        rate_hz: int = WIRE_RATE,
+        threshold: float | None = 0.5,
+        position: Samples = 0,
+    ) -> HearingStream:
+        """Another stream, of int16 sound at `rate_hz`, that starts at `position` on its session's ruler.
+
+        `on_event` is called on the event loop, in order, never from within a call of the stream's own
+        methods. It gets a `HearingFailed` when the detector broke or sound was dropped; the stream goes on
+        after either. With a threshold of None nothing is scored until `listen`.
+        """
+        if self._is_closed:
+            raise Bug("a stream was opened on a hub that is closed", "Close the hub after the last session.")
+        if not self._free:
+            rows = len(self._pool)
+            self._pool = np.concatenate((self._pool, np.zeros_like(self._pool)))
+            self._free.extend(range(rows, 2 * rows))
+        cutter = cutter_for(rate_hz, self._vad.window)
+        stream = HearingStream(self, self._free.pop(), cutter, rate_hz, on_event)
+        self.streams.add(stream)
+        stream.begin(position, threshold, self._backlog_windows)
+        self.forget_memory(stream)
+        return stream
+
+    async def close(self) -> None:
+        """Close every stream and stop the thread, after the batch that it works on."""
+        self._is_closed = True
+        for stream in list(self.streams):
+            stream.close()
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._under_way is not None:
+            await asyncio.wait([self._under_way])
+        self._runner.close()
+
+    # --- what a stream asks for: `stream.Place`
+    # ----------------------------------------------------------------------
+
+    def wake(self, stream: HearingStream) -> None:
+        stream.is_waiting = True
+        self._ready.append((stream, asyncio.get_running_loop().time()))
+        self._plan()
+
+    def tell(self, stream: HearingStream, event: HearingEvent | HearingFailed) -> None:
+        # Through the loop, so that what one owner raises is reported as its own and reaches no other stream.
+        asyncio.get_running_loop().call_soon(_deliver, stream, event)
+
+    def forget_memory(self, stream: HearingStream) -> None:
+        self._pool[stream.slot] = 0
+
+    def release(self, stream: HearingStream) -> None:
+        self.streams.discard(stream)
+        self._free.append(stream.slot)
+
+    def count_dropped(self, samples: Samples) -> None:
+        self.dropped += samples
+
+    # --- batches
+    # -----------------------------------------------------------------------------------------------------
+
+    def _plan(self) -> None:
+        """Have a batch made when it is due, unless one is under way: its end makes the next one."""
+        if self._under_way is not None or self._is_closed:
+            return
+        loop = asyncio.get_running_loop()
+        if len(self._ready) == LARGEST_BATCH and self._timer is not None:
+            self._timer.cancel()  # nobody else fits in
+            self._timer = None
+        if self._timer is not None:
+            return
+        # A few streams gain nothing from waiting, and a crowd cannot each have a batch of its own.
+        wait_s = LONGEST_WAIT_S * min(1.0, len(self.streams) / CROWD)
+        due = self._last_start + wait_s
+        if due <= loop.time() or len(self._ready) >= LARGEST_BATCH:
+            # After this turn of the loop: the messages that came with this one are handled in it.
+            self._timer = loop.call_soon(self._start)
+        else:
+            self._timer = loop.call_at(due, self._start)
+
+    def _start(self) -> None:
+        """Send off one window of each stream that has one, up to the largest batch, who waited longest first."""
+        self._timer = None
+        batch = self._gather()
+        if batch is None:
+            return
+        self._last_start = asyncio.get_running_loop().time()
+        groups = [
+            (cutter, [piece.span for _, piece in group])
+            for cutter, group in groupby(zip(batch.streams, batch.pieces, strict=True), key=lambda pair: pair[0].cutter)
+        ]
+        work = partial(_score, self._vad, groups, self._pool[batch.slots])
+        self._under_way = self._runner.run(work)
+        self._under_way.add_done_callback(partial(self._finish, batch))
+
+    def _gather(self) -> Batch | None:
+        chosen: list[tuple[HearingStream, Seconds]] = []
+        while self._ready and len(chosen) < LARGEST_BATCH:
+            stream, since = self._ready.popleft()
+            if stream.waiting:
+                chosen.append((stream, since))
+            else:  # it was closed or reset while it queued
+                stream.is_waiting = False
+        if not chosen:
+            return None
+        oldest = min(since for _, since in chosen)
+        # Rates side by side, so that each is resampled as one array.
+        streams = sorted((stream for stream, _ in chosen), key=lambda stream: stream.cutter.step)
+        slots = np.fromiter((stream.slot for stream in streams), np.intp, len(streams))
+        return Batch(streams, [stream.take() for stream in streams], slots, oldest)
+
+    def _finish(self, batch: Batch, future: asyncio.Future[tuple[NDArray[np.float32], NDArray[np.float32]]]) -> None:
+        """Hand out what a batch has brought, and send off the next one if anybody has more."""
+        self._under_way = None
+        if future.cancelled() or self._is_closed:
+            return
+        failure = future.exception()
+        if failure is None:
+            self._hand_out(batch, *future.result())
+        else:
+            self._hand_out_failure(batch, failure)
+        now = asyncio.get_running_loop().time()
+        late_ms = (now - batch.oldest) * 1000
+        self.lateness_ms += (late_ms - self.lateness_ms) * SMOOTHING
+        has_more = False
+        for stream in batch.streams:
+            stream.is_waiting = stream.waiting > 0
+            if stream.is_waiting:
+                has_more = True
+                self._ready.append((stream, now))
+        if has_more and self._timer is None:
+            self._start()  # they have waited for this batch already
+        elif self._ready:
+            self._plan()
+
+    def _hand_out(self, batch: Batch, scores: NDArray[np.float32], memories: NDArray[np.float32]) -> None:
+        self.batches += 1
+        self.windows += len(batch.pieces)
+        wanted = [piece.epoch == stream.epoch for stream, piece in zip(batch.streams, batch.pieces, strict=True)]
+        if all(wanted):
+            self._pool[batch.slots] = memories
+        else:  # rows of streams that were closed or reset may be somebody else's by now
+            self._pool[batch.slots[wanted]] = memories[wanted]
+        for stream, piece, score, is_wanted in zip(batch.streams, batch.pieces, scores.tolist(), wanted, strict=True):
+            if is_wanted:
+                stream.hear(piece, score)
+
+    def _hand_out_failure(self, batch: Batch, failure: BaseException) -> None:
+        self.failures += 1
+        error = failure if isinstance(failure, EngineError) else _engine_error(failure)
+        for stream, piece in zip(batch.streams, batch.pieces, strict=True):
+            if piece.epoch == stream.epoch:
+                stream.fail(error)
+
+
+def _score(
+    vad: Vad, groups: Sequence[tuple[Cutter, Sequence[bytearray]]], memories: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The worker thread's part: cut, resample, score. Touches nothing that the loop's thread writes."""
+    rows = [cutter.windows(spans) for cutter, spans in groups]
+    scores, after = vad.score(rows[0] if len(rows) == 1 else np.concatenate(rows), memories)
+    if scores.shape != memories.shape[:1] or after.shape != memories.shape:
+        raise EngineError(
+            f"the voice detector answered {scores.shape} and {after.shape} to {memories.shape}",
+            "This is a mistake in the engine: see the contract of `Vad.score`.",
+        )
+    if not np.isfinite(scores).all():
+        raise EngineError(
+            "the voice detector answered with a score that is no number",
+            "Its memory is begun anew. If this repeats, check the model file: antiphon doctor.",
+        )
+    return scores, after
+
+
+def _engine_error(failure: BaseException) -> EngineError:
+    return EngineError(
+        f"the voice detector failed: {type(failure).__name__}: {failure}",
+        "The stream goes on with its next window. If this repeats, check the model file: antiphon doctor.",
+    )
+
+
+def _deliver(stream: HearingStream, event: HearingEvent | HearingFailed) -> None:
+    if stream.is_open:
+        stream.on_event(event)

@@ -1,0 +1,210 @@
+"""One person's sound on its way to the voice detector: what waits to be scored, and where in the stream it
+lies.
+
+It does not know when it will be scored, nor by whom: the hub takes one window at a time and brings back its
+score.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from msgspec import Struct
+
+from antiphon.audio.units import WIRE_RATE, Pcm16, Samples, Seconds, seconds_from_samples
+from antiphon.errors import EngineError
+from antiphon.hearing.edges import WINDOW, Edges, HearingEvent
+from antiphon.hearing.windows import SAMPLE_BYTES, Cutter
+from antiphon.session.inputs import HearingFailed
+
+OnEvent = Callable[[HearingEvent | HearingFailed], None]
+
+
+class Place(Protocol):
+    """What a stream asks of its hub."""
+
+    def wake(self, stream: HearingStream) -> None:
+        """The stream has a whole window, and none of it waits or is being scored."""
+
+    def tell(self, stream: HearingStream, event: HearingEvent | HearingFailed) -> None:
+        """Have the stream's owner called."""
+
+    def forget_memory(self, stream: HearingStream) -> None:
+        """The detector's memory of the stream is to be that of a fresh one."""
+
+    def release(self, stream: HearingStream) -> None:
+        """The stream is gone; its row in the pool is free."""
+
+    def count_dropped(self, samples: Samples) -> None:
+        """These were never scored."""
+
+
+class Piece(Struct, frozen=True):
+    """One window on its way through the detector."""
+
+    span: bytearray
+    heard: Samples
+    """Where the window ends in the stream."""
+    arrived: Seconds
+    epoch: int
+    """The stream's when the window was taken: a score from an earlier one is no longer wanted."""
+
+
+class HearingStream:
+    """Made by `HearingHub.open`. All methods are for the event loop's thread, and none waits."""
+
+    def __init__(self, place: Place, slot: int, cutter: Cutter, rate_hz: int, on_event: OnEvent) -> None:
+        self.slot = slot
+        """Row of this stream's memory in the hub's pool."""
+        self.cutter = cutter
+        self.edges = Edges()
+        self.on_event = on_event
+        self.is_open = True
+        self.is_waiting = False
+        """Whether the hub has it in its queue or in a batch."""
+        self.has_failed = False
+        """Whether its owner was told of a failure that still lasts."""
+        self.dropped: Samples = 0
+        """How much was never scored, because it came faster than it could be."""
+        self.epoch = 0
+        self._place = place
+        self._rate_hz = rate_hz
+        self._backlog_windows = 0
+        self._is_listening = False
+        self._is_dropping = False
+        self._origin: Samples = 0
+        """Position of the first sample that `_received` counts."""
+        self._received = 0
+        """Samples, at the stream's own rate."""
+        self._complete = 0
+        """Windows that they make."""
+        self._taken = 0
+        self._bytes = bytearray()
+        """What waits, and the `reach` samples before it."""
+        self._arrivals: deque[tuple[int, Seconds]] = deque()
+        """How many windows were complete, and when the message that completed the last of them came."""
+        self._start_over()
+
+    def begin(self, position: Samples, threshold: float | None, backlog_windows: int) -> None:
+        """Called once, by the hub: the stream starts here, and this many windows of it may wait."""
+        self._origin = position
+        self._backlog_windows = backlog_windows
+        self.listen(threshold)
+
+    # --- what the session's runtime calls
+    # ----------------------------------------------------------------------------
+
+    @property
+    def position(self) -> Samples:
+        """How much the stream has brought, in samples at 24 kHz."""
+        return self._origin + self._received * WIRE_RATE // self._rate_hz
+
+    @property
+    def waiting(self) -> int:
+        """Whole windows that have not been taken to be scored."""
+        return self._complete - self._taken
+
+    def append(self, pcm: Pcm16, arrived: Seconds) -> None:
+        """Take in a copy of the next samples at the stream's rate; `arrived` is when their message came.
+
+        Sound over the backlog's limit pushes out the oldest that waits; it is counted, and told once per jam.
+        """
+        self._received += pcm.size
+        if not self._is_listening:
+            return
+        self._bytes += pcm.tobytes()
+        complete = (self._received - self.cutter.reach) // self.cutter.step
+        if complete <= self._complete:
+            return
+        self._complete = complete
+        self._arrivals.append((complete, arrived))
+        if self.waiting > self._backlog_windows:
+            self._drop(self.waiting - self._backlog_windows)
+        if not self.is_waiting:
+            self._place.wake(self)
+
+    def listen(self, threshold: float | None) -> None:
+        """Score from now on, with this threshold in [0, 1]; None: do not, and only count samples.
+
+        While it is scored already, a new threshold applies from the next window on and nothing else changes.
+        """
+        if not self.is_open:
+            return
+        if threshold is not None:
+            self.edges.configure(threshold)
+        wants = threshold is not None
+        if self._is_listening is not wants:
+            self._is_listening = wants
+            self.reset()
+
+    def reset(self) -> None:
+        """Forget what waits, what is being scored, and that anybody speaks. The position stays."""
+        if not self.is_open:  # its row in the pool may be somebody else's
+            return
+        self._origin = self.position
+        self._start_over()
+        self.edges.reset()
+        self._place.forget_memory(self)
+
+    def turn_closed(self, heard: Samples | None = None) -> None:
+        """See `Edges.turn_closed`."""
+        self.edges.turn_closed(heard)
+
+    def close(self) -> None:
+        """No event comes any more, not even of a window that is being scored. May be called again."""
+        if self.is_open:
+            self._origin = self.position
+            self.is_open = self._is_listening = False
+            self._start_over()
+            self._place.release(self)
+
+    # --- what the hub calls
+    # ------------------------------------------------------------------------------------------
+
+    def take(self) -> Piece:
+        """The next window. There is one."""
+        span = self._bytes[: self.cutter.span * SAMPLE_BYTES]
+        del self._bytes[: self.cutter.step * SAMPLE_BYTES]
+        self._taken += 1
+        while self._arrivals[0][0] < self._taken:
+            self._arrivals.popleft()
+        return Piece(span, self._origin + self._taken * WINDOW, self._arrivals[0][1], self.epoch)
+
+    def hear(self, piece: Piece, score: float) -> None:
+        """The score of a window that was taken in this epoch."""
+        self.has_failed = False
+        self._is_dropping = self._is_dropping and self.waiting > self._backlog_windows // 2
+        event = self.edges.hear(score, piece.heard, piece.arrived)
+        if event is not None:
+            self._place.tell(self, event)
+        if self.edges.memory_went_stale():
+            self._place.forget_memory(self)
+
+    def fail(self, error: EngineError) -> None:
+        """The window that was taken has no score. The owner is told once, until one has a score again."""
+        self.edges.skip()
+        self._place.forget_memory(self)
+        if not self.has_failed:
+            self.has_failed = True
+            self._place.tell(self, HearingFailed(error.code, str(error)))
+
+    def _start_over(self) -> None:
+        self.epoch += 1
+        self._received = self._complete = self._taken = 0
+        self._bytes = bytearray(self.cutter.reach * SAMPLE_BYTES)  # before the beginning lies silence
+        self._arrivals.clear()
+
+    def _drop(self, windows: int) -> None:
+        del self._bytes[: windows * self.cutter.step * SAMPLE_BYTES]
+        self._taken += windows
+        self.dropped += windows * WINDOW
+        self._place.count_dropped(windows * WINDOW)
+        self.edges.skip()
+        if self._is_dropping:
+            return
+        self._is_dropping = True
+        limit_s = seconds_from_samples(self._backlog_windows * WINDOW)
+        message = f"audio came faster than it can be heard: only the last {limit_s:.0f} s that wait are kept"
+        self._place.tell(self, HearingFailed("audio_backlog", message))
