@@ -1,8 +1,7 @@
 """What a sample is here, and how samples become milliseconds.
 
-There is one ruler for what a person said: samples at 24 kHz from the start of the session, counted as they
-arrive (`Samples`). How long we waited is seconds of the event loop (`Seconds`). The two are converted only by
-name.
+There is one ruler for what a person said: samples at 24 kHz from the start of the session, counted as they arrive
+(`Samples`). How long we waited is seconds of the event loop (`Seconds`). The two are converted only by name.
 """
 
 from __future__ import annotations
