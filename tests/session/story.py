@@ -26,6 +26,7 @@ class Story:
         self.heard = 0
         self.said: list[Output] = []
         self.everything: list[tuple[float, Output]] = []
+        self._by_kind: dict[type, list[Output]] = {}
         self.give(i.Attach("browser"))
 
     def give(self, item: Input) -> list[Output]:
@@ -33,6 +34,8 @@ class Story:
         out = self.session.handle(item, self.now)
         self.said += out
         self.everything += [(self.now, output) for output in out]
+        for output in out:
+            self._by_kind.setdefault(type(output), []).append(output)
         deadline = self.session.deadline
         assert deadline is None or deadline >= self.now, "a deadline lies in the past"
         return out
@@ -109,7 +112,7 @@ class Story:
         self.give(i.CommitAudio("browser", "commit", self.heard))
 
     def all(self, kind: type[T]) -> list[T]:
-        return [output for _, output in self.everything if isinstance(output, kind)]
+        return list(self._by_kind.get(kind, ()))  # type: ignore[arg-type]
 
     def last(self, kind: type[T]) -> T:
         found = self.all(kind)

@@ -71,9 +71,7 @@ class Drive:
         self._is_busy = False
         self._timer: asyncio.TimerHandle | None = None
         self._audio = SpokenAudio()
-        self._workers = Workers(
-            equipment.engines, equipment.tools, lambda: tool_context(self), self._audio, self.put
-        )
+        self._workers = Workers(equipment.engines, equipment.tools, lambda: tool_context(self), self._audio, self.put)
         limit = round((session.config.max_turn_s + 5) * WIRE_RATE)
         self._ring = Ring(samples_from_ms(PRE_ROLL_MS), limit)
         self._hearing = equipment.hub.open(self.put, threshold=None)

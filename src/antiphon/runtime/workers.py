@@ -127,9 +127,7 @@ class Workers:
 
     async def _transcribe(self, task: Transcribe, pcm: Pcm16) -> None:
         sound = resampled(float_from_int16(pcm), WIRE_RATE, HEARING_RATE)
-        request = SttRequest(
-            task.language, task.prompt, task.model, "conversation" if task.answer else "transcription"
-        )
+        request = SttRequest(task.language, task.prompt, task.model, "conversation" if task.answer else "transcription")
         async with closing(self._engines.stt.transcribe(sound, request)) as events:
             async for event in events:
                 match event:

@@ -299,9 +299,7 @@ class Remark(Struct, frozen=True, tag="remark"):
     text: str
 
 
-Command = (
-    Listen | KeepAudio | TurnClosed | Transcribe | Generate | Say | RunTool | StopWork | DropAudio | Close
-)
+Command = Listen | KeepAudio | TurnClosed | Transcribe | Generate | Say | RunTool | StopWork | DropAudio | Close
 Notice = (
     Refused
     | Welcomed
@@ -328,4 +326,3 @@ Notice = (
     | ToolEnded
 )
 Output = Command | Notice | Remark
-

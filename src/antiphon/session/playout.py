@@ -43,18 +43,18 @@ class Playout:
         if piece == 0:
             return False
         ahead = self.sent - self.played(now)
-        return ahead == 0 or ahead <= self._room(piece, settled) + GRAIN
+        return ahead <= self._room(piece, settled) + GRAIN
 
     def due(self, piece: Samples, settled: bool) -> Seconds | None:
         """When `may_send` becomes true by the mere passing of time; None if there is nothing to wait for."""
         if piece == 0 or self._anchor is None:
             return None
         since, before = self._anchor
-        return since + seconds_from_samples(self.sent - max(0, self._room(piece, settled)) - before)
+        return since + seconds_from_samples(self.sent - self._room(piece, settled) - before)
 
     def _room(self, piece: Samples, settled: bool) -> Samples:
         """How much may lie unplayed at the player when this piece goes out."""
-        return self._lead - piece if settled else min(self._lead, self.delta) // 2
+        return max(0, self._lead - piece) if settled else min(self._lead, self.delta) // 2
 
     def send(self, samples: Samples, now: Seconds) -> None:
         """Count a piece as sent now. After a gap the clock starts again: the player was dry."""

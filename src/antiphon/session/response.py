@@ -266,12 +266,27 @@ class Response:
 
     # --- results of its work
 
+    def expects(self, result: Result) -> bool:
+        """Whether this work is still wanted, and may still bring this."""
+        if result.work not in self.works:
+            return False
+        match result:
+            case TextWritten() | CallWritten() | WritingEnded():
+                return not self._round(result.work).is_written
+            case ClauseBegan() | AudioMade() | ClauseEnded() | SpeakingEnded():
+                return self.manner.speaks and not self._round(result.work).is_spoken
+            case _:
+                return True
+
+    def _round(self, work: int) -> Round:
+        return next(made for made in self.rounds if made.work == work)
+
     def take(self, result: Result, ids: Ids, run_tool: Callable[[HiddenCall], int]) -> None:
         """Act on a result of one of its works. `run_tool` starts a server-side tool and returns its work number."""
         if isinstance(result, ToolReturned):
             self._take_tool(result)
             return
-        current = next(round for round in self.rounds if round.work == result.work)
+        current = self._round(result.work)
         match result:
             case TextWritten(text=text):
                 self._write(current, text, ids)
@@ -350,14 +365,20 @@ class Response:
             self._usage[place] += tokens
         if not self.manner.speaks:
             self._end_speaking(round)
+        self._end_round(round)
 
     def _end_speaking(self, round: Round) -> None:
         round.is_spoken = True
-        self.works.discard(round.work)
+        self._end_round(round)
         if round.message is not None:
             round.message.written = True
             if round.message.ledger is not None:
                 round.message.ledger.finish()
+
+    def _end_round(self, round: Round) -> None:
+        """Its work is done when both the model and the voice are."""
+        if round.is_written and round.is_spoken:
+            self.works.discard(round.work)
 
     def _take_tool(self, result: ToolReturned) -> None:
         call = self._tool_calls.pop(result.work)
@@ -454,8 +475,6 @@ class Response:
         if self.conversation is not None:
             self.conversation.replace(item)
         spoken = piece.ledger is not None
-        self._emit(
-            OutputEnded(self.id, piece.index, item, spoken, piece.previous, detached=self.conversation is None)
-        )
+        self._emit(OutputEnded(self.id, piece.index, item, spoken, piece.previous, detached=self.conversation is None))
         if spoken:
             self._emit(DropAudio(piece.work))

@@ -137,7 +137,7 @@ class Session:
     def _take(self, result: Result) -> None:
         """The one place where late work is dropped: a result whose work nobody waits for any more."""
         response = self._owners.get(result.work)
-        if response is not None and result.work in response.works:
+        if response is not None and response.expects(result):
             self._take_for_response(response, result)
         elif result.work in self._transcripts:
             self._take_transcript(result)
@@ -167,9 +167,7 @@ class Session:
     # --- connections
 
     def _attach(self, item: inputs.Attach) -> None:
-        self._emit(
-            outputs.Welcomed(item.connection, self.id, self.conversation.id, self.settings, self.expires_in_s)
-        )
+        self._emit(outputs.Welcomed(item.connection, self.id, self.conversation.id, self.settings, self.expires_in_s))
         self._emit(outputs.Listen(self.settings.turn_detection))
 
     def _detach(self, item: inputs.Detach) -> None:
@@ -590,9 +588,7 @@ class Session:
         work = self._new_work(response)
         response.start_round(work)
         manner = response.manner
-        self._emit(
-            outputs.Say(work, response.id, text, manner.voice if manner.speaks else None, manner.speed)
-        )
+        self._emit(outputs.Say(work, response.id, text, manner.voice if manner.speaks else None, manner.speed))
 
     def _pass_time(self, item: inputs.TimePassed) -> None:
         if self.expires_in_s > 0:
@@ -606,4 +602,3 @@ class Session:
 def _chosen(option: Any, setting: Any) -> Any:
     """A response's own option if it has one, else the session's setting."""
     return setting if option is UNSET else option
-

@@ -108,9 +108,7 @@ class SettingsPatch(Struct, frozen=True, omit_defaults=True):
 
 def patched(settings: Settings, patch: SettingsPatch) -> Settings:
     """`settings` with the patch applied. Whether the change is allowed is for the caller to have asked."""
-    changes = {
-        name: value for name in patch.__struct_fields__ if (value := getattr(patch, name)) is not UNSET
-    }
+    changes = {name: value for name in patch.__struct_fields__ if (value := getattr(patch, name)) is not UNSET}
     if "reflected" in changes:
         changes["reflected"] = {**settings.reflected, **changes["reflected"]}
     return msgspec.structs.replace(settings, **changes)

@@ -27,7 +27,8 @@ from antiphon.session.settings import SessionConfig
 SCHEMA = 1  # raised whenever a line of this module's making could no longer be read by its predecessor
 
 PRIVATE = frozenset(
-    "text transcript instructions arguments output prompt description message error_message url".split()
+    {"text", "transcript", "instructions", "arguments", "output", "prompt", "description", "message"}
+    | {"error_message", "url"}
 )
 """Fields that hold what people or models said. Ids, names, codes and numbers are not among them."""
 

@@ -110,7 +110,7 @@ class WebSocketLink:
             drive.put(inputs.Malformed(self.name, message.event_id, error.message, error.code, error.param))
             return
         try:
-            meaning = read(message, self.name, drive.session, drive.position)
+            meaning = read(message, self.name, drive.position)
         except PeerError as error:
             drive.put(inputs.Malformed(self.name, message.event_id, error.message, error.code, error.param))
             return

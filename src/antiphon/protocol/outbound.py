@@ -1,0 +1,387 @@
+"""From what the session tells to the messages of the Realtime protocol.
+
+The session's words are fewer: that an item ended is five messages here, in the protocol's order. Nothing is decided:
+a `Projection` knows one connection's tastes, counts its event ids, and remembers no state of the conversation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal, assert_never, cast
+
+import msgspec
+from msgspec import UNSET
+
+from antiphon.audio.units import ms_from_samples
+from antiphon.errors import Bug
+from antiphon.protocol import additions, server
+from antiphon.protocol import items as wire
+from antiphon.protocol import session_config as config
+from antiphon.session import outputs
+from antiphon.session.items import (
+    Foreign,
+    FunctionCall,
+    FunctionOutput,
+    Item,
+    Message,
+    Part,
+    Picture,
+    Role,
+    Speech,
+    Status,
+    Text,
+)
+from antiphon.session.outputs import Notice, ResponseInfo
+from antiphon.session.settings import AudioFormat, ForeignTool, FunctionTool, Settings, Tool, TurnDetection
+
+Outgoing = server.ServerMessage | additions.AdditionMessage
+
+
+class Projection:
+    """One connection's view of its session."""
+
+    def __init__(self, prefix: str, expires_at: int, *, with_additions: bool = False) -> None:
+        """`prefix` makes event ids unique; `expires_at` is in seconds since 1970; additions are messages of our own."""
+        self._prefix = prefix
+        self._expires_at = expires_at
+        self._with_additions = with_additions
+        self._count = 0
+
+    def messages(self, notice: Notice, audio: bytes = b"") -> list[Outgoing]:
+        """What the notice is on the wire, in order. `audio` is the sound of an `AudioSent`, int16 at 24 kHz."""
+        return list(self._project(notice, audio))
+
+    def _id(self) -> str:
+        self._count += 1
+        return f"event_{self._prefix}{self._count:06d}"
+
+    def _project(self, notice: Notice, audio: bytes) -> Iterator[Outgoing]:
+        match notice:
+            case outputs.AudioSent(response_id=response_id, index=index, item_id=item_id):
+                yield server.AudioDelta(
+                    event_id=self._id(), response_id=response_id, item_id=item_id, output_index=index, content_index=0,
+                    delta=audio,
+                )  # fmt: skip
+            case outputs.TextSent():
+                yield self._text(notice)
+            case outputs.ArgumentsSent(
+                response_id=response_id, index=index, item_id=item_id, call_id=call_id, text=text
+            ):
+                yield server.ArgumentsDelta(
+                    event_id=self._id(), response_id=response_id, item_id=item_id, output_index=index, call_id=call_id,
+                    delta=text,
+                )  # fmt: skip
+            case outputs.OutputBegan():
+                yield from self._began(notice)
+            case outputs.OutputEnded():
+                yield from self._ended(notice)
+            case outputs.ResponseBegan(response):
+                yield server.ResponseCreated(event_id=self._id(), response=response_from(response))
+            case outputs.ResponseEnded(response):
+                yield server.ResponseDone(event_id=self._id(), response=response_from(response))
+                yield server.RateLimitsUpdated(event_id=self._id(), rate_limits=())
+            case outputs.ToolBegan() | outputs.ToolEnded():
+                if self._with_additions:
+                    yield self._tool(notice)
+            case outputs.TranscriptionGrew() | outputs.TranscriptionDone() | outputs.TranscriptionFailed():
+                yield self._transcription(notice)
+            case outputs.SpeechStarted(item_id=item_id, at=at):
+                yield server.SpeechStarted(event_id=self._id(), item_id=item_id, audio_start_ms=ms_from_samples(at))
+            case outputs.SpeechStopped(item_id=item_id, at=at):
+                yield server.SpeechStopped(event_id=self._id(), item_id=item_id, audio_end_ms=ms_from_samples(at))
+            case outputs.AudioCommitted(item_id=item_id, previous=previous):
+                yield server.AudioCommitted(event_id=self._id(), item_id=item_id, previous_item_id=previous)
+            case outputs.AudioCleared():
+                yield server.AudioCleared(event_id=self._id())
+            case outputs.ItemAdded(item=item, previous=previous):
+                shown = item_for(item)
+                yield server.ItemAdded(event_id=self._id(), previous_item_id=previous, item=shown)
+                yield server.ItemDone(event_id=self._id(), previous_item_id=previous, item=shown)
+            case outputs.ItemRetrieved(item=item):
+                yield server.ItemRetrieved(event_id=self._id(), item=item_for(item))
+            case outputs.ItemDeleted(item_id=item_id):
+                yield server.ItemDeleted(event_id=self._id(), item_id=item_id)
+            case outputs.ItemTruncated(item_id=item_id, content_index=index, audio_end_ms=end_ms):
+                yield server.ItemTruncated(
+                    event_id=self._id(), item_id=item_id, content_index=index, audio_end_ms=end_ms
+                )
+            case outputs.Welcomed(session_id=session_id, settings=settings):
+                session = session_from(session_id, settings, self._expires_at)
+                yield server.SessionCreated(event_id=self._id(), session=session)
+            case outputs.SettingsChanged(session_id=session_id, settings=settings):
+                session = session_from(session_id, settings, self._expires_at)
+                yield server.SessionUpdated(event_id=self._id(), session=session)
+            case outputs.Refused(message=message, code=code, param=param, kind=kind, request=request):
+                details = wire.ErrorDetails(type=kind, code=code, message=message, param=param, event_id=request)
+                yield server.Error(event_id=self._id(), error=details)
+            case _:
+                assert_never(notice)
+
+    def _text(self, sent: outputs.TextSent) -> Outgoing:
+        kind = server.TranscriptDelta if sent.spoken else server.TextDelta
+        return kind(
+            event_id=self._id(),
+            response_id=sent.response_id,
+            item_id=sent.item_id,
+            output_index=sent.index,
+            content_index=0,
+            delta=sent.text,
+        )
+
+    def _began(self, began: outputs.OutputBegan) -> Iterator[Outgoing]:
+        item = item_for(began.item)
+        yield server.OutputItemAdded(
+            event_id=self._id(), response_id=began.response_id, output_index=began.index, item=item
+        )
+        if not began.detached:
+            yield server.ItemAdded(event_id=self._id(), previous_item_id=began.previous, item=item)
+        if isinstance(began.item, Message):
+            part = wire.AudioPart() if began.speaks else wire.TextPart()
+            yield server.ContentPartAdded(
+                event_id=self._id(), response_id=began.response_id, item_id=began.item.id,
+                output_index=began.index, content_index=0, part=part,
+            )  # fmt: skip
+
+    def _ended(self, ended: outputs.OutputEnded) -> Iterator[Outgoing]:
+        match ended.item:
+            case Message():
+                yield from self._message_ended(ended, ended.item)
+            case FunctionCall(id=item_id, call_id=call_id, name=name, arguments=arguments):
+                yield server.ArgumentsDone(
+                    event_id=self._id(), response_id=ended.response_id, item_id=item_id, output_index=ended.index,
+                    call_id=call_id, name=name, arguments=arguments,
+                )  # fmt: skip
+            case _:
+                raise Bug(f"a response made {ended.item!r}", "Teach the projection this kind of item.")
+        item = item_for(ended.item)
+        yield server.OutputItemDone(
+            event_id=self._id(), response_id=ended.response_id, output_index=ended.index, item=item
+        )
+        if not ended.detached:
+            yield server.ItemDone(event_id=self._id(), previous_item_id=ended.previous, item=item)
+
+    def _message_ended(self, ended: outputs.OutputEnded, item: Message) -> Iterator[Outgoing]:
+        where: dict[str, Any] = {
+            "response_id": ended.response_id,
+            "item_id": item.id,
+            "output_index": ended.index,
+            "content_index": 0,
+        }
+        part: wire.ContentPart
+        match item.content[0]:
+            case Speech(transcript=transcript):
+                words = transcript or ""
+                yield server.AudioDone(event_id=self._id(), **where)
+                yield server.TranscriptDone(event_id=self._id(), transcript=words, **where)
+                part = wire.AudioPart(words)
+            case Text(text):
+                yield server.TextDone(event_id=self._id(), text=text, **where)
+                part = wire.TextPart(text)
+            case Picture():
+                raise Bug("a response made a picture", "Teach the projection this kind of part.")
+        yield server.ContentPartDone(event_id=self._id(), part=part, **where)
+
+    def _tool(self, notice: outputs.ToolBegan | outputs.ToolEnded) -> Outgoing:
+        if isinstance(notice, outputs.ToolBegan):
+            return additions.ToolStarted(
+                event_id=self._id(), response_id=notice.response_id, call_id=notice.call_id, name=notice.name,
+                arguments=notice.arguments,
+            )  # fmt: skip
+        return additions.ToolDone(
+            event_id=self._id(), response_id=notice.response_id, call_id=notice.call_id, name=notice.name,
+            output=notice.output, ok=notice.ok,
+        )  # fmt: skip
+
+    def _transcription(
+        self, notice: outputs.TranscriptionGrew | outputs.TranscriptionDone | outputs.TranscriptionFailed
+    ) -> Outgoing:
+        match notice:
+            case outputs.TranscriptionGrew(item_id=item_id, text=text):
+                return server.TranscriptionDelta(event_id=self._id(), item_id=item_id, delta=text)
+            case outputs.TranscriptionDone(item_id=item_id, text=text, seconds=seconds, language=language):
+                return server.TranscriptionCompleted(
+                    event_id=self._id(),
+                    item_id=item_id,
+                    transcript=text,
+                    usage=wire.TranscriptionDuration(seconds),
+                    languages=(wire.TranscriptionLanguage(language),) if language else UNSET,
+                )
+            case outputs.TranscriptionFailed(item_id=item_id, code=code, message=message):
+                failure = wire.TranscriptionFailure(type="transcription_error", code=code, message=message)
+                return server.TranscriptionFailed(event_id=self._id(), item_id=item_id, error=failure)
+
+
+# --- nouns -----------------------------------------------------------------------------------------------------------
+
+
+def item_for(item: Item) -> wire.Item:
+    """An item as it stands on the wire, without its sound."""
+    status: wire.ItemStatus = cast("Any", item.status.value)
+    match item:
+        case Message(id=item_id, role=role, content=content):
+            parts = tuple(_content(part, role) for part in content)
+            return wire.Message(id=item_id, status=status, role=role.value, content=parts)
+        case FunctionCall(id=item_id, call_id=call_id, name=name, arguments=arguments):
+            # What is still being written has no arguments yet, for they follow as deltas.
+            text = "" if item.status is Status.IN_PROGRESS else arguments
+            return wire.FunctionCall(id=item_id, status=status, call_id=call_id, name=name, arguments=text)
+        case FunctionOutput(id=item_id, call_id=call_id, output=output):
+            return wire.FunctionCallOutput(id=item_id, status=status, call_id=call_id, output=output)
+        case Foreign(body=body):
+            return cast("wire.Item", msgspec.convert(body, wire.Item))
+        case _:
+            assert_never(item)
+
+
+def _content(part: Part, role: Role) -> wire.Content:
+    match part:
+        case Text(text):
+            return wire.OutputText(text) if role is Role.ASSISTANT else wire.InputText(text)
+        case Speech(transcript=transcript):
+            if role is Role.ASSISTANT:
+                return wire.OutputAudio(transcript=transcript)
+            return wire.InputAudio(transcript=transcript)
+        case Picture(url=url, detail=detail):
+            return wire.InputImage(url, cast("Literal['auto', 'low', 'high']", detail))
+        case _:
+            assert_never(part)
+
+
+def response_from(info: ResponseInfo) -> wire.Response:
+    """A response as `response.created` and `response.done` show it."""
+    is_over = info.status != "in_progress"
+    audio: Any = UNSET
+    if info.speaks:
+        output = wire.ResponseAudioOutput(format=_wire_format(info.output_format), voice=info.voice)
+        audio = wire.ResponseAudio(output=output)
+    return wire.Response(
+        id=info.id,
+        status=cast("Any", info.status),
+        status_details=_status_details(info) if is_over else None,
+        output=tuple(item_for(item) for item in info.output),
+        conversation_id=info.conversation_id,
+        output_modalities=("audio",) if info.speaks else ("text",),
+        max_output_tokens="inf" if info.max_output_tokens is None else info.max_output_tokens,
+        audio=audio,
+        usage=_usage(info) if is_over else None,
+        metadata=info.metadata,
+    )
+
+
+def _status_details(info: ResponseInfo) -> wire.StatusDetails | None:
+    if info.status == "completed":
+        return None
+    error: Any = UNSET
+    if info.status == "failed":
+        error = wire.FailureDetails(type="server_error", code=info.error_code, message=info.error_message)
+    reason: Any = UNSET if info.reason is None else info.reason
+    return wire.StatusDetails(type=cast("Any", info.status), reason=reason, error=error)
+
+
+def _usage(info: ResponseInfo) -> wire.Usage:
+    """All tokens are text: in a cascade the model reads and writes words."""
+    cached = wire.CachedTokens(text_tokens=info.cached_tokens)
+    return wire.Usage(
+        total_tokens=info.input_tokens + info.output_tokens,
+        input_tokens=info.input_tokens,
+        output_tokens=info.output_tokens,
+        input_token_details=wire.InputTokens(
+            text_tokens=info.input_tokens, cached_tokens=info.cached_tokens, cached_tokens_details=cached
+        ),
+        output_token_details=wire.OutputTokens(text_tokens=info.output_tokens),
+    )
+
+
+def session_from(session_id: str, settings: Settings, expires_at: int) -> config.Session:
+    """The whole effective configuration."""
+    heard = config.AudioInput(
+        format=_wire_format(settings.input_format),
+        noise_reduction=_reflection(settings, "noise_reduction", None, config.NoiseReduction | None),
+        transcription=_wire_transcription(settings),
+        turn_detection=_wire_detection(settings.turn_detection),
+    )
+    include = _reflection(settings, "include", None, tuple[config.Include, ...] | None)
+    if settings.kind == "transcription":
+        audio = config.TranscriptionAudio(input=heard)
+        return config.TranscriptionSession(id=session_id, expires_at=expires_at, audio=audio, include=include)
+    spoken = config.AudioOutput(format=_wire_format(settings.output_format), voice=settings.voice, speed=settings.speed)
+    reflected = {
+        name: msgspec.convert(settings.reflected[name], hint)
+        for name, hint in REFLECTED_TYPES.items()
+        if settings.reflected.get(name) is not None
+    }
+    return config.RealtimeSession(
+        id=session_id,
+        expires_at=expires_at,
+        model=settings.model,
+        instructions=settings.instructions,
+        output_modalities=("audio",) if settings.speaks else ("text",),
+        audio=config.Audio(input=heard, output=spoken),
+        tools=tuple(_wire_tool(tool) for tool in settings.tools),
+        tool_choice=msgspec.convert(settings.tool_choice, config.ToolChoice),
+        max_output_tokens="inf" if settings.max_output_tokens is None else settings.max_output_tokens,
+        **reflected,
+    )
+
+
+REFLECTED_TYPES: dict[str, Any] = {
+    "parallel_tool_calls": bool,
+    "truncation": config.Truncation,
+    "tracing": Literal["auto"] | config.Tracing,
+    "prompt": config.Prompt,
+    "reasoning": config.Reasoning,
+    "include": tuple[config.Include, ...],
+}
+"""Settings that are echoed as they were given."""
+
+
+def _reflection(settings: Settings, name: str, default: Any, kind: Any) -> Any:
+    return msgspec.convert(settings.reflected.get(name, default), kind)
+
+
+def _wire_format(format: AudioFormat) -> wire.AudioFormat:
+    match format.kind:
+        case "pcm":
+            return wire.AudioPcm()
+        case "pcmu":
+            return wire.AudioPcmu()
+        case "pcma":
+            return wire.AudioPcma()
+
+
+def _wire_transcription(settings: Settings) -> config.Transcription | None:
+    wish = settings.transcription
+    if wish is None:
+        return None
+    said = {"model": wish.model, "language": wish.language, "prompt": wish.prompt}
+    said = {name: value for name, value in said.items() if value is not None} | dict(wish.extra)
+    return msgspec.convert(said, config.Transcription)
+
+
+def _wire_detection(detection: TurnDetection | None) -> config.TurnDetection | None:
+    if detection is None:
+        return None
+    if detection.kind == "semantic_vad":
+        return config.SemanticVad(
+            eagerness=detection.eagerness,
+            create_response=detection.create_response,
+            interrupt_response=detection.interrupt_response,
+        )
+    return config.ServerVad(
+        threshold=detection.threshold,
+        prefix_padding_ms=detection.prefix_padding_ms,
+        silence_duration_ms=detection.silence_duration_ms,
+        idle_timeout_ms=detection.idle_timeout_ms,
+        create_response=detection.create_response,
+        interrupt_response=detection.interrupt_response,
+    )
+
+
+def _wire_tool(tool: Tool) -> config.Tool:
+    match tool:
+        case FunctionTool(name=name, description=description, parameters=parameters):
+            return config.FunctionTool(name=name, description=description, parameters=parameters)
+        case ForeignTool(body=body):
+            return cast("config.Tool", msgspec.convert(body, config.Tool))
+        case _:
+            assert_never(tool)

@@ -1,0 +1,219 @@
+"""A thousand conversations in which anything happens at any moment, and what must hold in all of them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import pytest
+from story import WINDOW, Story
+
+from antiphon.audio.units import WIRE_RATE
+from antiphon.session import inputs as i
+from antiphon.session import outputs as o
+from antiphon.session.ids import Ids
+from antiphon.session.items import Message, Role, Status, Text
+from antiphon.session.session import Session
+from antiphon.session.settings import FunctionTool, ResponseOptions, Settings, SettingsPatch, TurnDetection
+
+CONVERSATIONS = 1000
+STEPS = 40
+
+
+class Chaos(Story):
+    """A story that a random source tells: the person, the engines and the client act whenever they like."""
+
+    def __init__(self, seed: int) -> None:
+        self.chance = random.Random(seed)
+        detection = TurnDetection(interrupt_response=self.chance.random() < 0.8)
+        settings = Settings(turn_detection=detection, speaks=self.chance.random() < 0.8)
+        super().__init__(settings, server_tools=(FunctionTool("clock"),), lead_ms=self.chance.choice((0, 200, 500)))
+        self.works: list[int] = []
+        self.speaking = False
+
+    def step(self) -> None:
+        act: Callable[[], None] = self.chance.choices(
+            (self.person, self.engine, self.client, self.time_goes_by), weights=(4, 10, 1, 3)
+        )[0]
+        act()
+
+    def person(self) -> None:
+        self.heard += WINDOW
+        if not self.speaking:
+            self.speaking = True
+            self.give(i.VoiceBegan(self.heard - WINDOW, self.heard, self.now))
+            return
+        self.speaking = False
+        self.give(i.VoicePaused(self.heard - WINDOW, self.heard, self.now))
+        if self.chance.random() < 0.7:
+            self.pause_on(self.chance.choice((0.2, 0.6)))
+
+    def pause_on(self, seconds: float) -> None:
+        for _ in range(round(seconds * WIRE_RATE / WINDOW)):
+            self.heard += WINDOW
+            self.wait(WINDOW / WIRE_RATE)
+            self.give(i.SilenceTick(self.heard, self.now))
+
+    def engine(self) -> None:
+        """Some work brings something: in order, out of order, too late, or a failure."""
+        self.works = [task.work for task in self.all(o.Transcribe)]
+        self.works += [task.work for task in self.all(o.Generate)]
+        self.works += [task.work for task in self.all(o.Say)]
+        self.works.sort()
+        if not self.works:
+            return
+        work = self.chance.choice(self.works[-4:])
+        if any(task.work == work for task in self.all(o.Transcribe)):
+            results: list[i.Input] = [
+                i.TranscriptReady(work, "hello"),
+                i.TranscriptReady(work, ""),
+                i.WorkFailed(work, "stt", "no"),
+            ]
+            self.give(self.chance.choice(results))
+            return
+        for tool in self.all(o.RunTool)[-1:]:
+            if self.chance.random() < 0.5:
+                self.give(i.ToolReturned(tool.work, "{}", self.chance.random() < 0.8))
+        generate = next((task for task in self.all(o.Generate) if task.work == work), None)
+        self.give(self.chance.choice(self.results_of(work, speaks=generate is None or generate.voice is not None)))
+
+    def works_of_responses(self) -> list[int]:
+        return [task.work for task in self.all(o.Generate)] + [task.work for task in self.all(o.Say)]
+
+    def results_of(self, work: int, *, speaks: bool) -> list[i.Input]:
+        spoken: list[i.Input] = [
+            i.ClauseBegan(work, "Well, "),
+            i.AudioMade(work, self.chance.choice((480, 4_800, 48_000))),
+            i.AudioMade(work, 24_000),
+            i.ClauseEnded(work),
+            i.SpeakingEnded(work),
+            i.SpeakingEnded(work),
+        ]
+        return [
+            *(spoken if speaks else ()),
+            i.TextWritten(work, "Well, "),
+            i.CallWritten(work, 0, f"call_{work}", self.chance.choice(("clock", "theirs")), "{}"),
+            i.WritingEnded(work, self.chance.choice(("stop", "stop", "length"))),
+            i.WorkFailed(work, "llm", "no"),
+        ]
+
+    def client(self) -> None:
+        connection, request = "browser", "r"
+        last = self.session.conversation.last()
+        wishes: list[i.Input] = [
+            i.CreateResponse(connection, request, ResponseOptions()),
+            i.CreateResponse(connection, request, ResponseOptions(detached=True, input=())),
+            i.CancelResponse(connection, request),
+            i.CommitAudio(connection, request, self.heard),
+            i.ClearAudio(connection, request, self.heard),
+            i.CreateItem(connection, request, Message("", Role.USER, (Text("typed"),))),
+            i.DeleteItem(connection, request, last or "nobody"),
+            i.TruncateItem(connection, request, last or "nobody", 0, 100),
+            i.UpdateSettings(connection, request, SettingsPatch(turn_detection=None)),
+            i.UpdateSettings(connection, request, SettingsPatch(turn_detection=TurnDetection())),
+            i.Announce("The tea is ready."),
+            i.Attach("another"),
+            i.Detach("another"),
+        ]
+        self.give(self.chance.choice(wishes))
+
+    def time_goes_by(self) -> None:
+        self.wait(self.chance.choice((0.02, 0.1, 0.5, 3.0)))
+
+    def settle_down(self) -> None:
+        """Every engine answers what is still open; nobody speaks any more."""
+        if self.speaking:
+            self.heard += WINDOW
+            self.give(i.VoicePaused(self.heard - WINDOW, self.heard, self.now))
+        self.pause_on(0.8)
+        for _ in range(20):
+            self.wait(60.0)
+            for task in self.all(o.Transcribe):
+                self.give(i.TranscriptReady(task.work, "hello"))
+            for tool in self.all(o.RunTool):
+                self.give(i.ToolReturned(tool.work, "{}"))
+            for work in self.works_of_responses():
+                self.give(i.WritingEnded(work, "stop"))
+                self.give(i.SpeakingEnded(work))
+
+
+def check(story: Story) -> None:
+    """The invariants, over everything that the session has said."""
+    begun: dict[str, int] = {}
+    ended: dict[str, int] = {}
+    open_items: dict[str, str] = {}
+    announced: list[str | None] = [None]
+    active: str | None = None
+    ahead: dict[str, int] = {}
+    for _, output in story.everything:
+        match output:
+            case o.ResponseBegan(response):
+                begun[response.id] = begun.get(response.id, 0) + 1
+                if response.conversation_id is not None:
+                    assert active is None, "two responses at a time"
+                    active = response.id
+            case o.ResponseEnded(response):
+                ended[response.id] = ended.get(response.id, 0) + 1
+                assert response.id not in open_items.values(), "an item was left open"
+                assert all(item.status is not Status.IN_PROGRESS for item in response.output)
+                active = None if active == response.id else active
+            case o.OutputBegan(response_id=response_id, item=item):
+                assert response_id not in ended, "an item after the end"
+                open_items[item.id] = response_id
+                if not output.detached:
+                    assert output.previous in announced, "an unknown item was named"
+                    announced.append(item.id)
+            case o.OutputEnded(response_id=response_id, item=item):
+                assert open_items.pop(item.id) == response_id, "an item ended twice"
+            case (
+                o.TextSent(response_id=response_id, item_id=item_id)
+                | o.ArgumentsSent(response_id=response_id, item_id=item_id)
+            ):
+                assert open_items.get(item_id) == response_id, "words after the end"
+            case o.AudioSent(response_id=response_id, item_id=item_id, start=start, stop=stop):
+                assert open_items.get(item_id) == response_id, "audio after the end"
+                assert start == ahead.get(item_id, 0), "audio out of order"
+                assert stop > start
+                ahead[item_id] = stop
+            case o.AudioCommitted(item_id=item_id, previous=previous):
+                assert previous in announced
+            case o.ItemAdded(item=item, previous=previous):
+                assert previous in announced
+                announced.append(item.id)
+            case _:
+                pass
+    assert set(begun.values()) <= {1}
+    assert begun.keys() == ended.keys(), "a response never ended"
+    assert set(ended.values()) <= {1}, "a response ended twice"
+
+
+@pytest.mark.slow
+def test_a_thousand_conversations_keep_the_rules() -> None:
+    for seed in range(CONVERSATIONS):
+        story = Chaos(seed)
+        try:
+            for _ in range(STEPS):
+                story.step()
+            story.settle_down()
+            check(story)
+        except Exception as error:
+            raise AssertionError(f"conversation {seed}") from error
+
+
+def test_work_that_is_stopped_was_started_once() -> None:
+    for seed in range(50):
+        story = Chaos(seed)
+        for _ in range(STEPS):
+            story.step()
+        started = [
+            output.work
+            for _, output in story.everything
+            if isinstance(output, o.Transcribe | o.Generate | o.Say | o.RunTool)
+        ]
+        assert len(started) == len(set(started))
+        assert {stop.work for stop in story.all(o.StopWork)} <= set(started)
+
+
+def test_the_same_seed_makes_the_same_ids() -> None:
+    config = Story().session.config
+    assert Session(config, Ids(5)).id == Session(config, Ids(5)).id != Session(config, Ids(6)).id
