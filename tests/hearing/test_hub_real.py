@@ -38,11 +38,6 @@ def edges(events: list[HearingEvent | HearingFailed]) -> list[VoiceBegan | Voice
     return [event for event in events if isinstance(event, VoiceBegan | VoicePaused)]
 
 
-async def until(done: asyncio.Event) -> None:
-    async with asyncio.timeout(20):
-        await done.wait()
-
-
 def test_speech_is_found_where_it_is_by_every_stream_alike() -> None:
     async def story() -> None:
         hub = HearingHub(SileroVad())
@@ -68,30 +63,28 @@ def test_speech_is_found_where_it_is_by_every_stream_alike() -> None:
 
 
 def test_fifteen_megabytes_of_one_stream_delay_no_other() -> None:
+    """Counted in batches, not in milliseconds: the machine that runs this may be busy with other things."""
+
     async def story() -> None:
         hub, loop = HearingHub(SileroVad(), backlog_s=400.0), asyncio.get_running_loop()
-        late_ms: list[float] = []
-        found = asyncio.Event()
-
-        def note(event: HearingEvent | HearingFailed) -> None:
-            assert not isinstance(event, HearingFailed)
-            late_ms.append((loop.time() - event.arrived) * 1000)
-            if isinstance(event, VoicePaused):
-                found.set()
-
-        greedy = hub.open(lambda event: None)
-        modest = hub.open(note)
-        sound = hello_in_noise(3)[19_200:]
+        heard: list[HearingEvent | HearingFailed] = []
+        waits: list[int] = []
+        greedy, modest = hub.open(lambda event: None), hub.open(heard.append)
+        sound = hello_in_noise(3)[19_200 : 19_200 + 60 * WINDOW + MESSAGE]
         greedy.append(np.zeros(15 * 2**20 // 2, np.int16), loop.time())
         assert greedy.waiting == 10_239
-        for start in range(0, sound.size, MESSAGE):
-            modest.append(sound[start : start + MESSAGE], loop.time())
-            await asyncio.sleep(0.002)  # ten times as fast as anybody speaks
-            if found.is_set():
-                break
-        await until(found)
-        assert greedy.waiting > 1000  # it was busy all the time
-        assert np.median(late_ms) < 20
+        modest.append(sound[:MESSAGE], loop.time())
+        async with asyncio.timeout(30):
+            for start in range(MESSAGE, sound.size - WINDOW, WINDOW):
+                before = hub.batches
+                modest.append(sound[start : start + WINDOW], loop.time())
+                while modest.is_waiting:  # noqa: ASYNC110 - a state is what there is to wait for
+                    await asyncio.sleep(0)
+                waits.append(hub.batches - before)
+        assert greedy.waiting > 5000  # it was busy all the time
+        assert max(waits) <= 2  # the batch that was under way, and its own
+        assert len(waits) == 59
+        assert any(isinstance(event, VoiceBegan) for event in heard)
         await hub.close()
 
     asyncio.run(story())

@@ -10,7 +10,7 @@ docs/decisions/0002-resampling.md has the figures that chose it.
 from __future__ import annotations
 
 from functools import lru_cache
-from math import ceil, gcd
+from math import gcd
 
 import numpy as np
 import soxr
@@ -130,19 +130,26 @@ class Resampler:
 
     def _run(self, how: Filter, sound: Pcm, lookahead: int) -> Pcm:
         known = sound.size - how.reach
-        ready = max(0, ceil((known - lookahead) * how.cycle_out / how.cycle_in))
+        ready = max(0, _ceil_divided((known - lookahead) * how.cycle_out, how.cycle_in))
         if ready <= self._given:
             self._tail = sound
             return np.zeros(0, np.float32)
-        # Whole blocks are computed and the last outputs thrown away again: those that would see the padding.
-        row = np.zeros((1, ceil(ready / how.step_out) * how.step_in + 2 * how.reach), np.float32)
-        fill = min(row.shape[1], sound.size)
-        row[0, :fill] = sound[:fill]
-        made = how.apply(row)[0, self._given : ready]
+        width = _ceil_divided(ready, how.step_out) * how.step_in + 2 * how.reach
+        row = sound[:width]
+        if row.size < width:
+            # Whole blocks are computed; the outputs that saw the padding are thrown away, and made again
+            # later.
+            row = np.zeros(width, np.float32)
+            row[: sound.size] = sound
+        made = how.apply(row.reshape(1, width))[0, self._given : ready]
         cycles = ready // how.cycle_out
         self._given = ready - cycles * how.cycle_out
-        self._tail = sound[cycles * how.cycle_in :].copy()
+        self._tail = sound[cycles * how.cycle_in :]
         return made
+
+
+def _ceil_divided(dividend: int, divisor: int) -> int:
+    return -(-dividend // divisor)
 
 
 def resampled(pcm: Pcm, from_hz: int, to_hz: int) -> Pcm:
