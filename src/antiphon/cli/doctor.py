@@ -1,0 +1,65 @@
+"""`antiphon doctor`: what is installed, which engines would be used, and why."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from antiphon.cli.options import engine_options, load_config
+from antiphon.errors import AntiphonError
+
+PACKAGES = (
+    "numpy",
+    "onnxruntime",
+    "uvicorn",
+    "websockets",
+    "uvloop",
+    "msgspec",
+    "pocketsphinx",
+    "espeakng-loader",
+    "av",
+)
+
+
+@click.command("doctor")
+@engine_options
+def command(
+    config_path: Path | None, stt: str | None, llm: str | None, tts: str | None, verbose: bool, **_: Any
+) -> None:
+    """Show what Antiphon would use here. Ends with status 1 if something is missing."""
+    from antiphon.engines import registry
+
+    config = load_config(config_path, stt__engine=stt, llm__engine=llm, tts__engine=tts)
+    click.echo(
+        f"Antiphon {importlib.metadata.version('antiphon')}, Python {platform.python_version()} on {sys.platform}"
+    )
+    missing = [name for name in PACKAGES if not _echo_package(name)]
+    click.echo("\nEngines")
+    broken = False
+    for role in ("vad", "stt", "llm", "tts"):
+        settings = getattr(config, role)
+        choice = registry.choose(role, settings)  # type: ignore[arg-type]
+        try:
+            registry.FACTORIES[role][choice.name](settings)  # type: ignore[index]
+            state = "ok"
+        except (AntiphonError, ImportError, OSError) as error:
+            state, broken = f"BROKEN: {error}", True
+        click.echo(f"  {role}: {choice.name} ({choice.reason}): {state}")
+        if choice.caveat:
+            click.echo(f"       {choice.caveat}")
+    sys.exit(1 if missing or broken else 0)
+
+
+def _echo_package(name: str) -> bool:
+    try:
+        version = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        click.echo(f"  {name}: MISSING -> pip install {name}")
+        return False
+    click.echo(f"  {name} {version}")
+    return True

@@ -1,0 +1,74 @@
+"""`antiphon say TEXT`: text in, sound out, through the same voice as the server's."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from antiphon.cli.options import engine_options, load_config, set_up_log
+from antiphon.errors import ConfigError
+
+PLAYERS = (("pw-play",), ("paplay",), ("aplay", "-q"), ("play", "-q"), ("afplay",))
+
+
+@click.command("say")
+@engine_options
+@click.argument("text", nargs=-1, required=True)
+@click.option("--voice", default="marin", show_default=True)
+@click.option("--speed", type=click.FloatRange(0.25, 4.0), default=1.0, show_default=True)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="WAV file; '-' for standard output. Else it is played."
+)
+def command(
+    config_path: Path | None, stt: str | None, llm: str | None, tts: str | None, verbose: bool, **flags: Any
+) -> None:
+    """Speak TEXT."""
+    set_up_log(verbose=verbose)
+    config = load_config(config_path, tts__engine=tts)
+    text = " ".join(flags["text"])
+    wav = asyncio.run(_speak(config, text, flags["voice"], flags["speed"]))
+    output: Path | None = flags["output"]
+    if output is None:
+        _play(wav)
+    elif str(output) == "-":
+        sys.stdout.buffer.write(wav)
+    else:
+        output.write_bytes(wav)
+
+
+async def _speak(config: Any, text: str, voice: str, speed: float) -> bytes:
+    import numpy as np
+
+    from antiphon.audio.pcm import int16_from_float
+    from antiphon.audio.wav import wav_from_mono
+    from antiphon.engines import registry
+    from antiphon.engines.api import TtsRequest
+    from antiphon.session.spoken_text import SpokenText
+
+    tts: Any = registry.FACTORIES["tts"][registry.choose("tts", config.tts).name](config.tts)
+    try:
+        words = SpokenText().feed(text)
+        chunks = [chunk async for chunk in tts.speak(words, TtsRequest(voice, speed))] if words else []
+    finally:
+        close = getattr(tts, "close", None)
+        if close is not None:
+            await close()
+    sound = np.concatenate(chunks) if chunks else np.zeros(0, np.float32)
+    return wav_from_mono(int16_from_float(sound), tts.rate)
+
+
+def _play(wav: bytes) -> None:
+    player = next((command for command in PLAYERS if shutil.which(command[0])), None)
+    if player is None:
+        raise ConfigError(
+            "there is no program here that plays sound", "Write a file instead: antiphon say -o out.wav TEXT"
+        )
+    subprocess.run(
+        [*player, "-"] if player[0] in ("aplay", "play") else [*player, "/dev/stdin"], input=wav, check=False
+    )

@@ -1,0 +1,144 @@
+"""Which engine plays which role: by name, or the best that is present.
+
+An engine is one file and one line here; what is heavy is imported when it is chosen. Nothing is ever downloaded.
+Every choice has a reason, which is told at start and by `antiphon doctor`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, cast
+
+from msgspec import Struct
+
+from antiphon.config import Config, Engine
+from antiphon.engines.api import Llm, Stt, Tts, Vad
+from antiphon.errors import ConfigError, UnknownName
+
+log = logging.getLogger("antiphon.engines")
+
+Role = Literal["vad", "stt", "llm", "tts"]
+
+
+class Choice(Struct, frozen=True):
+    """One role's engine, and why it is this one."""
+
+    role: Role
+    name: str
+    reason: str
+    caveat: str = ""
+    """What its user should know of its limits."""
+
+
+class EngineSet(Struct, frozen=True):
+    """The engines of one process, shared by all its sessions."""
+
+    vad: Vad
+    stt: Stt
+    llm: Llm
+    tts: Tts
+    choices: tuple[Choice, ...]
+
+    async def warm(self) -> None:
+        """Make the first answer as fast as the second."""
+        await self.stt.warm()
+        await self.llm.warm()
+        await self.tts.warm()
+
+    async def close(self) -> None:
+        """Stop helpers and close connections."""
+        for engine in (self.stt, self.llm, self.tts):
+            close = getattr(engine, "close", None)
+            if close is not None:
+                await close()
+
+
+def _silero(settings: Engine) -> Any:
+    from antiphon.engines.vad.silero import SileroVad
+
+    return SileroVad()
+
+
+def _energy(settings: Engine) -> Any:
+    from antiphon.engines.vad.energy import EnergyVad
+
+    return EnergyVad()
+
+
+def _pocketsphinx(settings: Engine) -> Any:
+    from antiphon.engines.stt.pocketsphinx import PocketSphinx
+
+    return PocketSphinx()
+
+
+def _assistant(settings: Engine) -> Any:
+    from antiphon.engines.llm.assistant import Assistant
+
+    return Assistant()
+
+
+def _espeak(settings: Engine) -> Any:
+    from antiphon.engines.tts.espeak import Espeak
+
+    return Espeak()
+
+
+def _fake(kind: str) -> Callable[[Engine], Any]:
+    def make(settings: Engine) -> Any:
+        from antiphon.engines import fake
+
+        return getattr(fake, kind)()
+
+    return make
+
+
+FACTORIES: Mapping[Role, Mapping[str, Callable[[Engine], Any]]] = {
+    "vad": {"silero": _silero, "energy": _energy},
+    "stt": {"pocketsphinx": _pocketsphinx, "fake": _fake("FakeStt")},
+    "llm": {"assistant": _assistant, "fake": _fake("FakeLlm")},
+    "tts": {"espeak": _espeak, "fake": _fake("FakeTts")},
+}
+
+EMBEDDED: Mapping[Role, str] = {"vad": "silero", "stt": "pocketsphinx", "llm": "assistant", "tts": "espeak"}
+
+BETTER: Mapping[Role, str] = {
+    "vad": "",
+    "stt": "PocketSphinx understands the offline assistant's sentences and little else, in English only. For real "
+    "recognition set stt.base_url to an OpenAI-compatible server.",
+    "llm": "The offline assistant knows a small set of requests. Set llm.base_url and llm.model to any "
+    "OpenAI-compatible server, such as Ollama at http://127.0.0.1:11434/v1.",
+    "tts": "espeak-ng sounds like a robot. Set tts.base_url to an OpenAI-compatible server for a better voice.",
+}
+
+
+def choose(role: Role, settings: Engine) -> Choice:
+    """The engine that this configuration means, and why. Raises `ConfigError` for a name that nobody has."""
+    known = FACTORIES[role]
+    if settings.engine != "auto":
+        if settings.engine not in known:
+            raise UnknownName(f"{role} engine", settings.engine, known)
+        if settings.engine == "openai" and not settings.base_url:
+            raise ConfigError(f"{role}.engine is 'openai', but {role}.base_url is not set", "Set it, up to /v1.")
+        return Choice(role, settings.engine, f"{role}.engine says so", _caveat(role, settings.engine))
+    if settings.base_url and "openai" in known:
+        return Choice(role, "openai", f"{role}.base_url is set")
+    name = EMBEDDED[role]
+    reason = "it is built in" if role == "vad" else f"built in; {role}.base_url is not set"
+    return Choice(role, name, reason, _caveat(role, name))
+
+
+def _caveat(role: Role, name: str) -> str:
+    return BETTER[role] if name == EMBEDDED[role] else ""
+
+
+def make(config: Config) -> EngineSet:
+    """Make all four. Nothing is started or connected yet; `warm` does that."""
+    choices: list[Choice] = []
+    made: dict[str, Any] = {}
+    for role in cast("tuple[Role, ...]", ("vad", "stt", "llm", "tts")):
+        settings: Engine = getattr(config, role)
+        choice = choose(role, settings)
+        choices.append(choice)
+        made[role] = FACTORIES[role][choice.name](settings)
+    return EngineSet(**made, choices=tuple(choices))

@@ -1,0 +1,44 @@
+"""How much each key may send: a bucket of bytes that fills again by the minute."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from antiphon.audio.units import Seconds
+
+
+class ByteBudget:
+    """One key's bucket: full at first, refilled evenly, never more than a minute's worth."""
+
+    def __init__(self, bytes_per_minute: int, now: Callable[[], Seconds]) -> None:
+        self._rate = bytes_per_minute / 60
+        self._full = float(bytes_per_minute)
+        self._left = self._full
+        self._now = now
+        self._since = now()
+
+    def allow(self, size_bytes: int) -> bool:
+        """Take this much out of the bucket; False, and nothing taken, if there is not enough in it."""
+        now = self._now()
+        self._left = min(self._full, self._left + (now - self._since) * self._rate)
+        self._since = now
+        if size_bytes > self._left:
+            return False
+        self._left -= size_bytes
+        return True
+
+
+class ByteBudgets:
+    """A bucket for each key, and one for everybody without."""
+
+    def __init__(self, bytes_per_minute: int, now: Callable[[], Seconds]) -> None:
+        self.bytes_per_minute = bytes_per_minute
+        self._now = now
+        self._budgets: dict[str, ByteBudget] = {}
+
+    def of(self, key: str | None) -> ByteBudget:
+        # Keys are checked before, so there are no more of them than are configured.
+        name = key or ""
+        if name not in self._budgets:
+            self._budgets[name] = ByteBudget(self.bytes_per_minute, self._now)
+        return self._budgets[name]

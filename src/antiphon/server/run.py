@@ -1,0 +1,207 @@
+"""A server from its configuration to its end: engines made and warmed, the port opened, drained when told to stop.
+
+Used by `antiphon serve` in the foreground, and by the demo and tests as a context inside their own loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import uvicorn
+
+from antiphon.config import Config
+from antiphon.engines import registry
+from antiphon.engines.registry import EngineSet
+from antiphon.errors import ConfigError
+from antiphon.hearing.hub import HearingHub
+from antiphon.observe.timeline import Turn
+from antiphon.runtime.drive import Equipment
+from antiphon.runtime.workers import Engines
+from antiphon.server.app import IDLE_SWEEP_S, State, make_app, tool_offers
+from antiphon.server.door import is_loopback
+from antiphon.server.sessions import Sessions, Surroundings, Tracing
+from antiphon.server.tls import self_signed
+from antiphon.tools.api import ServerTool
+
+log = logging.getLogger("antiphon.server")
+
+PORT_CHECK_S = 0.02  # between looks at whether uvicorn listens
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its hands on our signals: draining comes first, and the demo's Ctrl-C is the demo's."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class Running:
+    """A server that listens."""
+
+    def __init__(self, state: State, url: str) -> None:
+        self.state = state
+        self.url = url
+        """Of the Realtime endpoint, such as "ws://127.0.0.1:8765/v1/realtime"."""
+
+
+@asynccontextmanager
+async def running(
+    config: Config,
+    *,
+    engines: EngineSet | None = None,
+    tools: tuple[ServerTool, ...] | None = None,
+    on_turn: Callable[[Turn], None] | None = None,
+) -> AsyncIterator[Running]:
+    """Run a server inside this loop until the block is left; then drain it. Raises `ConfigError`."""
+    check(config)
+    engines = engines or registry.make(config)
+    tools = _builtin_tools(config) if tools is None else tools
+    hub = HearingHub(engines.vad)
+    equipment = Equipment(Engines(engines.stt, engines.llm, engines.tts), hub, {tool.spec.name: tool for tool in tools})
+    tracing = Tracing(config.trace.folder, config.trace.redact) if config.trace.folder else None
+    surroundings = Surroundings(config.session.time_zone, config.session.locale)
+    sessions = Sessions(equipment, config.server.max_sessions, surroundings, tracing, on_turn)
+    state = State(config, engines, sessions, tool_offers(tools))
+    with TemporaryDirectory(prefix="antiphon-") as folder:
+        server = _Server(_uvicorn_config(config, state, Path(folder)))
+        sock = _bind(config)
+        serving = asyncio.create_task(server.serve(sockets=[sock]), name="uvicorn")
+        warming = asyncio.create_task(_warm(state), name="warm-up")
+        sweeping = asyncio.create_task(_sweep(state), name="idle sweep")
+        try:
+            while not server.started:  # noqa: ASYNC110 - uvicorn has a flag and no event
+                await asyncio.sleep(PORT_CHECK_S)
+            scheme = "wss" if server.config.is_ssl else "ws"
+            host, port = sock.getsockname()[:2]
+            yield Running(state, f"{scheme}://{_in_url(host)}:{port}/v1/realtime")
+        finally:
+            sweeping.cancel()
+            warming.cancel()
+            await sessions.drain(config.server.drain_s)
+            server.should_exit = True
+            await asyncio.gather(serving, warming, sweeping, return_exceptions=True)
+            await hub.close()
+            await engines.close()
+            for tool in tools:
+                close = getattr(tool, "close", None)
+                if close is not None:
+                    await close()
+
+
+def check(config: Config) -> None:
+    """Refuse what would be open to the world by mistake. Raises `ConfigError`."""
+    server = config.server
+    if not server.keys and not is_loopback(server.host):
+        raise ConfigError(
+            f"{server.host} can be reached from other machines, and no key is configured",
+            "Set server.keys (or ANTIPHON_SERVER__KEYS), or listen on 127.0.0.1.",
+        )
+    if (server.tls_cert is None) != (server.tls_key is None):
+        raise ConfigError("--tls-cert and --tls-key belong together", "Give both, or --tls-self-signed.")
+    for path in (server.tls_cert, server.tls_key):
+        if path is not None and not path.is_file():
+            raise ConfigError(f"there is no file {path}", "Check the paths of the certificate and its key.")
+
+
+def _builtin_tools(config: Config) -> tuple[ServerTool, ...]:
+    """The offline assistant's own tools; another model is offered its client's."""
+    if registry.choose("llm", config.llm).name != "assistant":
+        return ()
+    from antiphon.tools.builtin import builtin_tools
+
+    return tuple(builtin_tools(config.tools.list_path.expanduser()))
+
+
+def _uvicorn_config(config: Config, state: State, folder: Path) -> uvicorn.Config:
+    server = config.server
+    certificate, key = server.tls_cert, server.tls_key
+    if server.tls_self_signed and certificate is None:
+        certificate, key = self_signed(folder, server.host)
+    try:
+        made = uvicorn.Config(
+            make_app(state),
+            ws="websockets-sansio",
+            ws_max_size=server.max_message_bytes,
+            ws_per_message_deflate=False,  # base64 audio: it would undo base64 at 0.1 ms a message, and no more
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=5,
+            ssl_certfile=certificate,
+            ssl_keyfile=key,
+        )
+        made.load()
+    except (ssl.SSLError, OSError) as error:
+        raise ConfigError(f"the certificate cannot be used: {error}", "Check --tls-cert and --tls-key.") from None
+    return made
+
+
+def _bind(config: Config) -> socket.socket:
+    host, port = config.server.host, config.server.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host, port))
+    except OSError as error:
+        sock.close()
+        raise ConfigError(
+            f"cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}",
+            "Choose another --port, or 0 for a free one; or stop what uses this one.",
+        ) from None
+    sock.setblocking(False)
+    return sock
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+async def _warm(state: State) -> None:
+    """Ready is said only once the first person would not wait."""
+    try:
+        await state.engines.warm()
+    except Exception:
+        log.exception("an engine could not be warmed: sessions are let in, and what needs it will fail with a reason")
+    state.is_ready = True
+
+
+async def _sweep(state: State) -> None:
+    while True:
+        await asyncio.sleep(IDLE_SWEEP_S)
+        state.close_idle()
+
+
+async def serve(config: Config, reload: Callable[[], Config], announce: Callable[[Running], None]) -> None:
+    """Run until SIGINT or SIGTERM, then drain; SIGHUP takes keys and limits from `reload` anew."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    async with running(config) as server:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(signal.SIGHUP, lambda: _reload(server.state, reload))
+        announce(server)
+        await stop.wait()
+        log.info("stopping: nobody is let in any more; sessions may end by themselves")
+
+
+def _reload(state: State, reload: Callable[[], Config]) -> None:
+    try:
+        config = reload()
+        check(config)
+    except ConfigError as error:
+        log.error("the old configuration stays: %s", error)
+        return
+    state.apply(config)
+    log.info("keys and limits were read again")
