@@ -1,0 +1,104 @@
+"""Speech to text by any server with OpenAI's `/audio/transcriptions`.
+
+It sends an utterance whole, as a WAV file made in memory, and does not cut, join or improve what comes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from antiphon.audio.pcm import int16_from_float
+from antiphon.audio.units import HEARING_RATE, Pcm
+from antiphon.audio.wav import wav_from_mono
+from antiphon.engines.api import SttRequest, Transcript, TranscriptDelta
+from antiphon.engines.http import Answer, Call, Upstream, cut_short, error_message, malformed, reported
+
+T = TypeVar("T")
+
+SHORTEST_S = 0.1  # OpenAI refuses less, and there is no word in it
+
+
+class OpenAiStt:
+    """`Stt` over HTTP."""
+
+    languages = None
+
+    def __init__(self, upstream: Upstream, model: str | None = None, *, stream: bool = False) -> None:
+        """`model` None passes the client's choice on, or else "whisper-1", the name that every server knows.
+
+        `stream` asks for the words as they are recognised. Some servers refuse what they do not know.
+        """
+        self._upstream = upstream
+        self._model = model
+        self._stream = stream
+
+    async def warm(self) -> None:
+        """Open a connection."""
+        await self._upstream.warm()
+
+    async def transcribe(self, pcm: Pcm, request: SttRequest) -> AsyncIterator[TranscriptDelta | Transcript]:
+        """See `Stt.transcribe`. An utterance under 0.1 s has no words, and is not sent."""
+        if pcm.size < SHORTEST_S * HEARING_RATE:
+            yield Transcript("")
+            return
+        async with self._upstream.answer(self._call(pcm, request)) as answer:
+            if answer.media_type != "text/event-stream":
+                yield _whole(await answer.body(), self._upstream.origin)
+                return
+            async for heard in self._events(answer):
+                yield heard
+
+    async def _events(self, answer: Answer) -> AsyncIterator[TranscriptDelta | Transcript]:
+        while (data := await answer.event()) is not None and data != "[DONE]":
+            event = _decoded(data.encode(), _Event, self._upstream.origin)
+            if event.error is not None or event.type == "error":
+                raise reported(self._upstream.origin, error_message(data.encode()))
+            if event.type == "transcript.text.delta" and event.delta:
+                yield TranscriptDelta(event.delta)
+            elif event.type == "transcript.text.done":
+                await answer.finish()
+                yield Transcript(event.text.strip(), event.language)
+                return
+        raise cut_short(self._upstream.origin)
+
+    def _call(self, pcm: Pcm, request: SttRequest) -> Call:
+        # A minute, the longest turn, takes some 4 ms here; a thread would cost every short one more than it
+        # saves.
+        wav = wav_from_mono(int16_from_float(pcm), HEARING_RATE)
+        fields = {"model": self._model or request.model or "whisper-1", "response_format": "json"}
+        if request.language:
+            fields["language"] = request.language
+        if request.prompt:
+            fields["prompt"] = request.prompt
+        if self._stream:
+            fields["stream"] = "true"
+        return Call("/audio/transcriptions", fields=fields, file=("speech.wav", wav, "audio/wav"))
+
+
+class _Whole(Struct):
+    text: str
+    language: str | None = None
+
+
+class _Event(Struct):
+    type: str = ""
+    delta: str = ""
+    text: str = ""
+    language: str | None = None
+    error: msgspec.Raw | None = None
+
+
+def _whole(body: bytes, origin: str) -> Transcript:
+    heard = _decoded(body, _Whole, origin)
+    return Transcript(heard.text.strip(), heard.language)
+
+
+def _decoded(body: bytes, shape: type[T], origin: str) -> T:
+    try:
+        return msgspec.json.decode(body, type=shape)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise malformed(f"{origin} sent a transcript that is not what the API promises: {error}") from error
