@@ -127,11 +127,13 @@ def _with_whole_numbers(text: str | bytes, kind: Any, complaint: msgspec.Validat
     Numbers that may be floats, such as those in the JSON schema of a tool, stay as they were written. Raises the
     complaint that remains when that does not help.
     """
-    if len(text) > MAX_REPAIRED_LENGTH or "got `float`" not in str(complaint):
+    if len(text) > MAX_REPAIRED_LENGTH or not diagnosis.wants_integer(complaint):
         raise complaint
     document = _ANYTHING.decode(text)
     for _ in range(MAX_REPAIRS):
-        if not _make_whole(document, diagnosis.steps_of(diagnosis.path_of(complaint))):
+        if not diagnosis.wants_integer(complaint) or not _make_whole(
+            document, diagnosis.steps_of(diagnosis.path_of(complaint))
+        ):
             break
         try:
             return msgspec.convert(document, kind)

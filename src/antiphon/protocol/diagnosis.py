@@ -19,6 +19,7 @@ from antiphon.errors import PeerError
 LONGEST_QUOTE = 80  # characters of a client's own value that we repeat to it
 
 _COMPLAINT = re.compile(r"(?P<what>.*) - at (?:`key` in )?`\$(?P<path>[^`]*)`", re.DOTALL)
+_FLOAT_FOR_INTEGER = re.compile(r"Expected `int[^`]*`, got `float`")
 _STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+|\.\.\.)\]")
 
 _KINDS = {
@@ -68,6 +69,11 @@ def unfit(cause: msgspec.ValidationError, wanted: object) -> PeerError:
     return PeerError(what, "Change the field, or leave it out.", code="invalid_value", param=path or None)
 
 
+def wants_integer(cause: msgspec.ValidationError) -> bool:
+    """Whether the complaint is that a float stands where an integer belongs."""
+    return _FLOAT_FOR_INTEGER.match(str(cause)) is not None
+
+
 def path_of(cause: msgspec.ValidationError) -> str:
     """Where the complaint is about, such as "item.content[0].type"; "" for the whole."""
     return _split(str(cause))[1]
@@ -93,7 +99,7 @@ def _wrong_type(found: re.Match[str], path: str, wanted: object) -> PeerError:
     expected = " or ".join(_KINDS.get(kind, kind) for kind in found["expected"].split(" | "))
     got = f", but got {_KINDS.get(found['got'], found['got'])} instead" if found["got"] else ""
     return PeerError(
-        f"Invalid type for {path!r}: expected {expected}{got}.",
+        f"Invalid type for {_name(path)}: expected {expected}{got}.",
         f"Send {expected} there.",
         code="invalid_type",
         param=path or None,
@@ -118,7 +124,7 @@ def _out_of_bounds(found: re.Match[str], path: str, wanted: object) -> PeerError
     rule = found["rule"].replace("of length", "with a length")
     expected = f"{_KINDS.get(found['expected'], found['expected'])} {rule}"
     return PeerError(
-        f"Invalid value for {path!r}: expected {expected}.",
+        f"Invalid value for {_name(path)}: expected {expected}.",
         f"Send {expected}.",
         code="invalid_value",
         param=path or None,
@@ -127,7 +133,7 @@ def _out_of_bounds(found: re.Match[str], path: str, wanted: object) -> PeerError
 
 def _bad_base64(found: re.Match[str], path: str, wanted: object) -> PeerError:
     return PeerError(
-        f"Invalid value for {path!r}: not base64.",
+        f"Invalid value for {_name(path)}: not base64.",
         "Encode the bytes with the standard base64 alphabet and with padding, on one line.",
         code="invalid_value",
         param=path,
@@ -136,7 +142,7 @@ def _bad_base64(found: re.Match[str], path: str, wanted: object) -> PeerError:
 
 def _out_of_range(found: re.Match[str], path: str, wanted: object) -> PeerError:
     return PeerError(
-        f"Invalid value for {path!r}: the number is out of range.",
+        f"Invalid value for {_name(path)}: the number is out of range.",
         "Send a number that a 64-bit float can hold.",
         code="invalid_value",
         param=path or None,
@@ -151,6 +157,10 @@ _EXPLANATIONS: list[tuple[re.Pattern[str], Callable[[re.Match[str], str, object]
     (re.compile(r"Invalid base64 encoded string"), _bad_base64),
     (re.compile(r"Number out of range"), _out_of_range),
 ]
+
+
+def _name(path: str) -> str:
+    return repr(path) if path else "the whole"
 
 
 def _unsupported(value: str, known: list[str], param: str) -> PeerError:
@@ -193,12 +203,6 @@ def _into(kind: inspect.Type, step: str | int) -> Iterator[inspect.Type]:
             yield from _alternatives(item)
 
 
-def _alternatives(kind: inspect.Type) -> Iterator[inspect.Type]:
-    match kind:
-        case inspect.UnionType(types=types):
-            for one in types:
-                yield from _alternatives(one)
-        case inspect.Metadata(type=inner):
-            yield from _alternatives(inner)
-        case _:
-            yield kind
+def _alternatives(kind: inspect.Type) -> tuple[inspect.Type, ...]:
+    """The types of a union, which are never unions themselves; or the one type that it is."""
+    return kind.types if isinstance(kind, inspect.UnionType) else (kind,)
