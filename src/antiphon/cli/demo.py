@@ -104,7 +104,7 @@ async def _demo(config: Any, recordings: tuple[Path, ...], wav: Path | None) -> 
             failures = call.failures if not recordings else []
             left, right = caller.recording()
     if wav is not None:
-        wav.write_bytes(wav_from_stereo(left, right, WIRE_RATE))
+        wav.write_bytes(wav_from_stereo(left, right, WIRE_RATE))  # noqa: ASYNC240 - nothing else runs any more
         click.echo(f"The conversation is in {wav}")
     _show_timelines(turns)
     return failures

@@ -43,9 +43,9 @@ def command(
     broken = False
     for role in ("vad", "stt", "llm", "tts"):
         settings = getattr(config, role)
-        choice = registry.choose(role, settings)  # type: ignore[arg-type]
+        choice = registry.choose(role, settings)
         try:
-            registry.FACTORIES[role][choice.name](settings)  # type: ignore[index]
+            registry.FACTORIES[role][choice.name](settings, registry.Workshop())
             state = "ok"
         except (AntiphonError, ImportError, OSError) as error:
             state, broken = f"BROKEN: {error}", True

@@ -17,9 +17,7 @@ def engine_options(function: F) -> F:
     """--config, --stt, --llm, --tts, --verbose."""
     for option in reversed(
         (
-            click.option(
-                "--config", "config_path", type=click.Path(path_type=Path), help="TOML file; antiphon.toml here."
-            ),
+            click.option("--config", "config_path", type=click.Path(path_type=Path), help="A TOML file."),
             click.option("--stt", help="Recogniser: auto, pocketsphinx, openai, fake."),
             click.option("--llm", help="Model: auto, assistant, openai, fake."),
             click.option("--tts", help="Voice: auto, espeak, openai, fake."),

@@ -35,7 +35,7 @@ async def _transcribe(config: Any, files: tuple[Path, ...], language: str | None
     choice = registry.choose("stt", config.stt)
     if choice.caveat:
         click.echo(f"{choice.name}: {choice.caveat}", err=True)
-    stt: Any = registry.FACTORIES["stt"][choice.name](config.stt)
+    stt: Any = registry.FACTORIES["stt"][choice.name](config.stt, registry.Workshop())
     request = SttRequest(language, purpose="conversation" if assistant else "transcription")
     try:
         for path in files:

@@ -21,6 +21,31 @@ log = logging.getLogger("antiphon.engines")
 Role = Literal["vad", "stt", "llm", "tts"]
 
 
+class Workshop:
+    """What factories share while the engines of one process are made."""
+
+    def __init__(self) -> None:
+        self.client: Any = None
+
+    def upstream(self, settings: Engine) -> Any:
+        """The server that these settings name, over the one client of the process."""
+        from antiphon.engines.deadlines import Deadlines
+        from antiphon.engines.http import Upstream, open_client
+
+        if self.client is None:
+            self.client = open_client()
+        deadlines = Deadlines(
+            connect_s=settings.connect_timeout_s,
+            first_byte_s=settings.first_byte_timeout_s,
+            idle_s=settings.idle_timeout_s,
+            total_s=settings.total_timeout_s,
+        )
+        return Upstream(self.client, settings.base_url or "", settings.api_key, deadlines)
+
+
+Factory = Callable[[Engine, Workshop], Any]
+
+
 class Choice(Struct, frozen=True):
     """One role's engine, and why it is this one."""
 
@@ -39,6 +64,8 @@ class EngineSet(Struct, frozen=True):
     llm: Llm
     tts: Tts
     choices: tuple[Choice, ...]
+    client: Any = None
+    """The HTTP client that the remote ones share, if there are any."""
 
     async def warm(self) -> None:
         """Make the first answer as fast as the second."""
@@ -52,40 +79,42 @@ class EngineSet(Struct, frozen=True):
             close = getattr(engine, "close", None)
             if close is not None:
                 await close()
+        if self.client is not None:
+            await self.client.aclose()
 
 
-def _silero(settings: Engine) -> Any:
+def _silero(settings: Engine, workshop: Workshop) -> Any:
     from antiphon.engines.vad.silero import SileroVad
 
     return SileroVad()
 
 
-def _energy(settings: Engine) -> Any:
+def _energy(settings: Engine, workshop: Workshop) -> Any:
     from antiphon.engines.vad.energy import EnergyVad
 
     return EnergyVad()
 
 
-def _pocketsphinx(settings: Engine) -> Any:
+def _pocketsphinx(settings: Engine, workshop: Workshop) -> Any:
     from antiphon.engines.stt.pocketsphinx import PocketSphinx
 
     return PocketSphinx()
 
 
-def _assistant(settings: Engine) -> Any:
+def _assistant(settings: Engine, workshop: Workshop) -> Any:
     from antiphon.engines.llm.assistant import Assistant
 
     return Assistant()
 
 
-def _espeak(settings: Engine) -> Any:
+def _espeak(settings: Engine, workshop: Workshop) -> Any:
     from antiphon.engines.tts.espeak import Espeak
 
     return Espeak()
 
 
-def _fake(kind: str) -> Callable[[Engine], Any]:
-    def make(settings: Engine) -> Any:
+def _fake(kind: str) -> Factory:
+    def make(settings: Engine, workshop: Workshop) -> Any:
         from antiphon.engines import fake
 
         return getattr(fake, kind)()
@@ -93,11 +122,30 @@ def _fake(kind: str) -> Callable[[Engine], Any]:
     return make
 
 
-FACTORIES: Mapping[Role, Mapping[str, Callable[[Engine], Any]]] = {
+def _openai_stt(settings: Engine, workshop: Workshop) -> Any:
+    from antiphon.engines.stt.openai import OpenAiStt
+
+    return OpenAiStt(workshop.upstream(settings), settings.model)
+
+
+def _openai_llm(settings: Engine, workshop: Workshop) -> Any:
+    from antiphon.engines.llm.openai import OpenAiLlm
+
+    return OpenAiLlm(workshop.upstream(settings), settings.model)
+
+
+def _openai_tts(settings: Engine, workshop: Workshop) -> Any:
+    from antiphon.engines.tts.openai import OpenAiTts, VoiceOptions
+
+    options = VoiceOptions(model=settings.model) if settings.model else VoiceOptions()
+    return OpenAiTts(workshop.upstream(settings), options)
+
+
+FACTORIES: Mapping[Role, Mapping[str, Factory]] = {
     "vad": {"silero": _silero, "energy": _energy},
-    "stt": {"pocketsphinx": _pocketsphinx, "fake": _fake("FakeStt")},
-    "llm": {"assistant": _assistant, "fake": _fake("FakeLlm")},
-    "tts": {"espeak": _espeak, "fake": _fake("FakeTts")},
+    "stt": {"pocketsphinx": _pocketsphinx, "openai": _openai_stt, "fake": _fake("FakeStt")},
+    "llm": {"assistant": _assistant, "openai": _openai_llm, "fake": _fake("FakeLlm")},
+    "tts": {"espeak": _espeak, "openai": _openai_tts, "fake": _fake("FakeTts")},
 }
 
 EMBEDDED: Mapping[Role, str] = {"vad": "silero", "stt": "pocketsphinx", "llm": "assistant", "tts": "espeak"}
@@ -136,9 +184,10 @@ def make(config: Config) -> EngineSet:
     """Make all four. Nothing is started or connected yet; `warm` does that."""
     choices: list[Choice] = []
     made: dict[str, Any] = {}
+    workshop = Workshop()
     for role in cast("tuple[Role, ...]", ("vad", "stt", "llm", "tts")):
         settings: Engine = getattr(config, role)
         choice = choose(role, settings)
         choices.append(choice)
-        made[role] = FACTORIES[role][choice.name](settings)
-    return EngineSet(**made, choices=tuple(choices))
+        made[role] = FACTORIES[role][choice.name](settings, workshop)
+    return EngineSet(**made, choices=tuple(choices), client=workshop.client)

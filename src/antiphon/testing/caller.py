@@ -134,7 +134,8 @@ class Caller:
         speech = np.zeros(FRAME, np.int32)
         piece = self._pending.popleft()
         speech[: piece.size] = piece
-        return np.clip(speech + noise, -32768, 32767).astype(np.int16)
+        mixed: Pcm16 = np.clip(speech + noise, -32768, 32767).astype(np.int16)
+        return mixed
 
     async def _listen(self) -> None:
         assert self._socket is not None
