@@ -13,7 +13,6 @@ from openai.types.realtime import RealtimeServerEvent
 from pydantic import BaseModel, TypeAdapter
 from wire_samples import DEFAULT_SESSION, SENT, USER, response
 
-from antiphon.errors import PeerError
 from antiphon.protocol import server
 from antiphon.protocol.codec import encode
 
@@ -114,19 +113,3 @@ def test_a_message_that_needs_more_than_a_websocket_is_one_of_ours() -> None:
     # What a WebSocket server without MCP, telephone and diarisation sends.
     plain = [kind for kind in server.TYPES.values() if server.ONLY_WITH.get(kind, "websocket") == "websocket"]
     assert len(plain) == 32
-
-
-def test_a_refusal_names_field_and_cause() -> None:
-    error = PeerError("No such voice.", "Try marin.", code="invalid_value", param="session.audio.output.voice")
-    message = server.refusal(error, event_id="event_1", because_of="mine")
-    assert json.loads(encode(message)) == {
-        "type": "error",
-        "event_id": "event_1",
-        "error": {
-            "type": "invalid_request_error",
-            "code": "invalid_value",
-            "message": "No such voice.",
-            "param": "session.audio.output.voice",
-            "event_id": "mine",
-        },
-    }

@@ -13,7 +13,6 @@ from typing import Literal, get_args
 
 from msgspec import UNSET, Struct, UnsetType
 
-from antiphon.errors import PeerError
 from antiphon.protocol.items import (
     ContentPart,
     Conversation,
@@ -408,18 +407,3 @@ ONLY_WITH: Mapping[type[ServerMessage], Circumstance] = {
     McpCallFailed: "mcp",
 }
 """What a session must have for a message to occur. A message that is not listed occurs in any."""
-
-
-def refusal(error: PeerError, *, event_id: str, because_of: str | None) -> Error:
-    """The message that tells a client what was wrong with its message `because_of`, its own `event_id` if it had one.
-
-    The hint stays with us: some clients compare whole messages with OpenAI's.
-    """
-    details = ErrorDetails(
-        type="invalid_request_error",
-        code=error.code,
-        message=error.message,
-        param=error.param,
-        event_id=because_of,
-    )
-    return Error(event_id=event_id, error=details)
