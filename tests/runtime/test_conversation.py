@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from antiphon.engines.api import LlmRequest, ToolAnswered, ToolSpec, UserSaid
-from antiphon.engines.fake import Call, Fail, FakeLlm, FakeStt, FakeTts, Hang
+from antiphon.engines.fake import Call, Fail, FakeLlm, FakeStt, FakeTts, Hang, Line
 from antiphon.session import inputs, outputs, trace
 from antiphon.session.items import Message, text_of
 from antiphon.session.settings import FunctionTool, SessionConfig, Settings, Transcription
@@ -178,8 +178,10 @@ def test_conversations_with_random_delays_and_failures_keep_going() -> None:
     async def story(seed: int) -> None:
         chance = random.Random(seed)
         delays = [chance.choice((0.0, 0.02, 0.2, 1.0)) for _ in range(4)]
-        lines = [chance.choice(["Yes.", "One, two. Three.", Fail(), "word " * 60]) for _ in range(3)]
-        stt = FakeStt([chance.choice(["a", "b", Fail()]) for _ in range(3)] + ["last"], delays[0])
+        answers: list[Line] = ["Yes.", "One, two. Three.", Fail(), "word " * 60]
+        lines = [chance.choice(answers) for _ in range(3)]
+        words: list[str | Fail | Hang] = ["a", "b", Fail()]
+        stt = FakeStt([*(chance.choice(words) for _ in range(3)), "last"], delays[0])
         llm = FakeLlm([*lines, "Last answer."], delays[1], delays[2] / 20)
         tts = FakeTts(delays[3], times_real_time=chance.choice((0.0, 3.0)))
         async with Conversation(stt, llm, tts, config=SessionConfig(Settings(transcription=Transcription()))) as call:

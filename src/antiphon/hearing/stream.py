@@ -72,7 +72,7 @@ class HearingStream:
         self._place = place
         self._rate_hz = rate_hz
         self._backlog_windows = 0
-        self._is_listening = False
+        self.is_listening = False
         self._is_dropping = False
         self._origin: Samples = 0
         """Position of the first sample that `_received` counts."""
@@ -112,7 +112,7 @@ class HearingStream:
         Sound over the backlog's limit pushes out the oldest that waits; it is counted, and told once per jam.
         """
         self._received += pcm.size
-        if not self._is_listening:
+        if not self.is_listening:
             return
         self._bytes += pcm.tobytes()
         complete = (self._received - self.cutter.reach) // self.cutter.step
@@ -135,8 +135,8 @@ class HearingStream:
         if threshold is not None:
             self.edges.configure(threshold)
         wants = threshold is not None
-        if self._is_listening is not wants:
-            self._is_listening = wants
+        if self.is_listening is not wants:
+            self.is_listening = wants
             self.reset()
 
     def reset(self) -> None:
@@ -156,7 +156,7 @@ class HearingStream:
         """No event comes any more, not even of a window that is being scored. May be called again."""
         if self.is_open:
             self._origin = self.position
-            self.is_open = self._is_listening = False
+            self.is_open = self.is_listening = False
             self._start_over()
             self._place.release(self)
 

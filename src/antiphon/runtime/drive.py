@@ -14,7 +14,8 @@ from typing import Protocol
 from msgspec import Struct
 
 from antiphon.audio.ring import Ring
-from antiphon.audio.units import WIRE_RATE, Pcm16, Seconds, samples_from_ms
+from antiphon.audio.units import WIRE_RATE, Pcm16, Samples, Seconds, samples_from_ms
+from antiphon.hearing.edges import WINDOW
 from antiphon.hearing.hub import HearingHub
 from antiphon.runtime.voice import SpokenAudio
 from antiphon.runtime.workers import Engines, Workers
@@ -25,6 +26,8 @@ from antiphon.session.session import Session
 from antiphon.tools.api import ServerTool, ToolContext
 
 PRE_ROLL_MS = 1500  # kept while nobody speaks: padding, and the detector's own delay under load
+BACKLOG_S = 340.0  # of one session's sound that may wait to be heard: one append of 15 MiB is 328
+BACKLOGGED = 8  # windows that wait: from a quarter of a second on the ring has to keep more than its pre-roll
 
 
 class Link(Protocol):
@@ -72,8 +75,10 @@ class Drive:
         self._timer: asyncio.TimerHandle | None = None
         self._audio = SpokenAudio()
         self._workers = Workers(equipment.engines, equipment.tools, lambda: tool_context(self), self._audio, self.put)
-        limit = round((session.config.max_turn_s + 5) * WIRE_RATE)
-        self._ring = Ring(samples_from_ms(PRE_ROLL_MS), limit)
+        self._pre_roll = samples_from_ms(PRE_ROLL_MS)
+        self._ring = Ring(self._pre_roll, round((session.config.max_turn_s + BACKLOG_S) * WIRE_RATE))
+        self._kept: Samples | None = None
+        self._is_backlogged = False
         self._hearing = equipment.hub.open(self.put, threshold=None)
         self._acts: dict[type, Callable[[Output], None]] = {
             outputs.Listen: self._listen,
@@ -106,8 +111,20 @@ class Drive:
 
     def hear(self, pcm: Pcm16) -> None:
         """More of what the person says, at 24 kHz. The hot path: every 20 ms of every session."""
+        if pcm.size > self._pre_roll or self._is_backlogged:
+            self._keep_unheard(pcm.size)
         self._ring.append(pcm)
         self._hearing.append(pcm, self._loop.time())
+
+    def _keep_unheard(self, coming: Samples) -> None:
+        """Sound that came faster than it can be heard stays until it was, for a turn may begin in it."""
+        unheard = self._hearing.waiting * WINDOW
+        self._is_backlogged = self._hearing.is_listening and unheard + coming > BACKLOGGED * WINDOW
+        start = self._kept
+        if self._is_backlogged:
+            needed = max(0, self._ring.end - unheard - self._pre_roll)
+            start = needed if start is None else min(start, needed)
+        self._ring.keep(start)
 
     def announce(self, text: str) -> None:
         self.put(inputs.Announce(text))
@@ -176,7 +193,8 @@ class Drive:
 
     def _keep_audio(self, output: Output) -> None:
         assert isinstance(output, outputs.KeepAudio)
-        self._ring.keep(output.start)
+        self._kept = output.start
+        self._keep_unheard(0)
 
     def _turn_closed(self, output: Output) -> None:
         assert isinstance(output, outputs.TurnClosed)

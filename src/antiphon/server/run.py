@@ -24,7 +24,7 @@ from antiphon.engines.registry import EngineSet
 from antiphon.errors import ConfigError
 from antiphon.hearing.hub import HearingHub
 from antiphon.observe.timeline import Turn
-from antiphon.runtime.drive import Equipment
+from antiphon.runtime.drive import BACKLOG_S, Equipment
 from antiphon.runtime.workers import Engines
 from antiphon.server.app import IDLE_SWEEP_S, State, make_app, tool_offers
 from antiphon.server.door import is_loopback
@@ -66,7 +66,7 @@ async def running(
     check(config)
     engines = engines or registry.make(config)
     tools = _builtin_tools(config) if tools is None else tools
-    hub = HearingHub(engines.vad)
+    hub = HearingHub(engines.vad, backlog_s=BACKLOG_S)
     equipment = Equipment(Engines(engines.stt, engines.llm, engines.tts), hub, {tool.spec.name: tool for tool in tools})
     tracing = Tracing(config.trace.folder, config.trace.redact) if config.trace.folder else None
     surroundings = Surroundings(config.session.time_zone, config.session.locale)
