@@ -61,8 +61,7 @@ class Call(Struct, frozen=True):
 
 
 def open_client() -> httpx.AsyncClient:
-    """The HTTP client that all engines of a process share. Whoever opened it closes it, in the same event
-    loop.
+    """The HTTP client that all engines of a process share. Whoever opened it closes it, in the same event loop.
 
     Connections have no cap: admission decides how many sessions there are, and a cap below their number only
     makes them wait for each other where nobody looks. Redirects are refused, because a key must not follow
@@ -89,8 +88,12 @@ class Upstream:
             raise ConfigError(
                 f"{base_url!r} is not the address of an HTTP API", "Write it like http://127.0.0.1:8080/v1"
             )
-        port = f":{self._base.port}" if self._base.port else ""
-        self.origin = f"{self._base.scheme}://{self._base.host}{port}"
+        key = key.strip() if key else None
+        if key and not (key.isascii() and key.isprintable() and " " not in key):
+            raise ConfigError(
+                "the api_key holds a character that no key has", "Was more than the key copied? Only its letters."
+            )
+        self.origin = f"{self._base.scheme}://{self._base.netloc.decode()}"
         """Scheme, host and port: what errors call it. The rest of a URL may hold secrets."""
         self._client = client
         self._key = key
@@ -103,8 +106,7 @@ class Upstream:
     async def warm(self) -> None:
         """Connect and ask for the list of models, so that the first question finds an open connection.
 
-        Raises `UpstreamError` if nobody is there or the key is refused. A server that has no such list is
-        fine.
+        Raises `UpstreamError` if nobody is there or the key is refused. A server that has no such list is fine.
         """
         patience = _Patience(self._deadlines, self.origin)
         response = await self._send(Call("/models"), patience)
@@ -221,8 +223,7 @@ class Answer:
         return self._events.popleft()
 
     async def finish(self) -> None:
-        """Say that the rest does not matter: wait a moment for the body's end, so that the connection is
-        kept.
+        """Say that the rest does not matter: wait a moment for the body's end, so that the connection is kept.
 
         Never raises for the server's sake; one that goes on talking loses the connection instead.
         """
@@ -312,8 +313,7 @@ def cut_short(origin: str) -> UpstreamError:
 
 
 def error_message(body: bytes) -> str:
-    """What an error body says, on one line: the `message` of OpenAI's shape, or of its variants, or the
-    text."""
+    """What an error body says, on one line: the `message` of OpenAI's shape, or of its variants, or the text."""
     text = body.decode(errors="replace")
     try:
         parsed = msgspec.json.decode(body)

@@ -6,6 +6,7 @@ see, and runs no tool. Servers differ in what they leave out; whatever the meani
 
 from __future__ import annotations
 
+import asyncio
 import enum
 import hashlib
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -77,17 +78,28 @@ class OpenAiLlm:
 
 async def _event(answer: Answer, reading: _Reading) -> str | None:
     """The next event that says something; None when the answer is over."""
-    try:
+    if reading.reason is None:
         event = await answer.event()
-    except EngineError:
-        if reading.reason is None:
-            raise
-        return None  # the answer was complete: what is missing is the count of its tokens
-    return None if event is None or event.strip() == "[DONE]" else event
+    else:
+        event = await _afterthought(answer)
+    if event is None:
+        return None
+    if event.strip() == "[DONE]":
+        reading.done()
+        return None
+    return event
 
 
-# --- our messages in their words
-# --------------------------------------------------------------------------------------
+async def _afterthought(answer: Answer) -> str | None:
+    """What comes after a complete answer: the count of its tokens. Nobody waits long for that, or fails without it."""
+    try:
+        async with asyncio.timeout(USAGE_WAIT_S):
+            return await answer.event()
+    except (TimeoutError, EngineError):
+        return None
+
+
+# --- our messages in their words -------------------------------------------------------------------------------------
 
 
 def chat_body(request: LlmRequest, model: str | None, options: ChatOptions) -> dict[str, Any]:
@@ -173,8 +185,7 @@ def _seed(body: Mapping[str, Any]) -> str:
     return hashlib.blake2s(msgspec.json.encode(body), digest_size=6).hexdigest()
 
 
-# --- their stream in our words
-# ----------------------------------------------------------------------------------------
+# --- their stream in our words ---------------------------------------------------------------------------------------
 
 
 class _Function(Struct):
@@ -271,6 +282,10 @@ class _Reading:
                 yield from self._call(piece)
             if choice.finish_reason:
                 self.reason = REASONS.get(choice.finish_reason, "stop")
+
+    def done(self) -> None:
+        """The server says that this was all. Some say so instead of giving a reason."""
+        self.reason = self.reason or "stop"
 
     def end(self) -> Iterator[TextDelta | CallDelta | LlmEnd]:
         """What is due at the end of the stream: an error, if it came too early."""

@@ -66,8 +66,7 @@ class OpenAiStt:
         raise cut_short(self._upstream.origin)
 
     def _call(self, pcm: Pcm, request: SttRequest) -> Call:
-        # A minute, the longest turn, takes some 4 ms here; a thread would cost every short one more than it
-        # saves.
+        # A minute, the longest turn, takes some 4 ms here; a thread would cost every short one more than it saves.
         wav = wav_from_mono(int16_from_float(pcm), HEARING_RATE)
         fields = {"model": self._model or request.model or "whisper-1", "response_format": "json"}
         if request.language:

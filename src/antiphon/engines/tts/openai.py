@@ -1,7 +1,7 @@
 """Text to speech by any server with OpenAI's `/audio/speech`, played as it arrives.
 
-It asks for raw PCM, because that has no beginning to wait for. It does not cut text into clauses or change
-it.
+It asks for raw PCM, because that has no beginning to wait for. It does not cut text into clauses or
+change it.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class OpenAiTts:
     async def _sound(self, answer: Answer) -> bytes:
         """The first bytes of raw sound, once it is sure that sound is what comes."""
         start = await answer.piece() or b""
-        if answer.media_type.endswith("json") or start.lstrip().startswith(b'{"'):
+        if answer.media_type.endswith("json") or _is_json(start):
             raise reported(self._upstream.origin, error_message(start + await answer.body()))
         if answer.media_type.startswith("text/"):
             raise self._unfit(f"text ({answer.media_type})")
@@ -107,6 +107,11 @@ class OpenAiTts:
             "Choose a server or model that can do response_format pcm; if only its rate differs, set rate to it.",
             code="upstream_format",
         )
+
+
+def _is_json(start: bytes) -> bool:
+    """Whether an error stands where sound should be. Sound that looks like this for 16 samples does not exist."""
+    return start.lstrip().startswith(b"{") and start[:32].isascii()
 
 
 class _WavHeader(Struct, frozen=True):
