@@ -72,7 +72,7 @@ class HearingStream:
         self._place = place
         self._rate_hz = rate_hz
         self._backlog_windows = 0
-        self.is_listening = False
+        self._is_listening = False
         self._is_dropping = False
         self._origin: Samples = 0
         """Position of the first sample that `_received` counts."""
@@ -102,6 +102,11 @@ class HearingStream:
         return self._origin + self._received * WIRE_RATE // self._rate_hz
 
     @property
+    def is_listening(self) -> bool:
+        """Whether what comes in is scored."""
+        return self._is_listening
+
+    @property
     def waiting(self) -> int:
         """Whole windows that have not been taken to be scored."""
         return self._complete - self._taken
@@ -112,7 +117,7 @@ class HearingStream:
         Sound over the backlog's limit pushes out the oldest that waits; it is counted, and told once per jam.
         """
         self._received += pcm.size
-        if not self.is_listening:
+        if not self._is_listening:
             return
         self._bytes += pcm.tobytes()
         complete = (self._received - self.cutter.reach) // self.cutter.step
@@ -135,8 +140,8 @@ class HearingStream:
         if threshold is not None:
             self.edges.configure(threshold)
         wants = threshold is not None
-        if self.is_listening is not wants:
-            self.is_listening = wants
+        if self._is_listening is not wants:
+            self._is_listening = wants
             self.reset()
 
     def reset(self) -> None:
@@ -156,7 +161,7 @@ class HearingStream:
         """No event comes any more, not even of a window that is being scored. May be called again."""
         if self.is_open:
             self._origin = self.position
-            self.is_open = self.is_listening = False
+            self.is_open = self._is_listening = False
             self._start_over()
             self._place.release(self)
 

@@ -178,9 +178,8 @@ def _transcription(wish: config.Maybe[config.Transcription]) -> Transcription | 
         for name in ("languages", "keywords", "delay")
         if (value := getattr(wish, name)) is not UNSET and value is not None
     }
-    language = given(wish.language)
-    if language is None and len(languages := given(wish.languages) or ()) == 1:
-        language = languages[0]
+    languages: tuple[str, ...] = given(wish.languages) or ()
+    language = given(wish.language) or (languages[0] if len(languages) == 1 else None)
     return Transcription(given(wish.model), language, given(wish.prompt), extra)
 
 

@@ -1,0 +1,266 @@
+"""Every way in which a server can fail is one error with its own code, and nobody waits for longer than agreed."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+from remote import KEY, connected, everything, failure, talk
+
+from antiphon.engines.api import LlmRequest, UserSaid
+from antiphon.engines.deadlines import Deadlines
+from antiphon.engines.http import Answer, Call, Upstream, UpstreamError, error_message, open_client
+from antiphon.engines.llm.openai import OpenAiLlm
+from antiphon.errors import ConfigError
+from antiphon.testing.upstream import Act, Fault, Script, ScriptedUpstream
+
+pytestmark = pytest.mark.real
+
+ASKED = LlmRequest(messages=(UserSaid("hello"),))
+IMPATIENT = Deadlines(connect_s=1.0, first_byte_s=0.05, idle_s=0.05, total_s=5.0)
+
+
+def failing(act: Act, deadlines: Deadlines | None = None) -> UpstreamError:
+    """What an engine says about a model that acts like this."""
+
+    async def conversation(_: ScriptedUpstream, upstream: Upstream) -> UpstreamError:
+        return await failure(everything(OpenAiLlm(upstream, "m").write(ASKED)))
+
+    return talk(conversation, Script(llm=act), deadlines)
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (400, "upstream_rejected"),
+        (401, "upstream_auth"),
+        (403, "upstream_auth"),
+        (404, "upstream_not_found"),
+        (429, "upstream_rate_limited"),
+        (500, "upstream_failed"),
+        (503, "upstream_failed"),
+        (307, "upstream_redirect"),
+    ],
+)
+def test_a_status_says_who_must_act_and_quotes_the_server(status: int, code: str) -> None:
+    error = failing(Act(status=status))
+    assert (error.code, error.status) == (code, status)
+    assert f"the script says {status}" in error.message
+    assert error.hint
+
+
+def test_a_rate_limit_says_how_long_to_wait() -> None:
+    error = failing(Act(status=429, retry_after_s=7))
+    assert error.retry_after_s == 7.0
+    assert "wait 7 s" in error.hint
+
+
+def test_an_error_that_quotes_our_key_is_masked() -> None:
+    body = b'{"error": {"message": "Incorrect API key provided: ' + KEY.encode() + b'"}}'
+    error = failing(Act(status=401, body=body))  # `failure` looks for the key
+    assert "Incorrect API key provided" in error.message
+
+
+@pytest.mark.parametrize(
+    ("fault", "after", "code"),
+    [
+        (Fault.RESET, 0, "upstream_reset"),
+        (Fault.RESET, 2, "upstream_reset"),
+        (Fault.CUT, 2, "upstream_cut"),
+        (Fault.STALL, 0, "upstream_timeout"),
+        (Fault.STALL, 2, "upstream_timeout"),
+        (Fault.MALFORMED, 2, "upstream_malformed"),
+    ],
+)
+def test_a_broken_answer_has_a_name(fault: Fault, after: int, code: str) -> None:
+    assert failing(Act(fault=fault, fault_after=after), IMPATIENT).code == code
+
+
+def test_each_deadline_names_its_setting() -> None:
+    assert "first_byte_s" in failing(Act(fault=Fault.STALL, fault_after=0), IMPATIENT).hint
+    assert "idle_s" in failing(Act(fault=Fault.STALL, fault_after=2), IMPATIENT).hint
+    trickle = Act(piece_bytes=1, piece_ms=10)
+    slow = Deadlines(first_byte_s=1.0, idle_s=1.0, total_s=0.1)
+    assert "total_s" in failing(trickle, slow).hint
+
+
+def test_a_slow_reader_spends_none_of_the_servers_time() -> None:
+    async def conversation(_: ScriptedUpstream, upstream: Upstream) -> list[bytes]:
+        pieces = []
+        async with upstream.answer(Call("/audio/speech", json={"input": "hello there"})) as answer:
+            while (piece := await answer.piece()) is not None:
+                pieces.append(piece)
+                await asyncio.sleep(0.06)  # longer than every deadline
+        return pieces
+
+    pieces = talk(conversation, deadlines=Deadlines(first_byte_s=0.05, idle_s=0.05, total_s=0.1))
+    assert len(pieces) > 1
+
+
+def test_nobody_at_the_address_is_refused_and_an_unknown_name_is_dns() -> None:
+    async def conversation() -> None:
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))  # bound and not listening: refuses
+            address = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
+            async with open_client() as client:
+                refused = await failure(Upstream(client, address, KEY, Deadlines()).warm())
+                unknown = await failure(Upstream(client, "http://nowhere.invalid/v1", KEY, Deadlines()).warm())
+        assert (refused.code, unknown.code) == ("upstream_unreachable", "upstream_unreachable")
+        assert "nobody listens at" in refused.message
+        assert "nowhere.invalid" in unknown.message
+
+    asyncio.run(conversation())
+
+
+def test_https_to_a_server_without_is_a_tls_error() -> None:
+    async def conversation() -> UpstreamError:
+        async with connected() as (scripted, _), open_client() as client:
+            address = scripted.base_url.replace("http:", "https:")
+            return await failure(Upstream(client, address, KEY, Deadlines()).warm())
+
+    assert asyncio.run(conversation()).code == "upstream_tls"
+
+
+def test_cancelling_closes_the_request_upstream() -> None:
+    async def conversation(scripted: ScriptedUpstream, upstream: Upstream) -> bool:
+        first = asyncio.Event()
+
+        async def listen() -> None:
+            async for _ in OpenAiLlm(upstream, "m").write(ASKED):
+                first.set()
+
+        task = asyncio.create_task(listen())
+        await first.wait()
+        task.cancel()
+        await asyncio.wait((task,))
+        request = scripted.requests[-1]
+        async with asyncio.timeout(2):
+            await request.ended.wait()
+        return request.hung_up and task.cancelled()
+
+    assert talk(conversation, Script(llm=Act(fault=Fault.STALL, fault_after=3)))
+
+
+def test_cancelling_before_the_first_byte_closes_it_too() -> None:
+    async def conversation(scripted: ScriptedUpstream, upstream: Upstream) -> bool:
+        task = asyncio.create_task(everything(OpenAiLlm(upstream, "m").write(ASKED)))
+        async with asyncio.timeout(2):
+            while not scripted.requests:
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait((task,))
+            await scripted.requests[-1].ended.wait()
+        return scripted.requests[-1].hung_up
+
+    assert talk(conversation, Script(llm=Act(fault=Fault.STALL, fault_after=0)))
+
+
+def test_a_connection_is_kept_for_the_next_question_and_warming_opens_it() -> None:
+    async def conversation(scripted: ScriptedUpstream, upstream: Upstream) -> set[int]:
+        llm = OpenAiLlm(upstream, "m")
+        await llm.warm()
+        for _ in range(3):
+            await everything(llm.write(ASKED))
+        return {request.connection for request in scripted.requests}
+
+    assert talk(conversation) == {1}
+
+
+def test_a_kept_connection_that_the_server_has_closed_costs_nobody_an_answer() -> None:
+    async def conversation(scripted: ScriptedUpstream, upstream: Upstream) -> list[int]:
+        async def hang_up_when_asked_again() -> None:
+            scripted.script = Script(llm=Act(fault=Fault.RESET, fault_after=0))
+            asking = asyncio.create_task(everything(OpenAiLlm(upstream, "m").write(ASKED)))
+            while len(scripted.requests) < 2:
+                await asyncio.sleep(0)
+            scripted.script = Script()
+            await asking
+
+        await everything(OpenAiLlm(upstream, "m").write(ASKED))
+        async with asyncio.timeout(2):
+            await hang_up_when_asked_again()
+        return [request.connection for request in scripted.requests]
+
+    assert talk(conversation, Script()) == [1, 1, 2]
+
+
+def test_no_number_of_connections_is_too_many() -> None:
+    crowd = 120  # above the hundred that HTTP clients usually stop at
+
+    async def conversation(scripted: ScriptedUpstream, upstream: Upstream) -> set[int]:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(everything(OpenAiLlm(upstream, "m").write(ASKED))) for _ in range(crowd)]
+            while len(scripted.requests) < crowd:  # all are asked before any is answered
+                await asyncio.sleep(0.005)
+            for task in tasks:
+                task.cancel()
+        return {request.connection for request in scripted.requests}
+
+    assert len(talk(conversation, Script(llm=Act(fault=Fault.STALL, fault_after=0)))) == crowd
+
+
+def test_the_key_goes_to_the_server_and_nowhere_else() -> None:
+    async def conversation(scripted: ScriptedUpstream, upstream: Upstream) -> str:
+        await upstream.warm()
+        assert KEY not in upstream.origin
+        return scripted.requests[0].headers["authorization"]
+
+    assert talk(conversation) == f"Bearer {KEY}"
+
+
+def test_a_body_without_end_is_refused() -> None:
+    async def conversation(_: ScriptedUpstream, upstream: Upstream) -> UpstreamError:
+        async def read() -> bytes:
+            async with upstream.answer(Call("/audio/speech", json={"input": ""})) as answer:
+                assert isinstance(answer, Answer)
+                return await answer.body()
+
+        return await failure(read())
+
+    assert talk(conversation, Script(tts=Act(body=bytes(5 << 20)))).code == "upstream_malformed"
+
+
+@pytest.mark.parametrize("address", ["", "localhost:8080", "ftp://there/v1", "http://", "http://[::1"])
+def test_an_address_that_is_none_is_the_operators_to_correct(address: str) -> None:
+    async def conversation() -> None:
+        async with open_client() as client:
+            Upstream(client, address, None, Deadlines())
+
+    with pytest.raises(ConfigError):
+        asyncio.run(conversation())
+
+
+@pytest.mark.parametrize("key", ["sk-a\nb", "sk-ä", "sk a"])
+def test_a_key_that_is_none_is_not_quoted(key: str) -> None:
+    async def conversation() -> None:
+        async with open_client() as client:
+            Upstream(client, "http://localhost/v1", key, Deadlines())
+
+    with pytest.raises(ConfigError) as caught:
+        asyncio.run(conversation())
+    assert key not in str(caught.value)
+
+
+def test_an_ipv6_address_keeps_its_brackets_and_a_password_is_not_told() -> None:
+    async def conversation() -> str:
+        async with open_client() as client:
+            return Upstream(client, "http://anna:secret@[::1]:8080/v1?q=1", None, Deadlines()).origin
+
+    assert asyncio.run(conversation()) == "http://[::1]:8080"
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b'{"error": {"message": "no such model"}}', "no such model"),
+        (b'{"error": "no such model"}', "no such model"),
+        (b'{"detail": "no such model"}', "no such model"),
+        (b'{"message": "no such\\nmodel"}', "no such model"),
+        (b"no such model", "no such model"),
+        (b"<html><body>Bad gateway</body></html>", ""),
+        (b"", ""),
+    ],
+)
+def test_error_bodies_come_in_many_shapes(body: bytes, message: str) -> None:
+    assert error_message(body) == message
