@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 
 import pytest
 from remote import KEY, connected, everything, failure, talk
 
-from antiphon.engines.api import LlmRequest, UserSaid
+from antiphon.engines.api import LlmRequest, TextDelta, UserSaid
 from antiphon.engines.deadlines import Deadlines
 from antiphon.engines.http import Answer, Call, Upstream, UpstreamError, error_message, open_client
 from antiphon.engines.llm.openai import OpenAiLlm
@@ -18,7 +19,7 @@ from antiphon.testing.upstream import Act, Fault, Script, ScriptedUpstream
 pytestmark = pytest.mark.real
 
 ASKED = LlmRequest(messages=(UserSaid("hello"),))
-IMPATIENT = Deadlines(connect_s=1.0, first_byte_s=0.05, idle_s=0.05, total_s=5.0)
+IMPATIENT = Deadlines(connect_s=1.0, first_byte_s=0.15, idle_s=0.15, total_s=5.0)
 
 
 def failing(act: Act, deadlines: Deadlines | None = None) -> UpstreamError:
@@ -88,10 +89,10 @@ def test_each_deadline_names_its_setting() -> None:
 def test_a_slow_reader_spends_none_of_the_servers_time() -> None:
     async def conversation(_: ScriptedUpstream, upstream: Upstream) -> list[bytes]:
         pieces = []
-        async with upstream.answer(Call("/audio/speech", json={"input": "hello there"})) as answer:
+        async with upstream.answer(Call("/audio/speech", json={"input": "hi"})) as answer:
             while (piece := await answer.piece()) is not None:
                 pieces.append(piece)
-                await asyncio.sleep(0.06)  # longer than every deadline
+                await asyncio.sleep(0.11)  # longer than any deadline
         return pieces
 
     pieces = talk(conversation, deadlines=Deadlines(first_byte_s=0.05, idle_s=0.05, total_s=0.1))
@@ -146,8 +147,7 @@ def test_cancelling_before_the_first_byte_closes_it_too() -> None:
     async def conversation(scripted: ScriptedUpstream, upstream: Upstream) -> bool:
         task = asyncio.create_task(everything(OpenAiLlm(upstream, "m").write(ASKED)))
         async with asyncio.timeout(2):
-            while not scripted.requests:
-                await asyncio.sleep(0)
+            await scripted.until_asked(1)
             task.cancel()
             await asyncio.wait((task,))
             await scripted.requests[-1].ended.wait()
@@ -172,8 +172,7 @@ def test_a_kept_connection_that_the_server_has_closed_costs_nobody_an_answer() -
         async def hang_up_when_asked_again() -> None:
             scripted.script = Script(llm=Act(fault=Fault.RESET, fault_after=0))
             asking = asyncio.create_task(everything(OpenAiLlm(upstream, "m").write(ASKED)))
-            while len(scripted.requests) < 2:
-                await asyncio.sleep(0)
+            await scripted.until_asked(2)
             scripted.script = Script()
             await asking
 
@@ -186,13 +185,12 @@ def test_a_kept_connection_that_the_server_has_closed_costs_nobody_an_answer() -
 
 
 def test_no_number_of_connections_is_too_many() -> None:
-    crowd = 120  # above the hundred that HTTP clients usually stop at
+    crowd = 110  # above the hundred that HTTP clients usually stop at
 
     async def conversation(scripted: ScriptedUpstream, upstream: Upstream) -> set[int]:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(everything(OpenAiLlm(upstream, "m").write(ASKED))) for _ in range(crowd)]
-            while len(scripted.requests) < crowd:  # all are asked before any is answered
-                await asyncio.sleep(0.005)
+            await scripted.until_asked(crowd)  # all, before any is answered
             for task in tasks:
                 task.cancel()
         return {request.connection for request in scripted.requests}
@@ -264,3 +262,23 @@ def test_an_ipv6_address_keeps_its_brackets_and_a_password_is_not_told() -> None
 )
 def test_error_bodies_come_in_many_shapes(body: bytes, message: str) -> None:
     assert error_message(body) == message
+
+
+@pytest.mark.slow
+def test_the_scripted_server_also_runs_in_a_process_of_its_own() -> None:
+    async def conversation() -> str:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "antiphon.testing.upstream", "--port", "0", "--reply", "From afar.",
+            stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        try:
+            assert process.stdout is not None
+            address = (await process.stdout.readline()).decode().split()[-1]
+            async with open_client() as client:
+                events = await everything(OpenAiLlm(Upstream(client, address, None, Deadlines()), None).write(ASKED))
+        finally:
+            process.terminate()
+            await process.communicate()
+        return "".join(event.text for event in events if isinstance(event, TextDelta))
+
+    assert asyncio.run(conversation()) == "From afar."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,7 +27,7 @@ EVENTS = ['{"a": 1}', "two\nlines", "é and 漢字", "", "[DONE]"]
 def test_cuts_do_not_matter(cuts: list[int]) -> None:
     stream = EventStream()
     edges = [0, *sorted(cuts), len(WIRE)]
-    events = [event for a, b in zip(edges, edges[1:], strict=False) for event in stream.feed(WIRE[a:b])]
+    events = [event for a, b in itertools.pairwise(edges) for event in stream.feed(WIRE[a:b])]
     assert events + stream.finish() == EVENTS
 
 

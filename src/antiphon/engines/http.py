@@ -8,11 +8,13 @@ error.
 from __future__ import annotations
 
 import asyncio
+import functools
 import re
 import socket
 import ssl
+import urllib.request
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -27,6 +29,8 @@ from antiphon.errors import ConfigError, EngineError
 __all__ = ["Answer", "Call", "Deadlines", "Upstream", "UpstreamError", "open_client"]
 
 KEEP_ALIVE_S = 300.0  # people pause for minutes between two questions; servers that close earlier are noticed
+UNLIMITED = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=KEEP_ALIVE_S)
+LANES = 32  # 10 connections each for 300 callers
 LONGEST_BODY_BYTES = 4 << 20  # of an answer that is read whole; an hour's transcript is 60 kB
 LONGEST_QUOTE_BYTES = 8 << 10  # of an error's body: enough for its message
 QUOTE_CHARACTERS = 300
@@ -65,15 +69,75 @@ def open_client() -> httpx.AsyncClient:
 
     Connections have no cap: admission decides how many sessions there are, and a cap below their number only
     makes them wait for each other where nobody looks. Redirects are refused, because a key must not follow
-    one, and loopback never goes through a proxy. Building it takes some 30 ms for the certificates: once, at
-    start.
+    one, and loopback never goes through a proxy. Where the environment names a proxy, its connections share one lane.
     """
+    behind_proxy = any(urllib.request.getproxies().get(scheme) for scheme in ("http", "https", "all"))
     return httpx.AsyncClient(
-        limits=httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=KEEP_ALIVE_S),
+        verify=_trusted(),
+        limits=UNLIMITED,
+        transport=None if behind_proxy else _Lanes(),
         headers={"user-agent": "antiphon", "accept-encoding": "identity"},
         mounts={"all://127.0.0.1": None, "all://localhost": None, "all://[::1]": None},
         follow_redirects=False,
     )
+
+
+@functools.cache
+def _trusted() -> ssl.SSLContext:
+    """Whom to believe that they are who they say. Reading the certificates takes some 30 ms, so they are read once."""
+    return httpx.create_ssl_context()
+
+
+class _Lanes(httpx.AsyncBaseTransport):
+    """Many small pools of connections that look like one.
+
+    httpx's pool looks through all its connections at the start and at the end of each request, several times: with
+    300 of them that takes longer than all the rest. A request goes to the first of the least busy lanes, so that a
+    few callers meet the same few warm connections.
+    """
+
+    def __init__(self) -> None:
+        self._lanes = [httpx.AsyncHTTPTransport(verify=_trusted(), limits=UNLIMITED) for _ in range(LANES)]
+        self._busy = [0] * LANES
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        lane = self._busy.index(min(self._busy))
+        self._busy[lane] += 1
+        try:
+            response = await self._lanes[lane].handle_async_request(request)
+        except BaseException:  # cancelling too: whatever ends the request leaves the lane
+            self._busy[lane] -= 1
+            raise
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        response.stream = _LaneStream(response.stream, functools.partial(self._leave, lane))
+        return response
+
+    async def aclose(self) -> None:
+        for lane in self._lanes:
+            await lane.aclose()
+
+    def _leave(self, lane: int) -> None:
+        self._busy[lane] -= 1
+
+
+class _LaneStream(httpx.AsyncByteStream):
+    """A response's body that says when it is closed."""
+
+    def __init__(self, stream: httpx.AsyncByteStream, leave: Callable[[], None]) -> None:
+        self._stream = stream
+        self._leave: Callable[[], None] | None = leave
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for piece in self._stream:
+            yield piece
+
+    async def aclose(self) -> None:
+        try:
+            await self._stream.aclose()
+        finally:
+            if self._leave is not None:
+                self._leave()
+                self._leave = None
 
 
 class Upstream:

@@ -120,40 +120,32 @@ class ScriptedUpstream:
         """Everything that was asked, in order of arrival."""
         self.base_url = ""
         """Up to and including /v1."""
+        self._arrival = asyncio.Event()
 
     def asked(self, path: str) -> list[Received]:
         """The requests to one path, such as "/chat/completions"."""
         return [request for request in self.requests if request.path == f"/v1{path}"]
 
+    async def until_asked(self, count: int) -> None:
+        """Return as soon as there have been this many requests, warming included."""
+        while len(self.requests) < count:
+            await self._arrival.wait()
+
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """The ASGI application. A client that hangs up ends its answer."""
         request = _received(scope, await _body(receive))
+        script = self.script
         self.requests.append(request)
+        self._arrival.set()
+        self._arrival = asyncio.Event()
         breaking = _Breaking(scope["state"]["transport"])
         try:
             async with asyncio.TaskGroup() as group:
-                answering = group.create_task(self._answer(request, send, breaking))
+                answering = group.create_task(_answer(script, request, send, breaking))
                 watching = group.create_task(_watch(receive, request, answering, breaking))
                 answering.add_done_callback(lambda _: watching.cancel())
         finally:
             request.ended.set()
-
-    async def _answer(self, request: Received, send: Send, breaking: _Breaking) -> None:
-        script = self.script
-        match request.path:
-            case "/v1/audio/transcriptions":
-                streamed = request.fields.get("stream") == "true"
-                media_type = "text/event-stream" if streamed else "application/json"
-                await _play(script.stt, _heard(script, streamed), media_type, send, breaking)
-            case "/v1/chat/completions":
-                await _play(script.llm, _written(script, request.json or {}), "text/event-stream", send, breaking)
-            case "/v1/audio/speech":
-                await _play(script.tts, _spoken(script, request.json or {}), "audio/pcm", send, breaking)
-            case "/v1/models":
-                models = {"object": "list", "data": [{"id": "scripted", "object": "model"}]}
-                await _play(Act(), iter([msgspec.json.encode(models)]), "application/json", send, breaking)
-            case _:
-                await _play(Act(status=404), iter(()), "application/json", send, breaking)
 
 
 @asynccontextmanager
@@ -207,6 +199,23 @@ async def _watch(receive: Receive, request: Received, answering: asyncio.Task[No
     if not answering.done():
         request.hung_up = not breaking.done
         answering.cancel()
+
+
+async def _answer(script: Script, request: Received, send: Send, breaking: _Breaking) -> None:
+    match request.path:
+        case "/v1/audio/transcriptions":
+            streamed = request.fields.get("stream") == "true"
+            media_type = "text/event-stream" if streamed else "application/json"
+            await _play(script.stt, _heard(script, streamed), media_type, send, breaking)
+        case "/v1/chat/completions":
+            await _play(script.llm, _written(script, request.json or {}), "text/event-stream", send, breaking)
+        case "/v1/audio/speech":
+            await _play(script.tts, _spoken(script, request.json or {}), "audio/pcm", send, breaking)
+        case "/v1/models":
+            models = {"object": "list", "data": [{"id": "scripted", "object": "model"}]}
+            await _play(Act(), iter([msgspec.json.encode(models)]), "application/json", send, breaking)
+        case _:
+            await _play(Act(status=404), iter(()), "application/json", send, breaking)
 
 
 async def _play(act: Act, pieces: Iterator[bytes], media_type: str, send: Send, breaking: _Breaking) -> None:

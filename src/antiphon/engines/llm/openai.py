@@ -180,8 +180,7 @@ def _called(calls: Sequence[ToolCalled], answers: Mapping[str, str]) -> list[dic
 
 
 def _seed(body: Mapping[str, Any]) -> str:
-    """What ids made up for this answer begin with: the same for the same question, another for the next
-    one."""
+    """What ids made up for this answer begin with: the same for the same question, another for the next one."""
     return hashlib.blake2s(msgspec.json.encode(body), digest_size=6).hexdigest()
 
 
@@ -225,7 +224,7 @@ class _Usage(Struct):
 class _Chunk(Struct):
     choices: list[_Choice] | None = None
     usage: _Usage | None = None
-    error: msgspec.Raw | None = None
+    error: Any = None
 
 
 class _Call(Struct):
@@ -267,7 +266,7 @@ class _Reading:
     def read(self, data: bytes) -> Iterator[TextDelta | CallDelta]:
         """What one event adds to the answer."""
         chunk = self._decoded(data)
-        if chunk.error is not None and bytes(chunk.error) != b"null":
+        if chunk.error is not None:
             raise reported(self._origin, error_message(data))
         if chunk.usage is not None:
             self._usage = _usage(chunk.usage)

@@ -6,7 +6,7 @@ It sends an utterance whole, as a WAV file made in memory, and does not cut, joi
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -25,7 +25,7 @@ SHORTEST_S = 0.1  # OpenAI refuses less, and there is no word in it
 class OpenAiStt:
     """`Stt` over HTTP."""
 
-    languages = None
+    languages: frozenset[str] | None = None
 
     def __init__(self, upstream: Upstream, model: str | None = None, *, stream: bool = False) -> None:
         """`model` None passes the client's choice on, or else "whisper-1", the name that every server knows.
@@ -88,7 +88,7 @@ class _Event(Struct):
     delta: str = ""
     text: str = ""
     language: str | None = None
-    error: msgspec.Raw | None = None
+    error: Any = None
 
 
 def _whole(body: bytes, origin: str) -> Transcript:
