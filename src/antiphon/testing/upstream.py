@@ -14,7 +14,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, MutableMapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import click
 import msgspec
@@ -33,6 +33,7 @@ Send = Callable[[Message], Awaitable[None]]
 LETTERS_PER_SECOND = 15.0  # a calm speaker
 HUM_HZ = 220
 PIECE_S = 0.1  # of sound in one piece, before `piece_bytes`
+TURNS_TO_ACCEPT = 5  # of the event loop: from a connection's arrival to its being known, and to its being closed
 ARGUMENT_PIECE_CHARACTERS = 6  # of a function call's arguments in one event: mid-word, as real servers cut
 
 
@@ -166,10 +167,10 @@ async def serving(
         yield upstream
     finally:
         server.close()
-        for connection in list(state.connections):
-            transport = getattr(connection, "transport", None)
-            if transport is not None:
-                transport.abort()
+        for _ in range(TURNS_TO_ACCEPT):
+            for connection in list(state.connections):
+                cast("_Protocol", connection).transport.abort()
+            await asyncio.sleep(0)
         for task in (tasks := list(state.tasks)):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
