@@ -166,11 +166,12 @@ async def serving(
     try:
         yield upstream
     finally:
-        server.close()
+        # First let in whoever stands at the door: asyncio leaks a connection whose server closes while it is accepted.
         for _ in range(TURNS_TO_ACCEPT):
             for connection in list(state.connections):
                 cast("_Protocol", connection).transport.abort()
             await asyncio.sleep(0)
+        server.close()
         for task in (tasks := list(state.tasks)):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
