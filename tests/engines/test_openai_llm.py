@@ -223,6 +223,31 @@ def test_calls_that_are_all_numbered_zero_are_told_apart_by_id() -> None:
     assert calls_of(written(script)) == {0: ("a", "weather", "{}"), 1: ("b", "weather", "{}")}
 
 
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        pytest.param((("a", 1), (None, 1), ("b", 2), (None, 2)), id="counted-from-one"),
+        pytest.param((("a", 0), (None, 0), ("b", 0), (None, 0)), id="all-zero"),
+        pytest.param((("a", None), (None, None), ("b", None), (None, None)), id="not-counted"),
+        pytest.param((("a", 0), ("b", 1), (None, 0), (None, 1)), id="side-by-side"),
+    ],
+)
+def test_pieces_find_their_call_however_the_server_counts(numbers: Sequence[tuple[str | None, int | None]]) -> None:
+    parts = {"a": iter(('{"town": ', '"Bern"}')), "b": iter(('{"town": ', '"Rome"}'))}
+    last: dict[int | None, str] = {}
+    chunks = []
+    for call_id, number in numbers:
+        whose = call_id or last[number]
+        last[number] = whose
+        function = {"name": "weather" if call_id else None, "arguments": next(parts[whose])}
+        chunks.append(delta(tool_calls=[{"index": number, "id": call_id, "function": function}]))
+
+    assert calls_of(written(streamed(*chunks, delta("tool_calls")))) == {
+        0: ("a", "weather", '{"town": "Bern"}'),
+        1: ("b", "weather", '{"town": "Rome"}'),
+    }
+
+
 def test_a_whole_answer_in_place_of_a_stream() -> None:
     body = {"choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}], "usage": {"prompt_tokens": 3}}
     script = Script(llm=Act(body=json.dumps(body).encode(), media_type="application/json"))

@@ -231,6 +231,8 @@ class _Call(Struct):
     """A function call that is being written."""
 
     index: int
+    number: int | None = None
+    """The server's own index of it, if it has one."""
     call_id: str | None = None
     name: str = ""
     waiting: str = ""
@@ -319,21 +321,21 @@ class _Reading:
         call.waiting = ""
 
     def _which(self, piece: _CallPiece) -> _Call:
-        """The call that a piece belongs to. A new id begins a new call even under an old index: some servers
-        number every call 0, and some number none."""
-        calls = self._calls
-        if piece.id:
-            for call in calls:
+        """The call that a piece belongs to. A new id begins a new call even under an old number: some servers
+        number every call 0, some begin with 1, and some number none."""
+        name = piece.function.name if piece.function is not None else None
+        for call in reversed(self._calls):
+            if piece.id:
                 if call.call_id == piece.id:
                     return call
-        else:
-            position = piece.index if piece.index is not None else len(calls) - 1
-            if 0 <= position < len(calls):
-                named = piece.function is not None and piece.function.name
-                if not (piece.index is None and named and calls[position].name):
-                    return calls[position]
-        calls.append(_Call(index=len(calls)))
-        return calls[-1]
+            elif piece.index is None:
+                if not (name and call.name):  # a second name is a second call
+                    return call
+                break
+            elif piece.index == call.number:
+                return call
+        self._calls.append(_Call(index=len(self._calls), number=piece.index))
+        return self._calls[-1]
 
     def _decoded(self, data: bytes) -> _Chunk:
         try:
