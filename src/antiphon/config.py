@@ -179,7 +179,7 @@ def _parsed(text: str, keys: tuple[str, ...]) -> Any:
 def _decode(kind: type, value: Any) -> Any:
     if kind is Path and isinstance(value, str | Path):
         return Path(value).expanduser()
-    raise NotImplementedError
+    raise TypeError(f"Expected `{kind.__name__.lower()}`, got `{type(value).__name__}`")  # msgspec adds the key
 
 
 def _without_value(message: str) -> str:
