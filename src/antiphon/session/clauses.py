@@ -208,7 +208,7 @@ class ClauseSplitter:
         """Whether a stop at the very end of what we have ends a clause, whatever comes next."""
         before = self._held[:place]
         word = before.rsplit(maxsplit=1)[-1] if before.strip() else ""
-        if end != place + 1 or not word.isalpha():
+        if end != place + 1 or not word.isalpha() or len(word) < 2:
             return False  # "3." and "p.m." and "example.com/a?" may all go on
         if self._held[place] in "!?":
             return before.count('"') % 2 == 0 and before.count("“") == before.count("”")

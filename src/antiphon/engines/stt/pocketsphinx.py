@@ -1,0 +1,159 @@
+"""PocketSphinx as a recogniser: no download, no network, English only.
+
+For the offline assistant it listens for the assistant's own sentences, and does that well; what is none of them is
+handed on as the free language model hears it, which is poor, so that the assistant can say that it did not
+understand. Transcription without the assistant always uses the free model. Decoding happens in helper processes
+(`pocketsphinx_worker`); one that dies or hangs is replaced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sys
+import tempfile
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncIterator
+
+import numpy as np
+
+from antiphon.audio.pcm import int16_from_float
+from antiphon.audio.units import HEARING_RATE, Pcm
+from antiphon.engines.api import SttRequest, Transcript, TranscriptDelta
+from antiphon.engines.llm.assistant.intents import grammar
+from antiphon.errors import EngineError
+
+log = logging.getLogger("antiphon.stt")
+
+MODULE = "antiphon.engines.stt.pocketsphinx_worker"
+PADDING_S = 0.3  # of low noise on both sides: the models expect to hear a room before and after the words
+PADDING_DBFS = -60.0
+LONGEST_S = 60.0
+START_S = 30.0  # to load the models
+PATIENCE = 10.0  # times the length of the sound, and never less than START_S: then the worker hangs
+
+
+class PocketSphinx:
+    """`Stt` on one worker process for each of `workers`; they are started with the first utterance."""
+
+    languages: frozenset[str] | None = frozenset({"en"})
+    caveat: str = "understands the offline assistant's requests; otherwise poor, and English only"
+
+    def __init__(self, workers: int = 1) -> None:
+        self._free: asyncio.Queue[Worker] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._workers = [Worker() for _ in range(workers)]
+        self._has_warned = False
+
+    async def warm(self) -> None:
+        """Load the models: all workers decode a second of noise."""
+        noise = _noise(HEARING_RATE)
+        for purpose in ("conversation", "transcription"):
+            async for _ in self.transcribe(noise, SttRequest(purpose=purpose)):  # type: ignore[arg-type]
+                pass
+
+    async def transcribe(self, pcm: Pcm, request: SttRequest) -> AsyncIterator[TranscriptDelta | Transcript]:
+        """See `Stt.transcribe`. There are no deltas. A worker whose utterance is cancelled finishes it and is used again."""
+        language = (request.language or "en").partition("-")[0].lower()
+        if language != "en":
+            raise EngineError(
+                f"PocketSphinx understands English only, not {request.language!r}",
+                "Ask for language 'en', or set stt.base_url to an OpenAI-compatible recogniser.",
+                code="unsupported_language",
+            )
+        by_grammar = request.purpose == "conversation"
+        if not by_grammar and not self._has_warned:
+            self._has_warned = True
+            log.warning("free transcription by PocketSphinx is poor, and English only; set stt.base_url for better")
+        queue = self._queue()
+        worker = await queue.get()
+        try:
+            text, accepted = await worker.recognise(_padded(pcm), by_grammar)
+        finally:
+            queue.put_nowait(worker)
+        yield Transcript(text, "en", 1.0 if accepted and by_grammar else None)
+
+    async def close(self) -> None:
+        """End the workers. A later `transcribe` starts others."""
+        for worker in self._workers:
+            await worker.close()
+
+    def _queue(self) -> asyncio.Queue[Worker]:
+        loop = asyncio.get_running_loop()
+        if self._free is None or self._loop is not loop:
+            self._loop, self._free = loop, asyncio.Queue()
+            for worker in self._workers:
+                self._free.put_nowait(worker)
+        return self._free
+
+
+class Worker:
+    """One helper process, and the file with its grammar."""
+
+    def __init__(self) -> None:
+        self._process: Process | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def recognise(self, sound: bytes, by_grammar: bool) -> tuple[str, bool]:
+        """Words, and whether they are a sentence of the grammar. Cancelling ends the process: its answer would come later."""
+        process = await self._running()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        is_done = False
+        try:
+            request = json.dumps({"bytes": len(sound), "grammar": by_grammar}).encode()
+            process.stdin.write(request + b"\n" + sound)
+            async with asyncio.timeout(max(START_S, PATIENCE * len(sound) / 2 / HEARING_RATE)):
+                await process.stdin.drain()
+                line = await process.stdout.readline()
+            if not line:
+                raise EngineError(
+                    "the recogniser stopped", "It is started again with the next words.", code="stt_failed"
+                )
+            answer = json.loads(line)
+            is_done = True
+        except (TimeoutError, ConnectionError):
+            raise EngineError(
+                "the recogniser hangs", "It is started again with the next words.", code="stt_failed"
+            ) from None
+        finally:
+            if not is_done:
+                self._kill()
+        return answer["text"], answer["accepted"]
+
+    async def close(self) -> None:
+        process = self._process
+        self._kill()
+        if process is not None and self._loop is asyncio.get_running_loop():
+            await process.wait()
+
+    async def _running(self) -> Process:
+        loop = asyncio.get_running_loop()
+        if self._process is not None and self._process.returncode is None and self._loop is loop:
+            return self._process
+        self._loop = loop
+        with tempfile.NamedTemporaryFile("w", suffix=".jsgf", prefix="antiphon-", delete=False) as file:
+            file.write(grammar())
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", MODULE, file.name, stdin=PIPE, stdout=PIPE, stderr=DEVNULL
+        )
+        return self._process
+
+    def _kill(self) -> None:
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+        self._process = None
+
+
+def _padded(pcm: Pcm) -> bytes:
+    """The utterance as the worker takes it, with a room around it."""
+    pad = _noise(round(PADDING_S * HEARING_RATE))
+    sound = np.concatenate((pad, pcm[: round(LONGEST_S * HEARING_RATE)], pad))
+    return int16_from_float(sound).tobytes()
+
+
+def _noise(samples: int) -> Pcm:
+    """Always the same noise, so that the same words are heard the same."""
+    noise: Pcm = (10 ** (PADDING_DBFS / 20) * np.random.default_rng(0).normal(size=samples)).astype(np.float32)
+    return noise
