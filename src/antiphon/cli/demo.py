@@ -45,7 +45,7 @@ SCRIPT = (
     Line("what is on my list", tool="list", answer="milk"),
     Line("thank you"),
 )
-CALLER_VOICE = "en-gb"
+CALLER_VOICE = "en-us"
 PATIENCE_S = 20.0
 INTO_THE_ANSWER_S = 1.2  # before the caller interrupts
 
@@ -97,9 +97,9 @@ async def _demo(config: Any, recordings: tuple[Path, ...], wav: Path | None) -> 
             call = Call(caller)
             await call.begin()
             for line, sound in lines:
+                if line == SCRIPT[-1]:
+                    await call.hear_timer()
                 await call.exchange(line, sound)
-            if not recordings:
-                await call.hear_timer()
             await caller.until_quiet()
             failures = call.failures if not recordings else []
             left, right = caller.recording()

@@ -6,6 +6,7 @@ Every choice has a reason, which is told at start and by `antiphon doctor`.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, cast
@@ -69,9 +70,12 @@ class EngineSet(Struct, frozen=True):
 
     async def warm(self) -> None:
         """Make the first answer as fast as the second."""
-        await self.stt.warm()
-        await self.llm.warm()
-        await self.tts.warm()
+        engines: dict[str, Any] = {"stt": self.stt, "llm": self.llm, "tts": self.tts}
+        results = await asyncio.gather(*(engine.warm() for engine in engines.values()), return_exceptions=True)
+        for role, result in zip(engines, results, strict=True):
+            if isinstance(result, Exception):
+                # It may come up later; until then what needs it ends with this reason.
+                log.warning("the %s engine is not ready: %s", role, result)
 
     async def close(self) -> None:
         """Stop helpers and close connections."""

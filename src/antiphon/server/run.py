@@ -170,10 +170,7 @@ def _in_url(host: str) -> str:
 
 async def _warm(state: State) -> None:
     """Ready is said only once the first person would not wait."""
-    try:
-        await state.engines.warm()
-    except Exception:
-        log.exception("an engine could not be warmed: sessions are let in, and what needs it will fail with a reason")
+    await state.engines.warm()
     state.is_ready = True
 
 

@@ -60,6 +60,7 @@ class Sessions:
         self._surroundings = surroundings or Surroundings()
         self._tracing = tracing
         self._on_turn = on_turn
+        self._traces: dict[str, TraceFile] = {}
         self._is_draining = False
         self._is_empty = asyncio.Event()
         self._is_empty.set()
@@ -77,6 +78,7 @@ class Sessions:
         trace = self._open_trace(session.id, seed, config)
         if trace is not None:
             records.append(trace.record)
+            self._traces[session.id] = trace
         drive = Drive(session, self._equipment, self._tool_context, tuple(records))
         self.running[session.id] = drive
         self.started += 1
@@ -90,6 +92,9 @@ class Sessions:
         try:
             await drive.close(reason)
         finally:
+            trace = self._traces.pop(drive.session.id, None)
+            if trace is not None:
+                trace.close()
             if not self.running:
                 self._is_empty.set()
 

@@ -38,8 +38,8 @@ CLOSERS = "\"'”’»›)]}」』】）*_"
 FENCE = "```"
 
 ABBREVIATIONS = {
-    "en": "mr mrs ms dr prof st vs etc inc ltd co corp no vol fig approx dept est jr sr gen col sgt lt capt rev hon mt ft "
-    "jan feb mar apr jun jul aug sep sept oct nov dec mon tue tues wed thu thurs fri sat sun e.g i.e a.m p.m u.s u.k",
+    "en": "mr mrs ms dr prof st vs etc inc ltd co corp no vol fig approx dept est jr sr gen col sgt lt capt rev hon "
+    "mt ft jan feb mar apr jun jul aug sep sept oct nov dec mon tue tues wed thu thurs fri sat sun e.g i.e a.m p.m u.s u.k",
     "de": "z.b d.h u.a usw bzw ca dr prof hr fr nr str abs evtl ggf inkl max min mio mrd",
     "fr": "m mm mme mlle dr pr st ste av bd p.ex etc env",
     "es": "sr sra srta dr dra ud uds pág núm av etc p.ej",

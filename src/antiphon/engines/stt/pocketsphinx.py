@@ -50,11 +50,11 @@ class PocketSphinx:
         """Load the models: all workers decode a second of noise."""
         noise = _noise(HEARING_RATE)
         for purpose in ("conversation", "transcription"):
-            async for _ in self.transcribe(noise, SttRequest(purpose=purpose)):  # type: ignore[arg-type]
+            async for _ in self.transcribe(noise, SttRequest(purpose=purpose)):
                 pass
 
     async def transcribe(self, pcm: Pcm, request: SttRequest) -> AsyncIterator[TranscriptDelta | Transcript]:
-        """See `Stt.transcribe`. There are no deltas. A worker whose utterance is cancelled finishes it and is used again."""
+        """See `Stt.transcribe`. There are no deltas."""
         language = (request.language or "en").partition("-")[0].lower()
         if language != "en":
             raise EngineError(
@@ -96,7 +96,7 @@ class Worker:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def recognise(self, sound: bytes, by_grammar: bool) -> tuple[str, bool]:
-        """Words, and whether they are a sentence of the grammar. Cancelling ends the process: its answer would come later."""
+        """Words, and whether they are a sentence of the grammar. Cancelling ends the process."""
         process = await self._running()
         assert process.stdin is not None
         assert process.stdout is not None

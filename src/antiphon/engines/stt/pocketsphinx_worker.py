@@ -14,8 +14,8 @@ language model says what it may have been.
 
 import json
 import math
-import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import pocketsphinx
@@ -48,7 +48,7 @@ class Recogniser:
         if name == "grammar":
             return pocketsphinx.Decoder(jsgf=self._grammar_path, lm=None, loglevel="FATAL")
         if name == "phones":
-            model = os.path.join(pocketsphinx.get_model_path(), "en-us", PHONE_MODEL)
+            model = str(Path(pocketsphinx.get_model_path()) / "en-us" / PHONE_MODEL)
             return pocketsphinx.Decoder(
                 allphone=model, lm=None, lw=2.0, pip=0.3, beam=1e-10, pbeam=1e-10, loglevel="FATAL"
             )
@@ -74,10 +74,9 @@ CMN = "41.00,-5.29,-0.12,5.09,2.48,-4.07,-1.37,-1.78,-5.08,-2.05,-6.45,-1.42,1.1
 
 
 def main() -> None:
-    with open(sys.argv[1], encoding="utf-8") as file:
-        recogniser = Recogniser(file.name)
-        recogniser.decode("grammar", bytes(6400))
-    os.unlink(sys.argv[1])  # the decoder has read it
+    recogniser = Recogniser(sys.argv[1])
+    recogniser.decode("grammar", bytes(6400))
+    Path(sys.argv[1]).unlink()  # the decoder has read it
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     while line := source.readline():
         request = json.loads(line)

@@ -41,13 +41,14 @@ FIXED: Mapping[str, str] = {
 }
 SECONDS = {"second": 1, "seconds": 1, "minute": 60, "minutes": 60, "hour": 3600, "hours": 3600}
 UNIT_NAMES = {
-    "mile": "miles", "km": "kilometers", "kilometer": "kilometers", "kilometre": "kilometers", "kilometres": "kilometers",
-    "meter": "meters", "metre": "meters", "metres": "meters", "m": "meters", "foot": "feet", "ft": "feet", "inch": "inches",
-    "cm": "centimeters", "centimeter": "centimeters", "centimetres": "centimeters", "pound": "pounds", "lb": "pounds",
-    "lbs": "pounds", "kg": "kilograms", "kilogram": "kilograms", "kilos": "kilograms", "kilo": "kilograms",
-    "ounce": "ounces", "oz": "ounces", "gram": "grams", "g": "grams", "gallon": "gallons", "liter": "liters",
-    "litre": "liters", "litres": "liters", "l": "liters", "cup": "cups", "ml": "milliliters", "milliliter": "milliliters",
-    "f": "fahrenheit", "c": "celsius",
+    "mile": "miles", "km": "kilometers", "kilometer": "kilometers", "kilometre": "kilometers",
+    "kilometres": "kilometers", "meter": "meters", "metre": "meters", "metres": "meters", "m": "meters",
+    "foot": "feet", "ft": "feet", "inch": "inches", "cm": "centimeters", "centimeter": "centimeters",
+    "centimetres": "centimeters", "pound": "pounds", "lb": "pounds", "lbs": "pounds", "kg": "kilograms",
+    "kilogram": "kilograms", "kilos": "kilograms", "kilo": "kilograms", "ounce": "ounces", "oz": "ounces",
+    "gram": "grams", "g": "grams", "gallon": "gallons", "liter": "liters", "litre": "liters", "litres": "liters",
+    "l": "liters", "cup": "cups", "ml": "milliliters", "milliliter": "milliliters", "f": "fahrenheit",
+    "c": "celsius",
 }  # fmt: skip
 UNITS = frozenset(UNIT_NAMES.values())
 OPERATORS = {"plus": "+", "minus": "-", "times": "*", "multiplied by": "*", "divided by": "/", "over": "/"}

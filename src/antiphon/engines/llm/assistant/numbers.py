@@ -2,26 +2,8 @@
 
 from __future__ import annotations
 
-UNITS = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-]
-UNITS += ["seventeen", "eighteen", "nineteen"]
+UNITS = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen".split()  # noqa: SIM905
+UNITS += ["sixteen", "seventeen", "eighteen", "nineteen"]
 TENS = ["", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 VALUES = {word: value for value, word in enumerate(UNITS)} | {
     word: 10 * place for place, word in enumerate(TENS) if word
@@ -40,7 +22,7 @@ GRAMMAR = f"""
 
 
 def number_from(text: str) -> float | None:
-    """The number that these words or digits are, or None: "twenty one", "a hundred and five", "two point five", "3.5"."""
+    """The number that these words or digits are, or None: "twenty one", "a hundred and five", "two point five"."""
     words = text.replace("-", " ").replace(",", "").split()
     if not words:
         return None
