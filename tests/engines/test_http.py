@@ -94,7 +94,7 @@ def test_a_slow_reader_spends_none_of_the_servers_time() -> None:
     async def conversation(_: ScriptedUpstream, upstream: Upstream) -> float:
         slept_s = 0.0
         async with upstream.answer(Call("/audio/speech", json={"input": "a" * 75})) as answer:  # 240 kB
-            for _ in range(5):
+            for _piece in range(5):
                 assert await answer.piece()
                 await asyncio.sleep(0.1)
                 slept_s += 0.1

@@ -111,7 +111,7 @@ class Drive:
 
     def hear(self, pcm: Pcm16) -> None:
         """More of what the person says, at 24 kHz. The hot path: every 20 ms of every session."""
-        if pcm.size > self._pre_roll or self._is_backlogged:
+        if self._is_backlogged or self._hearing.waiting > BACKLOGGED or pcm.size > self._pre_roll:
             self._keep_unheard(pcm.size)
         self._ring.append(pcm)
         self._hearing.append(pcm, self._loop.time())

@@ -307,9 +307,9 @@ class Session:
                     self._emit(outputs.TranscriptionGrew(item_id, text))
             case inputs.TranscriptReady(text=text, seconds=seconds, language=language):
                 del self._transcripts[result.work]
-                self._recognised(item_id, text)
                 if tell:
                     self._emit(outputs.TranscriptionDone(item_id, text, seconds, language))
+                self._recognised(item_id, text)
             case inputs.WorkFailed(code=code, message=message):
                 del self._transcripts[result.work]
                 if tell:

@@ -40,7 +40,7 @@ def number_from(text: str) -> float | None:
     digits = [VALUES.get(word, -1) for word in after.split()]
     if any(not 0 <= digit <= 9 for digit in digits):
         return None
-    return whole + sum(digit / 10 ** (place + 1) for place, digit in enumerate(digits))
+    return whole + sum(float(digit / 10 ** (place + 1)) for place, digit in enumerate(digits))
 
 
 def _whole(words: list[str]) -> float | None:
