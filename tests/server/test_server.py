@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.typing import Origin
 
 from antiphon.config import Config, load
 from antiphon.engines.fake import Fail, FakeLlm, FakeStt, FakeTts
@@ -91,7 +92,7 @@ def test_bad_messages_are_answered_and_the_connection_lives() -> None:
 
 def tone(seconds: float) -> bytes:
     wave = 9000 * np.sin(2 * np.pi * 300 / 24_000 * np.arange(round(24_000 * seconds)))
-    return np.round(wave).astype("<i2").tobytes()
+    return bytes(np.round(wave).astype("<i2").tobytes())
 
 
 async def speak(client: ClientConnection) -> None:
@@ -123,8 +124,10 @@ def test_the_door() -> None:
             assert refused.value.response.status_code == 401
             with pytest.raises(InvalidStatus) as refused:
                 await connect(
-                    made.url, origin="https://evil.example", additional_headers={"Authorization": "Bearer sesame"}
-                )  # type: ignore[arg-type]
+                    made.url,
+                    origin=Origin("https://evil.example"),
+                    additional_headers={"Authorization": "Bearer sesame"},
+                )
             assert refused.value.response.status_code == 403
             protocols = ["realtime", "openai-insecure-api-key.sesame"]
             async with connect(made.url, subprotocols=protocols) as client:  # type: ignore[arg-type]
