@@ -54,13 +54,6 @@ class Step(Struct, frozen=True, tag="step", tag_field="line"):
     """As plain data, so that a trace of another version can still be compared."""
 
 
-class Scores(Struct, frozen=True, tag="scores", tag_field="line"):
-    """What the voice detector thought of the windows up to a position; for people, not for the replay."""
-
-    heard: int
-    probability: float
-
-
 class Difference(Struct, frozen=True):
     """The first step at which a replay did something else."""
 
@@ -70,7 +63,7 @@ class Difference(Struct, frozen=True):
 
 
 _encoder = msgspec.json.Encoder()
-_decoder: msgspec.json.Decoder[Header | Step | Scores] = msgspec.json.Decoder(Header | Step | Scores)
+_decoder: msgspec.json.Decoder[Header | Step] = msgspec.json.Decoder(Header | Step)
 _headers = msgspec.json.Decoder(Header)
 
 
@@ -119,7 +112,7 @@ def _crossed_out(data: Any, *, private: bool) -> Any:
             return data
 
 
-def read(lines: Iterable[bytes]) -> Iterator[Header | Step | Scores]:
+def read(lines: Iterable[bytes]) -> Iterator[Header | Step]:
     """Parse a trace. The last line may be cut off: then the trace ends before it. Raises `ConfigError` for anything
     else that is not a trace of this schema."""
     held: bytes | None = None
@@ -151,7 +144,7 @@ def _header(line: bytes) -> Header:
     return header
 
 
-def _parsed(line: bytes, number: int) -> Header | Step | Scores:
+def _parsed(line: bytes, number: int) -> Header | Step:
     try:
         return _decoder.decode(line)
     except msgspec.DecodeError as error:
