@@ -22,7 +22,6 @@ PACKAGES = (
     "msgspec",
     "pocketsphinx",
     "espeakng-loader",
-    "av",
 )
 
 
