@@ -17,6 +17,7 @@ import click
 from msgspec import Struct
 
 from antiphon.cli.options import engine_options, load_config
+from antiphon.engines.llm.assistant import UNKNOWN
 
 if TYPE_CHECKING:
     from antiphon.audio.units import Pcm16
@@ -101,7 +102,7 @@ async def _demo(config: Any, recordings: tuple[Path, ...], wav: Path | None) -> 
                     await call.hear_timer()
                 await call.exchange(line, sound)
             await caller.until_quiet()
-            failures = call.failures if not recordings else []
+            failures = call.failures
             left, right = caller.recording()
     if wav is not None:
         wav.write_bytes(wav_from_stereo(left, right, WIRE_RATE))  # noqa: ASYNC240 - nothing else runs any more
@@ -188,6 +189,8 @@ class Call:
         words = " ".join(
             part.get("transcript") or "" for item in done["response"]["output"] for part in item.get("content", ())
         ).lower()
+        if any(UNKNOWN in (event.get("transcript") or "") for event in events):
+            self.failures.append(f"{line.text!r} was not understood")
         if line.tool is not None and not any(line.tool in name for name in called):
             self.failures.append(f"{line.text!r} called {called or 'no tool'}, not one for {line.tool}")
         if line.answer not in words:

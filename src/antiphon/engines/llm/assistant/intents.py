@@ -19,17 +19,23 @@ ITEMS = (
     "rice | pasta | flour | sugar | salt | pepper | coffee | tea | water | juice | beer | wine | chicken | fish | "
     "ham | yogurt | chocolate | cookies | soap | shampoo | toothpaste | batteries | candles | napkins"
 )
-UNITS = (
-    "miles | kilometers | meters | feet | inches | centimeters | pounds | kilograms | ounces | grams | "
-    "gallons | liters | cups | milliliters | fahrenheit | celsius"
-)
+DIMENSIONS: Mapping[str, str] = {
+    "length": "miles | kilometers | meters | feet | inches | centimeters",
+    "weight": "pounds | kilograms | ounces | grams",
+    "volume": "gallons | liters | cups | milliliters",
+    "temperature": "[degrees] (fahrenheit | celsius)",
+}
+"""Units that can be converted into one another: nobody asks for miles in liters, so nobody is heard to."""
 
 SLOTS: Mapping[str, str] = {
     "item": ITEMS,
-    "unit": f"({UNITS}) | degrees (fahrenheit | celsius)",
-    "span": "<number> (second | seconds | minute | minutes | hour | hours)",
+    "span": "one (second | minute | hour) | <whole> (seconds | minutes | hours)",
+    "timed": "<whole> (second | minute | hour)",
     "operator": "plus | minus | times | divided by",
+    **DIMENSIONS,
 }
+KINDS: Mapping[str, str] = {"timed": "span", **dict.fromkeys(DIMENSIONS, "unit")}
+"""Slots that only the ear tells apart, and what they are called in text."""
 
 
 class Intent(Struct, frozen=True):
@@ -66,16 +72,20 @@ INTENTS = (
     ),
     Intent(
         "convert",
-        (
-            "(convert | what is | how much is) <number> <unit> (to | in | into) <unit>",
-            "how many <unit> are <number> <unit>",
+        tuple(
+            pattern
+            for kind in DIMENSIONS
+            for pattern in (
+                f"(convert | what is | how much is) <number> <{kind}> (to | in | into) <{kind}>",
+                f"how many <{kind}> are <number> <{kind}>",
+            )
         ),
         "convert ten miles to kilometers",
-        ("<number> <unit> (to | in | into) <unit>",),
+        ("[convert | what is | what's | how much is] <number> <unit> (to | in | into) <unit>",),
     ),
     Intent(
         "set_timer",
-        ("(set | start) a timer for <span>", "set a <span> timer", "wake me in <span>"),
+        ("(set | start) a timer for <span>", "set a <timed> timer", "wake me in <span>"),
         "set a timer for five minutes",
     ),
     Intent("list_timers", ("how much time is left", "how long is left [on (my | the) timer]"), "how much time is left"),
@@ -88,7 +98,7 @@ INTENTS = (
     ),
     Intent(
         "list_show",
-        ("what is on (my | the) [shopping] list", "what's on (my | the) list", "read (me | my) [the] list"),
+        ("what is on (my | the) [shopping] list", "what's on (my | the) list", "read (me the | my) list"),
         "what is on my list",
     ),
     Intent("list_clear", ("(clear | empty) (my | the) [shopping] list",), "clear my list"),
@@ -158,8 +168,9 @@ def _expression(pattern: str) -> tuple[re.Pattern[str], tuple[str, ...]]:
         elif token in ")|":
             out.append(token)
         elif token.startswith("<"):
-            slots.append(token[1:-1])
-            out.append(f"({_slot(token[1:-1])})")
+            kind = KINDS.get(token[1:-1], token[1:-1])
+            slots.append(kind)
+            out.append(f"({_slot(kind)})")
         else:
             out.append(re.escape(token) + " ")
     return re.compile("".join(out)), tuple(slots)
