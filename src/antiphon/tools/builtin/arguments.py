@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from antiphon.engines.api import ToolSpec
 from antiphon.tools.api import ToolError
+
+LARGEST = 1e150  # so that the product of two is still a number
 
 
 def spec(name: str, description: str, **properties: Mapping[str, Any]) -> ToolSpec:
@@ -18,8 +19,10 @@ def spec(name: str, description: str, **properties: Mapping[str, Any]) -> ToolSp
 
 def number(arguments: Mapping[str, Any], name: str) -> float:
     value = arguments.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ToolError(f"{name} has to be a number, not {value!r}.")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ToolError(f"{name} has to be a number.")
+    if not abs(value) <= LARGEST:
+        raise ToolError(f"{name} is too large a number.")
     return float(value)
 
 

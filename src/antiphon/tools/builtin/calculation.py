@@ -63,7 +63,7 @@ def _result(left: float, operator: str, right: float) -> float:
         case "%":
             return left * right / 100
         case _:
-            raise ToolError(f"there is no operator {operator!r}.")
+            raise ToolError("the operator has to be one of + - * / %.")
 
 
 class Convert:

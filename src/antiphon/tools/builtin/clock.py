@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from antiphon.engines.api import ToolSpec
-from antiphon.tools.api import ToolContext
-from antiphon.tools.builtin.arguments import spec
+from antiphon.tools.api import ToolContext, ToolError
+from antiphon.tools.builtin.arguments import spec, words
+
+DAYS_AHEAD: Mapping[str, int] = {"today": 0, "tomorrow": 1}
 
 
 class GetTime:
@@ -20,8 +23,13 @@ class GetTime:
 
 
 class GetDate:
-    spec: ToolSpec = spec("get_date", "Today's date.")
+    spec: ToolSpec = spec(
+        "get_date", "The date of today or tomorrow.", day={"type": "string", "enum": ["today", "tomorrow"]}
+    )
 
     async def call(self, arguments: Mapping[str, Any], context: ToolContext) -> str:
-        now = context.now
-        return json.dumps({"date": f"{now:%A}, {now:%B} {now.day}, {now.year}"})
+        day = words(arguments, "day")
+        if day not in DAYS_AHEAD:
+            raise ToolError(f"day has to be today or tomorrow, not {day}.")
+        date = context.now.date() + timedelta(days=DAYS_AHEAD[day])
+        return json.dumps({"day": day, "date": f"{date:%A}, {date:%B} {date.day}, {date.year}"})

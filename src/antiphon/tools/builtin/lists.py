@@ -15,7 +15,7 @@ from antiphon.tools.api import ServerTool, ToolContext, ToolError
 from antiphon.tools.builtin.arguments import spec, words
 
 BUSY_S = 5.0  # to wait for another process that writes
-SCHEMA = "CREATE TABLE IF NOT EXISTS item (name TEXT PRIMARY KEY, added INTEGER NOT NULL)"
+SCHEMA = "CREATE TABLE IF NOT EXISTS item (name TEXT PRIMARY KEY COLLATE NOCASE, added INTEGER NOT NULL)"
 LONGEST_LIST = 500
 
 

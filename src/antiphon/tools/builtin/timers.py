@@ -26,9 +26,7 @@ class Timers:
         if len(running) >= MOST_TIMERS:
             raise ToolError(f"there are already {MOST_TIMERS} timers running.")
         loop = asyncio.get_running_loop()
-        running.append(
-            loop.call_later(seconds, context.announce, f"Your timer is done. {_shown(seconds)} have passed.")
-        )
+        running.append(loop.call_later(seconds, context.announce, f"Your {_shown(seconds)} timer is done."))
 
     def of(self, session: str) -> list[asyncio.TimerHandle]:
         """The session's timers that have not rung yet."""
@@ -51,10 +49,11 @@ class Timers:
 
 
 def _shown(seconds: float) -> str:
-    for name, size in (("hours", 3600), ("minutes", 60)):
+    """As it stands before "timer": "5 minute"."""
+    for name, size in (("hour", 3600), ("minute", 60)):
         if seconds >= size and seconds % size == 0:
             return f"{seconds / size:g} {name}"
-    return f"{seconds:g} seconds"
+    return f"{seconds:g} second"
 
 
 class SetTimer:

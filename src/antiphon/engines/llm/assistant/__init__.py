@@ -33,6 +33,8 @@ HELP = (
 UNKNOWN = (
     "Sorry, I did not understand that. I can tell the time, calculate, convert units, set timers, and keep a list."
 )
+FAILED = "That did not work."
+NO_TOOL = "I know what you mean, but I have no tool for it here."
 FIXED: Mapping[str, str] = {
     "help": HELP,
     "greeting": "Hello! What can I do for you?",
@@ -96,9 +98,16 @@ def answer_to(request: LlmRequest) -> str | Call:
     if call is None:
         return UNKNOWN
     offered = {tool.name for tool in request.tools}
-    if call[0] not in offered or request.tool_choice == "none":
-        return "I know what you mean, but I have no tool for it here."
+    if call[0] not in offered or not _may_call(call[0], request.tool_choice):
+        return NO_TOOL
     return call
+
+
+def _may_call(name: str, choice: str | Mapping[str, Any]) -> bool:
+    """ "required" cannot be obeyed where nothing was asked for: then there are words, as with "auto"."""
+    if isinstance(choice, str):
+        return choice != "none"
+    return choice.get("name") == name
 
 
 def _last_said(messages: Iterable[ChatMessage]) -> str:
@@ -162,7 +171,8 @@ def _plain(name: str, **arguments: Any) -> Callable[[Understood], Call | None]:
 
 _CALLS: Mapping[str, Callable[[Understood], Call | None]] = {
     "time": _plain("get_time"),
-    "date": _plain("get_date"),
+    "date": _plain("get_date", day="today"),
+    "tomorrow": _plain("get_date", day="tomorrow"),
     "calculate": _calculate,
     "percent": _percent,
     "convert": _convert,
@@ -183,11 +193,13 @@ def _worded(answer: ToolAnswered, messages: Iterable[ChatMessage]) -> str:
     name = next((m.name for m in messages if isinstance(m, ToolCalled) and m.call_id == answer.call_id), "")
     try:
         facts = json.loads(answer.output)
+        if not isinstance(facts, dict):
+            return FAILED
         if "error" in facts:
             return f"That did not work: {facts['error']}"
         return _WORDS[name](facts)
     except (ValueError, KeyError, TypeError):
-        return "That did not work."
+        return FAILED
 
 
 def _listed(items: list[str]) -> str:
@@ -208,12 +220,13 @@ def span_in_words(seconds: float) -> str:
 def _timers(facts: Any) -> str:
     if not facts["seconds_left"]:
         return "There is no timer running."
-    return f"There are {_listed([span_in_words(left) for left in facts['seconds_left']])} left."
+    verb = "is" if facts["seconds_left"] == [60] or facts["seconds_left"] == [1] else "are"
+    return f"There {verb} {_listed([span_in_words(left) for left in facts['seconds_left']])} left."
 
 
 _WORDS: Mapping[str, Callable[[Any], str]] = {
     "get_time": lambda facts: f"It is {facts['time']}.",
-    "get_date": lambda facts: f"Today is {facts['date']}.",
+    "get_date": lambda facts: f"{facts['day'].capitalize()} is {facts['date']}.",
     "calculate": lambda facts: f"That is {as_text(facts['result'])}.",
     "convert": lambda facts: f"That is {as_text(facts['result'])} {facts['unit']}.",
     "set_timer": lambda facts: f"Your timer for {span_in_words(facts['seconds'])} is set.",

@@ -57,10 +57,10 @@ INTENTS = (
             "what (day | date) is (it | today)",
             "what is the date [today]",
             "what is today's date",
-            "what day is tomorrow",
         ),
         "what day is it",
     ),
+    Intent("tomorrow", ("what day is tomorrow", "what is tomorrow's date"), "what day is tomorrow"),
     Intent(
         "calculate",
         ("(what is | what's | how much is | calculate) <number> <operator> <number>",),

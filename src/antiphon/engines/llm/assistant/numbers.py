@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 UNITS = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen".split()  # noqa: SIM905
 UNITS += ["sixteen", "seventeen", "eighteen", "nineteen"]
 TENS = ["", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
@@ -22,47 +24,50 @@ GRAMMAR = f"""
 
 
 def number_from(text: str) -> float | None:
-    """The number that these words or digits are, or None: "twenty one", "a hundred and five", "two point five"."""
-    words = text.replace("-", " ").replace(",", "").split()
-    if not words:
+    """The number that these words or digits are, or None: "twenty one", "a hundred and five", "minus two point five"."""
+    words = re.sub(r"(?<=[a-z])-(?=[a-z])", " ", text).replace(",", "").split()
+    if words[:1] == ["minus"]:
+        value = number_from(" ".join(words[1:]))
+        return None if value is None else -value
+    if len(words) == 1 and re.fullmatch(r"-?\d{1,12}(\.\d{1,12})?|\.\d{1,12}", words[0]):
+        return float(words[0])
+    if "point" not in words:
+        return _whole(words)
+    place = words.index("point")
+    whole = _whole(words[:place]) if place else 0.0
+    digits = [VALUES.get(word, 10) for word in words[place + 1 :]]
+    if whole is None or not digits or max(digits) > 9:
         return None
-    if len(words) == 1:
-        try:
-            value = float(words[0])
-        except ValueError:
-            pass
-        else:
-            return value if abs(value) < 1e12 else None
-    before, _, after = " ".join(words).partition(" point ")
-    whole = _whole(before.split())
-    if whole is None or not after:
-        return whole
-    digits = [VALUES.get(word, -1) for word in after.split()]
-    if any(not 0 <= digit <= 9 for digit in digits):
-        return None
-    return whole + sum(float(digit / 10 ** (place + 1)) for place, digit in enumerate(digits))
+    return float(f"{whole:.0f}.{''.join(map(str, digits))}")
 
 
 def _whole(words: list[str]) -> float | None:
+    """Words of a whole number, each of which must be smaller than the place that the one before it left open."""
     total = part = 0
-    seen = False
+    room = 1000  # what comes next has to be below it
+    is_open = False  # whether a number has begun
     for word in words:
-        if word == "and" and seen:
+        if word == "and" and is_open:
             continue
-        if word in ("a", "an") and not seen:
-            part = 1
-        elif word in VALUES:
-            part += VALUES[word]
-        elif word.isdigit():
-            part += int(word)
-        elif word == "hundred":
-            part = max(1, part) * 100
-        elif word in SCALES:
-            total, part = total + max(1, part) * SCALES[word], 0
+        if word in ("a", "an") and not is_open:
+            part, room = 1, 1
+        elif word in SCALES and is_open and part:
+            scale = SCALES[word]
+            if scale == 100 and part > 9:
+                return None
+            part *= scale
+            if scale == 100:
+                room = 100
+            else:
+                total, part, room = total + part, 0, 1000
         else:
-            return None
-        seen = True
-    return float(total + part) if seen else None
+            value = int(word) if word.isascii() and word.isdigit() and len(word) < 10 else VALUES.get(word)
+            if value is None or value >= room:
+                return None
+            part += value
+            room = 10 if word in TENS else 1
+        is_open = True
+    return float(total + part) if is_open and words[-1] != "and" else None
 
 
 def as_text(value: float) -> str:
