@@ -1,40 +1,55 @@
-"""espeak-ng as a voice: no download, no network, any of a hundred languages, first sound in a few milliseconds, and
-a robot.
+"""espeak-ng as a voice: no download, no network, any of a hundred languages, first sound at once, and a robot.
 
-The library lives in a helper process (`espeak_helper`), which is started with the first words and replaced when it
-dies or hangs. Clauses are said one after the other, in the order they were asked for: at hundreds of times real time
-nobody waits for another.
+It does not know clauses or sessions. The library lives in a helper process (`espeak_helper`), which is started with the
+first words and replaced when it dies or hangs. One thread serves it: takes the oldest request, writes it, reads sound
+until its end. So requests are said one after the other in the order they came, and at hundreds of times real time
+nobody waits long. A thread, and not asyncio's subprocesses, because the helper then outlives event loops, and nothing
+is half read when a listener is cancelled: the thread reads on, and drops what nobody wants.
+
+A listener never holds up the helper, for others wait behind it. What one request can make is bounded instead: a long
+text is said in pieces, each asked for when the one before has been taken.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
+import contextlib
+import os
+import queue
+import signal
 import struct
+import subprocess
 import sys
+import threading
 import unicodedata
-from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator, Mapping
+import weakref
+from collections import deque
+from collections.abc import AsyncIterator, Iterator, Mapping
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 from msgspec import Struct
 
 from antiphon.audio.pcm import float_from_int16
-from antiphon.audio.units import Pcm
+from antiphon.audio.units import Pcm, Seconds
 from antiphon.engines.api import TtsRequest
-from antiphon.engines.tts.espeak_helper import END, HEADER, SOUND
+from antiphon.engines.tts.espeak_helper import ANSWER, ERROR, READY, REQUEST, SAY, SOUND, STOP
 from antiphon.errors import EngineError
 
 RATE_HZ = 22_050
 WORDS_PER_MINUTE = 165
-SLOWEST, FASTEST = 80, 450  # words per minute: the library's own limits
-LONGEST_TEXT = 4_000  # letters of one clause
-PATIENCE_S = 5.0  # for the next piece of sound: three hundred times what it takes
+SLOWEST, FASTEST = 80, 450  # words per minute: the library's own limits, so that speeds below 0.48 are alike
+LONGEST_PIECE = 400  # letters in one request: half a minute, 1.2 MB of sound; and less than a pipe writes at once
+SHORTEST_CHUNK = RATE_HZ // 100  # samples: 10 ms
+LONGEST_CHUNK = RATE_HZ // 5  # samples: 200 ms, which cannot be taken back once handed on
+MOST_WAITING = 1_000  # requests: seconds of work, at some milliseconds each
+PATIENCE_S: Seconds = 5.0  # without any sound from the helper, where milliseconds are usual: it hangs
 MODULE = "antiphon.engines.tts.espeak_helper"
 
 
 class Timbre(Struct, frozen=True):
-    """A voice of espeak-ng: the variant that is put on a language, and its pitch from 0 to 99."""
+    """What makes a voice of a language: the library's variant that is put on it, and the pitch from 0 to 99."""
 
     variant: str
     pitch: int = 50
@@ -48,39 +63,92 @@ VOICES: Mapping[str, Timbre] = {
     "coral": Timbre("f2", 60),
     "echo": Timbre("m4", 45),
     "fable": Timbre("m5", 55),
-    "marin": Timbre("f3", 50),
+    "marin": Timbre("f3"),
     "nova": Timbre("f4", 55),
     "onyx": Timbre("m8", 25),
-    "sage": Timbre("f1", 50),
+    "sage": Timbre("f1"),
     "shimmer": Timbre("f5", 65),
-    "verse": Timbre("m6", 50),
+    "verse": Timbre("m6"),
 }
 """What OpenAI's voices are here."""
 
 DEFAULT = VOICES["marin"]
-FILES: Mapping[str, str] = {"en": "en-us", "en-gb": "en", "zh": "cmn"}
-"""What the library calls a language, where that is not its code."""
-LANGUAGES = frozenset(
-    {
-        "af", "ar", "bg", "bn", "ca", "cs", "cy", "da", "de", "el", "en", "en-gb", "en-us", "eo", "es", "es-419",
-        "et", "eu", "fa", "fi", "fr", "ga", "he", "hi", "hr", "hu", "hy", "id", "is", "it", "ja", "ka", "ko", "la",
-        "lt", "lv", "mk", "ml", "mr", "ms", "nb", "nl", "pl", "pt", "pt-br", "ro", "ru", "sk", "sl", "sq", "sr",
-        "sv", "sw", "ta", "te", "th", "tr", "uk", "ur", "vi", "yue", "zh",
-    }
-)  # fmt: skip
-"""Names that may be asked for as a voice; anything else is the default voice in the request's language."""
+DEFAULT_LANGUAGE = "en-us"
+ALIASES: Mapping[str, str] = {"en": "en-us"}
+"""Codes that mean another one to most who ask than to the library."""
+
+
+def known_voices() -> list[str]:
+    """Names that a client may ask for: OpenAI's, then the library's languages. Any other is the default voice."""
+    return [*VOICES, *sorted(languages())]
+
+
+@cache
+def languages() -> Mapping[str, str]:
+    """What the library calls each language that it has a dictionary for, by the language's code in lower case."""
+    import espeakng_loader
+
+    data = Path(espeakng_loader.get_data_path())
+    ranked: dict[str, tuple[int, str]] = {}
+    for file in sorted(data.glob("lang/**/*")):
+        if not file.is_file():
+            continue
+        lines = [line.split() for line in file.read_text("utf-8").splitlines() if line.strip()]
+        codes = [words for words in lines if words[0] == "language"]
+        named = [words[1] for words in lines if words[0] == "dictionary"]
+        dictionary = named[0] if named else codes[0][1].partition("-")[0]
+        if not (data / f"{dictionary}_dict").exists():
+            continue
+        own = [["language", file.name, "0"]]  # a file's own name is its code before anybody else's
+        for _, code, *rank in own + codes:
+            found = (int(rank[0]) if rank else 5, file.name)
+            ranked[code.lower()] = min(found, ranked.get(code.lower(), found))
+    return {code: name for code, (_, name) in ranked.items()}
+
+
+@cache
+def _variants() -> frozenset[str]:
+    import espeakng_loader
+
+    return frozenset(file.name for file in Path(espeakng_loader.get_data_path()).glob("voices/!v/*"))
+
+
+class Manner(Struct, frozen=True):
+    """How the library is told to speak."""
+
+    voice: str
+    pitch: int
+    words_per_minute: int
+
+
+def manner_of(request: TtsRequest) -> Manner:
+    """A known voice as asked for, a language's own voice by its code ("de", "en-gb+f2"), else the default voice."""
+    words_per_minute = min(FASTEST, max(SLOWEST, round(WORDS_PER_MINUTE * request.speed)))
+    code, _, variant = request.voice.partition("+")
+    own = languages().get(ALIASES.get(code.lower(), code.lower()))
+    if own is not None and request.voice not in VOICES and (not variant or variant in _variants()):
+        return Manner(f"{own}+{variant}" if variant else own, DEFAULT.pitch, words_per_minute)
+    timbre = VOICES.get(request.voice.lower(), DEFAULT)
+    return Manner(f"{_language(request.language)}+{timbre.variant}", timbre.pitch, words_per_minute)
+
+
+def _language(code: str | None) -> str:
+    """The library's name for a language, or for the nearest that it has, or for the default one."""
+    whole = (code or DEFAULT_LANGUAGE).lower().replace("_", "-")
+    for one in (whole, whole.partition("-")[0], DEFAULT_LANGUAGE):
+        found = languages().get(ALIASES.get(one, one))
+        if found is not None:
+            return found
+    return DEFAULT_LANGUAGE
 
 
 class Espeak:
-    """`Tts` on one helper process. Belongs to the event loop that first uses it."""
+    """`Tts` on one helper process, for any number of sessions and event loops, one after the other or at once."""
 
     rate: int = RATE_HZ
 
     def __init__(self) -> None:
-        self._helper: Process | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._turn = asyncio.Lock()
-        self._count = 0
+        self._service: Service | None = None
 
     async def warm(self) -> None:
         """Start the helper and have it say a word to nobody."""
@@ -88,117 +156,285 @@ class Espeak:
             pass
 
     async def speak(self, text: str, request: TtsRequest) -> AsyncIterator[Pcm]:
-        """See `Tts.speak`. Leaving early tells the helper to stop; the next reader skips what is left."""
-        words = _plain(text)
-        if not words:
-            return
-        async with self._turn:
-            helper = await self._running()
-            self._count += 1
-            number = self._count
-            is_done = False
+        """See `Tts.speak`. Text without a letter or a digit makes no sound. Leaving early stops the helper's work."""
+        for piece in pieces(text):
+            utterance = Utterance(piece, request)
+            service = self._running()
+            service.put(utterance)
             try:
-                await self._send(helper, {"id": number, "text": words, **_manner(request)})
-                while (chunk := await self._next(helper, number)) is not None:
+                while (chunk := await service.next_sound(utterance)) is not None:
                     yield chunk
-                is_done = True
             finally:
-                if not is_done:
-                    self._abort(helper, number)
+                service.drop(utterance)
 
     async def close(self) -> None:
-        """End the helper. A later `speak` starts another."""
-        helper, self._helper = self._helper, None
-        if helper is None or helper.returncode is not None:
-            return
-        if self._loop is asyncio.get_running_loop():
-            helper.kill()
-            await helper.wait()
+        """End the helper; whoever still listens gets an `EngineError`. A later `speak` starts another."""
+        service, self._service = self._service, None
+        if service is not None:
+            await asyncio.to_thread(service.close)
 
-    # --- the helper
+    def _running(self) -> Service:
+        if self._service is None:
+            self._service = Service()
+            weakref.finalize(self, self._service.close)  # also at the end of Python, where nobody closed it
+        return self._service
 
-    async def _running(self) -> Process:
-        loop = asyncio.get_running_loop()
-        if self._helper is not None and self._helper.returncode is None and self._loop is loop:
-            return self._helper
-        self._loop = loop
-        self._helper = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", MODULE, stdin=PIPE, stdout=PIPE, stderr=DEVNULL
-        )
+
+class Utterance:
+    """One request and the sound that has come for it. Made and listened to in one loop, filled by the thread."""
+
+    def __init__(self, text: str, request: TtsRequest) -> None:
+        self.text = text
+        self.request = request
+        self.number = 0
+        self.is_wanted = True
+        self._loop = asyncio.get_running_loop()
+        self._news = asyncio.Event()
+        self._sound: deque[bytes] = deque()
+        self._error: EngineError | None = None
+        self._is_over = False
+
+    # --- in the thread
+
+    def add(self, sound: bytes) -> None:
+        self._sound.append(sound)
+        self._tell()
+
+    def end(self, error: EngineError | None = None) -> None:
+        self._error = error
+        self._is_over = True
+        self._tell()
+
+    def _tell(self) -> None:
         try:
-            async with asyncio.timeout(PATIENCE_S):
-                assert self._helper.stdout is not None
-                await self._helper.stdout.readexactly(HEADER.size + struct.calcsize("<I"))
-        except (asyncio.IncompleteReadError, TimeoutError):
-            await self.close()
+            self._loop.call_soon_threadsafe(self._news.set)
+        except RuntimeError:  # its loop has been closed
+            self.is_wanted = False
+
+    # --- in the loop
+
+    async def wait(self) -> None:
+        """Until there is something to take."""
+        await self._news.wait()
+
+    def take(self) -> Pcm | None:
+        """What has come, up to a longest chunk; an empty array if too little has, None at the end."""
+        self._news.clear()
+        is_over = self._is_over  # asked for first: all of the sound came before it
+        waiting = b"".join(self._sound.popleft() for _ in range(len(self._sound)))
+        samples = len(waiting) // 2
+        if not samples and is_over:
+            if self._error is not None:
+                raise self._error
+            return None
+        size = samples if is_over or samples >= SHORTEST_CHUNK else 0
+        if samples > LONGEST_CHUNK:
+            size = min(LONGEST_CHUNK, samples - SHORTEST_CHUNK)
+        if size < samples:
+            self._sound.appendleft(waiting[2 * size :])
+        return float_from_int16(np.frombuffer(waiting[: 2 * size], "<i2"))
+
+
+class Service:
+    """The thread that serves the helper, and the requests before it."""
+
+    def __init__(self) -> None:
+        self._waiting: queue.Queue[Utterance | None] = queue.Queue(MOST_WAITING)
+        self._lock = threading.Lock()
+        self._helper: Helper | None = None
+        self._current: Utterance | None = None
+        self._answers = 0
+        """Grows while the helper works; a listener who sees it stand still for too long ends the helper."""
+        self._is_closed = False
+        self._count = 0
+        self._thread = threading.Thread(target=self._serve, name="espeak", daemon=True)
+        self._thread.start()
+
+    # --- in a loop
+
+    def put(self, utterance: Utterance) -> None:
+        try:
+            self._waiting.put_nowait(utterance)
+        except queue.Full:
             raise EngineError(
-                "espeak-ng could not be started",
-                "Run `antiphon doctor`; pip install --force-reinstall espeakng-loader.",
+                "espeak-ng is asked for more than it can say", "Limit the sessions of this server.", code="busy"
             ) from None
+
+    async def next_sound(self, utterance: Utterance) -> Pcm | None:
+        """The next chunk, or None at the end. Notices a helper that hangs, also with somebody else's words."""
+        while (sound := utterance.take()) is not None and not sound.size:
+            answers = self._answers
+            try:
+                async with asyncio.timeout(PATIENCE_S):
+                    await utterance.wait()
+            except TimeoutError:
+                if self._answers == answers:
+                    self._end_helper()
+        return sound
+
+    def drop(self, utterance: Utterance) -> None:
+        """Nobody listens any more. Does nothing to one that is over."""
+        utterance.is_wanted = False
+        with self._lock:
+            if self._current is utterance and self._helper is not None:
+                self._helper.stop(utterance.number)
+
+    # --- in any thread
+
+    def close(self) -> None:
+        """End the helper and the thread. What waits ends with an error."""
+        self._is_closed = True
+        with contextlib.suppress(queue.Full):
+            self._waiting.put_nowait(None)
+        self._end_helper()
+        self._thread.join()
+
+    def _end_helper(self) -> None:
+        with self._lock:
+            if self._helper is not None:
+                self._helper.kill()
+
+    # --- in the thread
+
+    def _serve(self) -> None:
+        while not self._is_closed and (utterance := self._waiting.get()) is not None:
+            utterance.end(self._say(utterance) if utterance.is_wanted else None)
+        self._let_go()
+        while not self._waiting.empty():
+            if (left := self._waiting.get()) is not None:
+                left.end(_failure("espeak-ng was closed"))
+
+    def _say(self, utterance: Utterance) -> EngineError | None:
+        """Have it said; what went wrong, if anything did."""
+        try:
+            helper = self._present()
+        except (OSError, EOFError) as error:
+            self._let_go()
+            reason = f": {error}" if str(error) else ""
+            return EngineError(f"espeak-ng could not be started{reason}", "Run `antiphon doctor`.")
+        manner = manner_of(utterance.request)
+        try:
+            with self._lock:  # a request to stop comes behind the words, or not at all
+                self._count += 1
+                utterance.number = self._count
+                self._current = utterance
+                helper.say(utterance.number, utterance.text, manner)
+            return self._listen(helper, utterance)
+        except (OSError, EOFError):
+            self._let_go()
+            return _failure("espeak-ng was closed" if self._is_closed else "espeak-ng ended in mid-speech")
+        finally:
+            with self._lock:
+                self._current = None
+
+    def _listen(self, helper: Helper, utterance: Utterance) -> EngineError | None:
+        while True:
+            kind, payload = helper.read()
+            self._answers += 1
+            if kind == ERROR:
+                return _failure(payload.decode())
+            if kind != SOUND:
+                return None
+            if utterance.is_wanted:
+                utterance.add(payload)
+
+    def _present(self) -> Helper:
+        """The helper, started or replaced if need be. Raises `OSError` or `EOFError` if it cannot be had."""
+        if self._helper is not None and not self._helper.is_alive():
+            self._let_go()
+        if self._helper is None:
+            started = Helper()
+            with self._lock:
+                self._helper = started
+            started.wait_until_ready()
         return self._helper
 
-    async def _send(self, helper: Process, request: Mapping[str, object]) -> None:
-        assert helper.stdin is not None
-        try:
-            helper.stdin.write(json.dumps(request).encode() + b"\n")
-            await helper.stdin.drain()
-        except (ConnectionError, RuntimeError):
-            raise self._lost(helper) from None
+    def _let_go(self) -> None:
+        with self._lock:
+            helper, self._helper = self._helper, None
+        if helper is not None:
+            helper.close()
 
-    async def _next(self, helper: Process, number: int) -> Pcm | None:
-        """The next sound of this utterance, or None at its end; frames of earlier ones are skipped."""
-        assert helper.stdout is not None
-        try:
-            while True:
-                async with asyncio.timeout(PATIENCE_S):
-                    owner, kind, length = HEADER.unpack(await helper.stdout.readexactly(HEADER.size))
-                    payload = await helper.stdout.readexactly(length)
-                if owner != number:
-                    continue
-                if kind == SOUND:
-                    return float_from_int16(np.frombuffer(payload, "<i2"))
-                if kind == END:
-                    return None
-                raise EngineError(payload.decode(), "Choose another voice or language.", code="voice_failed")
-        except (asyncio.IncompleteReadError, TimeoutError, ConnectionError):
-            raise self._lost(helper) from None
 
-    def _abort(self, helper: Process, number: int) -> None:
-        if helper.returncode is None and helper.stdin is not None and not helper.stdin.is_closing():
-            helper.stdin.write(json.dumps({"abort": number}).encode() + b"\n")
+class Helper:
+    """The process and its pipes. `stop` and `kill` may be called beside the others, but not after `close`."""
 
-    def _lost(self, helper: Process) -> EngineError:
-        if helper.returncode is None:
-            helper.kill()
-        if self._helper is helper:
-            self._helper = None
-        return EngineError(
-            "espeak-ng stopped in mid-speech", "It is started again with the next words.", code="voice_failed"
+    def __init__(self) -> None:
+        # A group of its own, so that what it forked ends with it, and Ctrl-C in a terminal is ours to handle.
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", MODULE],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            process_group=0,
         )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._stdin = self._process.stdin
+        self._stdout = self._process.stdout
+
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    def wait_until_ready(self) -> None:
+        kind, payload = self.read()
+        rate_hz = struct.unpack("<I", payload)[0] if kind == READY else 0
+        if rate_hz != RATE_HZ:
+            raise OSError(f"its library speaks at {rate_hz} Hz")
+
+    def say(self, number: int, text: str, manner: Manner) -> None:
+        voice, words = manner.voice.encode(), text.encode()
+        fixed = REQUEST.pack(SAY, number, manner.words_per_minute, manner.pitch, len(voice), len(words))
+        os.write(self._stdin.fileno(), fixed + voice + words)  # whole: it is less than PIPE_BUF
+
+    def stop(self, number: int) -> None:
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self._stdin.fileno(), REQUEST.pack(STOP, number, 0, 0, 0, 0))
+
+    def read(self) -> tuple[int, bytes]:
+        """The next answer's kind and payload. Raises `EOFError` if the process is gone."""
+        _, kind, length = ANSWER.unpack(self._exactly(ANSWER.size))
+        return kind, self._exactly(length)
+
+    def _exactly(self, length: int) -> bytes:
+        data = self._stdout.read(length)
+        if len(data) < length:
+            raise EOFError
+        return data
+
+    def kill(self) -> None:
+        """End it and what it forked, at once."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        self.kill()
+        self._process.wait()
+        self._stdin.close()
+        self._stdout.close()
 
 
-def known_voices() -> list[str]:
-    """Names that a client may ask for and that sound different."""
-    return [*VOICES, *sorted(LANGUAGES)]
+def pieces(text: str) -> Iterator[str]:
+    """A text in parts that one request can hold, cut where a speaker might breathe; none without letters or digits."""
+    start = 0
+    while start < len(text):
+        end = start + LONGEST_PIECE
+        if end < len(text):
+            breaths = [text.rfind(mark, start, end) + len(mark) for mark in (". ", "\n", ", ", " ")]
+            end = next((breath for breath in breaths if breath > start + LONGEST_PIECE // 2), end)
+        piece = "".join(map(_harmless, text[start:end]))
+        if any(map(str.isalnum, piece)):
+            yield piece
+        start = end
 
 
-def _manner(request: TtsRequest) -> dict[str, object]:
-    """How the library is told to say it."""
-    name = request.voice.lower()
-    words_per_minute = min(FASTEST, max(SLOWEST, round(WORDS_PER_MINUTE * request.speed)))
-    base, _, variant = name.partition("+")
-    if base in LANGUAGES and (not variant or (variant[:1] in "fm" and variant[1:].isdigit() and int(variant[1:]) <= 8)):
-        voice = f"{FILES.get(base, base)}+{variant}" if variant else FILES.get(base, base)
-        return {"voice": voice, "pitch": 50, "words_per_minute": words_per_minute}
-    timbre = VOICES.get(name, DEFAULT)
-    language = (request.language or "en-us").lower()
-    if language not in LANGUAGES:
-        language = language.partition("-")[0] if language.partition("-")[0] in LANGUAGES else "en-us"
-    voice = f"{FILES.get(language, language)}+{timbre.variant}"
-    return {"voice": voice, "pitch": timbre.pitch, "words_per_minute": words_per_minute}
+def _harmless(letter: str) -> str:
+    """The letter, unless it is a command to the library or to a terminal, or half of a letter."""
+    category = unicodedata.category(letter)
+    if category == "Cc":
+        return " "
+    return "" if category in ("Cs", "Co", "Cn") else letter
 
 
-def _plain(text: str) -> str:
-    """Text without control characters, and not endless."""
-    kept = "".join(" " if unicodedata.category(letter)[0] == "C" else letter for letter in text[:LONGEST_TEXT])
-    return kept if any(letter.isalnum() for letter in kept) else ""
+def _failure(message: str) -> EngineError:
+    return EngineError(message, "The helper starts again with the next words; `antiphon doctor` checks it.")

@@ -1,17 +1,19 @@
 """espeak-ng in a process of its own: requests on standard input, sound on standard output.
 
-The library blocks while it speaks and keeps global state, and its licence (GPL-3) is not ours; so it is loaded here,
-and nothing else of Antiphon is. Every utterance is said by a forked child of the process that has just loaded it: the
-same words sound the same whatever was said before, and an utterance that is no longer wanted is told by a signal. The
-process ends when its standard input does.
+The library blocks while it speaks, keeps global state, and its licence (GPL-3) is not ours; so it is loaded here, and
+nothing else of Antiphon is. This file knows no sessions, languages or limits: it says one thing after the other.
 
-A request is a line of JSON: {"id", "voice", "words_per_minute", "pitch", "text"}, or {"abort": id}. An answer is a
-frame: id (uint32), kind (1 sound, 2 end, 3 error), length (uint32), all little-endian, and the payload: int16 samples,
-nothing, or words. The first frame has id 0 and tells the rate.
+Every utterance is said by a forked child of the process that has just loaded the library, from the same random seed. So
+the same words sound the same, whenever they are said and after whatever others, to the bit; and words that crash the
+library end one utterance. The process ends, and its child with it, when its standard input does.
+
+All numbers are little-endian. A request is `REQUEST`: its kind, the utterance's number, words per minute, pitch, and
+the bytes of a voice's name and of a text that follow; a request to stop has only the number. An answer is `ANSWER`:
+number, kind, and the bytes that follow: int16 samples, nothing, or words in UTF-8. The first answer is `READY` and
+holds the rate.
 """
 
 import ctypes
-import json
 import os
 import select
 import signal
@@ -19,58 +21,81 @@ import struct
 import sys
 from collections import deque
 
-import espeakng_loader
+REQUEST = struct.Struct("<BIHBBH")
+SAY, STOP = 1, 2
+ANSWER = struct.Struct("<IBI")
+READY, SOUND, END, ERROR = 1, 2, 3, 4
+NO_VOICE = 3  # exit status of a child
 
-SYNCHRONOUS, BUFFER_MS = 2, 60
-UTF8 = 1
-RATE, PITCH = 1, 3
-HEADER = struct.Struct("<IBI")
-SOUND, END, ERROR = 1, 2, 3
+# From speak_lib.h
+AUDIO_OUTPUT_SYNCHRONOUS = 2
+ESPEAK_RATE, ESPEAK_PITCH = 1, 3
+POSITION_IN_CHARACTERS = 1
+CHARS_UTF8 = 1  # and neither SSML nor phonemes in [[ ]]: text is text
+BUFFER_MS = 60  # of sound in one answer
 CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
 
-Request = dict[str, object]
+
+class Words:
+    """One request to speak."""
+
+    def __init__(self, number: int, manner: tuple[int, int], voice: bytes, text: bytes) -> None:
+        self.number = number
+        self.words_per_minute, self.pitch = manner
+        self.voice = voice
+        self.text = text
 
 
 class Speaker:
-    """The library, freshly loaded; `say` is for a child."""
+    """The library, freshly loaded. `say` is for a child: it leaves traces in the library's state."""
 
     def __init__(self) -> None:
+        import espeakng_loader
+
         self._number = 0
         self._is_wanted = True
         self._library = ctypes.CDLL(espeakng_loader.get_library_path())
-        path = os.fsencode(espeakng_loader.get_data_path())
-        self.rate = self._library.espeak_Initialize(SYNCHRONOUS, BUFFER_MS, path, 0)
+        self._library.espeak_Synth.argtypes = [
+            ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint, ctypes.c_int, ctypes.c_uint, ctypes.c_uint,
+            ctypes.c_void_p, ctypes.c_void_p,
+        ]  # fmt: skip
+        data = os.fsencode(espeakng_loader.get_data_path())
+        self.rate: int = self._library.espeak_Initialize(AUDIO_OUTPUT_SYNCHRONOUS, BUFFER_MS, data, 0)
         self._callback = CALLBACK(self._take)  # kept, or it would be collected while the library calls it
         self._library.espeak_SetSynthCallback(self._callback)
-
-    def say(self, request: Request) -> None:
         signal.signal(signal.SIGUSR1, self._stop)
-        self._number = int(str(request["id"]))
-        if self._library.espeak_SetVoiceByName(str(request["voice"]).encode()) != 0:
-            send(self._number, ERROR, f"espeak-ng has no voice {request['voice']!r}".encode())
-            return
-        self._library.espeak_SetParameter(RATE, int(str(request["words_per_minute"])), 0)
-        self._library.espeak_SetParameter(PITCH, int(str(request["pitch"])), 0)
-        text = str(request["text"]).encode()
-        self._library.espeak_Synth(text, len(text) + 1, 0, 1, 0, UTF8, None, None)
+
+    def say(self, words: Words) -> bool:
+        """Whether the library has such a voice."""
+        self._number = words.number
+        if self._library.espeak_SetVoiceByName(words.voice) != 0:
+            return False
+        self._library.espeak_ng_SetRandSeed(ctypes.c_long(1))  # or its breath is noise that began with the time
+        self._library.espeak_SetParameter(ESPEAK_RATE, words.words_per_minute, 0)
+        self._library.espeak_SetParameter(ESPEAK_PITCH, words.pitch, 0)
+        self._library.espeak_Synth(
+            words.text, len(words.text) + 1, 0, POSITION_IN_CHARACTERS, 0, CHARS_UTF8, None, None
+        )
+        return True
 
     def _stop(self, *_: object) -> None:
         self._is_wanted = False
 
-    def _take(self, samples: object, count: int, events: object) -> int:
+    def _take(self, samples: object, count: int, _events: object) -> int:
+        """The library's callback: 0 to go on, 1 to stop."""
         if not self._is_wanted:
             return 1
         if samples and count > 0:
-            send(self._number, SOUND, ctypes.string_at(samples, 2 * count))  # type: ignore[arg-type]
+            answer(self._number, SOUND, ctypes.string_at(samples, 2 * count))  # type: ignore[arg-type]
         return 0
 
 
-class Helper:
-    """Reads requests, and has one child at a time speak."""
+class Desk:
+    """Takes in requests, and has one child at a time speak."""
 
     def __init__(self) -> None:
         self._speaker = Speaker()
-        self._waiting: deque[Request] = deque()
+        self._waiting: deque[Words] = deque()
         self._input = b""
         self._child = 0
         self._number = 0
@@ -78,54 +103,65 @@ class Helper:
         """Read end of a pipe that the child holds open: it ends when the child does."""
 
     def run(self) -> None:
-        send(0, SOUND, struct.pack("<I", self._speaker.rate))
+        answer(0, READY, struct.pack("<I", self._speaker.rate))
         while True:
             if not self._child and self._waiting:
                 self._begin(self._waiting.popleft())
-            watched = [0, self._child_lives] if self._child else [0]
-            ready, _, _ = select.select(watched, [], [])
-            if self._child_lives in ready:
+            ready, _, _ = select.select([0, self._child_lives] if self._child else [0], [], [])
+            if self._child and self._child_lives in ready:
                 self._finish()
             if 0 in ready and not self._read():
-                return
+                break
+        if self._child:
+            os.kill(self._child, signal.SIGKILL)
 
     def _read(self) -> bool:
         """Take in what came; False at the end of input."""
         data = os.read(0, 65_536)
-        *lines, self._input = (self._input + data).split(b"\n")
-        for line in lines:
-            request = json.loads(line)
-            if "abort" not in request:
-                self._waiting.append(request)
-            elif request["abort"] == self._number and self._child:
+        self._input += data
+        while len(self._input) >= REQUEST.size:
+            kind, number, words_per_minute, pitch, voice_bytes, text_bytes = REQUEST.unpack_from(self._input)
+            text_at = REQUEST.size + voice_bytes
+            end = text_at + text_bytes
+            if len(self._input) < end:
+                break
+            voice, text = self._input[REQUEST.size : text_at], self._input[text_at:end]
+            self._input = self._input[end:]
+            if kind == SAY:
+                self._waiting.append(Words(number, (words_per_minute, pitch), voice, text))
+            elif self._child and number == self._number:
                 os.kill(self._child, signal.SIGUSR1)
         return bool(data)
 
-    def _begin(self, request: Request) -> None:
+    def _begin(self, words: Words) -> None:
         self._child_lives, held = os.pipe()
-        self._number = int(str(request["id"]))
+        self._number = words.number
         self._child = os.fork()
         if self._child == 0:
-            self._speaker.say(request)
-            os._exit(0)
+            os.close(0)  # its end is the parent's business
+            os._exit(0 if self._speaker.say(words) else NO_VOICE)
         os.close(held)
 
     def _finish(self) -> None:
-        os.waitpid(self._child, 0)
+        _, status = os.waitpid(self._child, 0)
         os.close(self._child_lives)
         self._child = 0
-        send(self._number, END)
+        if status == 0:
+            answer(self._number, END)
+            return
+        code = os.waitstatus_to_exitcode(status)
+        reason = "has no such voice" if code == NO_VOICE else f"ended with {code}"
+        answer(self._number, ERROR, f"espeak-ng {reason}".encode())
 
 
-def send(number: int, kind: int, payload: bytes = b"") -> None:
-    frame = memoryview(HEADER.pack(number, kind, len(payload)) + payload)
+def answer(number: int, kind: int, payload: bytes = b"") -> None:
+    frame = memoryview(ANSWER.pack(number, kind, len(payload)) + payload)
     while frame:
         frame = frame[os.write(1, frame) :]
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # until a child listens for it
     try:
-        Helper().run()
+        Desk().run()
     except (BrokenPipeError, KeyboardInterrupt):
         sys.exit(0)
