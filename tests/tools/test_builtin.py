@@ -32,7 +32,7 @@ class Desk:
         return json.loads(await self.tools[name].call(arguments, context))
 
 
-def called(name: str, **arguments: object) -> Any:
+def called(name: str, **arguments: Any) -> Any:
     return asyncio.run(Desk().call(name, **arguments))
 
 

@@ -27,8 +27,8 @@ from antiphon.errors import EngineError
 log = logging.getLogger("antiphon.stt")
 
 MODULE = "antiphon.engines.stt.pocketsphinx_worker"
-PADDING_S = 0.3  # of low noise on both sides: the models expect to hear a room before and after the words
-PADDING_DBFS = -60.0
+PADDING_S = 0.15  # on both sides, besides what the segmenter left: the models expect a room before and after the words
+ROOM_DBFS = -50.0  # of noise under everything: digital silence is nothing that the models ever heard
 LONGEST_S = 60.0
 START_S = 30.0  # to load the models
 PATIENCE = 10.0  # times the length of the sound, and never less than START_S: then the worker hangs
@@ -148,12 +148,12 @@ class Worker:
 
 def _padded(pcm: Pcm) -> bytes:
     """The utterance as the worker takes it, with a room around it."""
-    pad = _noise(round(PADDING_S * HEARING_RATE))
-    sound = np.concatenate((pad, pcm[: round(LONGEST_S * HEARING_RATE)], pad))
-    return int16_from_float(sound).tobytes()
+    pad = round(PADDING_S * HEARING_RATE)
+    sound = np.pad(pcm[: round(LONGEST_S * HEARING_RATE)], pad)
+    return int16_from_float(sound + _noise(sound.size)).tobytes()
 
 
 def _noise(samples: int) -> Pcm:
     """Always the same noise, so that the same words are heard the same."""
-    noise: Pcm = (10 ** (PADDING_DBFS / 20) * np.random.default_rng(0).normal(size=samples)).astype(np.float32)
+    noise: Pcm = (10 ** (ROOM_DBFS / 20) * np.random.default_rng(0).normal(size=samples)).astype(np.float32)
     return noise

@@ -32,8 +32,10 @@ SLOTS: Mapping[str, str] = {
     "span": "one (second | minute | hour) | <whole> (seconds | minutes | hours)",
     "timed": "<whole> (second | minute | hour)",
     "operator": "plus | minus | times | divided by",
+    "unit": " | ".join(f"<{kind}>" for kind in DIMENSIONS),
     **DIMENSIONS,
 }
+_PAIRS = " | ".join(f"<{kind}> (to | in | into) <{kind}>" for kind in DIMENSIONS)
 KINDS: Mapping[str, str] = {"timed": "span", **dict.fromkeys(DIMENSIONS, "unit")}
 """Slots that only the ear tells apart, and what they are called in text."""
 
@@ -72,14 +74,7 @@ INTENTS = (
     ),
     Intent(
         "convert",
-        tuple(
-            pattern
-            for kind in DIMENSIONS
-            for pattern in (
-                f"(convert | what is | how much is) <number> <{kind}> (to | in | into) <{kind}>",
-                f"how many <{kind}> are <number> <{kind}>",
-            )
-        ),
+        (f"(convert | what is | how much is) <number> ({_PAIRS})", "how many <unit> are <number> <unit>"),
         "convert ten miles to kilometers",
         ("[convert | what is | what's | how much is] <number> <unit> (to | in | into) <unit>",),
     ),
@@ -137,7 +132,8 @@ def understand(text: str) -> Understood | None:
     for name, expression, slots in _EXPRESSIONS:
         match = expression.fullmatch(plain)
         if match:
-            return Understood(name, tuple(zip(slots, (words.strip() for words in match.groups()), strict=True)))
+            filled = zip(slots, match.groups(), strict=True)
+            return Understood(name, tuple((slot, words.strip()) for slot, words in filled if words is not None))
     return None
 
 

@@ -24,7 +24,7 @@ GRAMMAR = f"""
 
 
 def number_from(text: str) -> float | None:
-    """The number that these words or digits are, or None: "twenty one", "a hundred and five", "minus two point five"."""
+    """The number that these words or digits are, or None: "twenty one", "a hundred and five", "minus two"."""
     words = re.sub(r"(?<=[a-z])-(?=[a-z])", " ", text).replace(",", "").split()
     if words[:1] == ["minus"]:
         value = number_from(" ".join(words[1:]))
