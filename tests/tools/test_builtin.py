@@ -27,7 +27,7 @@ class Desk:
         self.tools: dict[str, ServerTool] = {tool.spec.name: tool for tool in builtin_tools(list_path)}
         self.announced: list[str] = []
 
-    async def call(self, name: str, session: str = "s1", **arguments: object) -> Any:
+    async def call(self, name: str, session: str = "s1", **arguments: Any) -> Any:
         context = ToolContext(NOW, "en-US", session, self.announced.append)
         return json.loads(await self.tools[name].call(arguments, context))
 

@@ -32,11 +32,11 @@ SLOTS: Mapping[str, str] = {
     "span": "one (second | minute | hour) | <whole> (seconds | minutes | hours)",
     "timed": "<whole> (second | minute | hour)",
     "operator": "plus | minus | times | divided by",
-    "unit": " | ".join(f"<{kind}>" for kind in DIMENSIONS),
     **DIMENSIONS,
 }
 _PAIRS = " | ".join(f"<{kind}> (to | in | into) <{kind}>" for kind in DIMENSIONS)
-KINDS: Mapping[str, str] = {"timed": "span", **dict.fromkeys(DIMENSIONS, "unit")}
+_COUNTS = " | ".join(f"<{kind}> are <whole> <{kind}>" for kind in DIMENSIONS)
+KINDS: Mapping[str, str] = {"whole": "number", "timed": "span", **dict.fromkeys(DIMENSIONS, "unit")}
 """Slots that only the ear tells apart, and what they are called in text."""
 
 
@@ -74,9 +74,12 @@ INTENTS = (
     ),
     Intent(
         "convert",
-        (f"(convert | what is | how much is) <number> ({_PAIRS})", "how many <unit> are <number> <unit>"),
+        (f"(convert | what is | how much is) <number> ({_PAIRS})", f"how many ({_COUNTS})"),
         "convert ten miles to kilometers",
-        ("[convert | what is | what's | how much is] <number> <unit> (to | in | into) <unit>",),
+        (
+            "[convert | what is | what's | how much is] <number> <unit> (to | in | into) <unit>",
+            "how many <unit> are <number> <unit>",
+        ),
     ),
     Intent(
         "set_timer",

@@ -1,0 +1,114 @@
+"""The embedded recogniser, with its real worker process; sentences come from the bench, said by espeak-ng."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from antiphon.audio.units import Pcm
+from antiphon.engines.api import SttRequest, Transcript
+from antiphon.engines.stt.pocketsphinx import PocketSphinx
+from antiphon.engines.stt.pocketsphinx_worker import Gap, Heard, Piece, gap_between
+from antiphon.errors import EngineError
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
+import rejection
+
+
+def test_a_gap_is_what_the_phones_explain_better() -> None:
+    words = Heard("so", -200.0, 20, (Piece("<sil>", 0, 10, -9e9), Piece("so", 10, 10, -300.0 * 1024)))
+    phones = Heard("S OW", -100.0, 20, (Piece("S", 0, 15, -150.0), Piece("OW", 15, 5, -100.0)))
+    assert gap_between(words, phones) == Gap(whole=5.0, words=15.0, worst=15.0)
+    assert gap_between(words, phones).is_narrow()
+
+
+def test_a_sentence_without_words_is_never_accepted() -> None:
+    silence = Heard("", 0.0, 20, (Piece("<sil>", 0, 20, 0.0),))
+    gap = gap_between(silence, silence)
+    assert gap.worst == math.inf
+    assert not gap.is_narrow()
+
+
+def run(story: Callable[[PocketSphinx], Awaitable[None]]) -> None:
+    async def whole() -> None:
+        engine = PocketSphinx()
+        try:
+            await story(engine)
+        finally:
+            await engine.close()
+
+    asyncio.run(whole())
+
+
+async def heard(engine: PocketSphinx, pcm: Pcm, request: SttRequest) -> Transcript:
+    (event,) = [event async for event in engine.transcribe(pcm, request)]
+    assert isinstance(event, Transcript)
+    return event
+
+
+def said(*texts: str) -> list[Pcm]:
+    return rejection.said((text, rejection.Voice("en-us+f2")) for text in texts)
+
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_the_assistants_sentences_are_told_from_others_whoever_spoke_before() -> None:
+    async def story(engine: PocketSphinx) -> None:
+        inside = ("what time is it now", "what is on my shopping list", "convert ten miles to kilometers")
+        outside = ("the bridge was closed for repairs", "the children are playing in the garden")
+        sounds = said(*inside, *outside)
+        first = [await heard(engine, sound, SttRequest("en")) for sound in sounds]
+        assert [answer.text for answer in first[:3]] == list(inside)
+        assert all(answer.confidence == 1.0 for answer in first[:3])
+        assert all(rejection.meant(answer.text) == rejection.UNKNOWN for answer in first[3:])
+        assert all(answer.confidence is None for answer in first[3:])
+        assert [await heard(engine, sound, SttRequest("en-US")) for sound in reversed(sounds[:3])] == first[2::-1]
+
+    run(story)
+
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_noise_says_nothing_to_the_assistant_and_a_lost_worker_is_replaced() -> None:
+    async def story(engine: PocketSphinx) -> None:
+        (sound,) = said("what is on my list")
+        for noise in rejection.bursts(4, seed=9):
+            answer = await heard(engine, noise, SttRequest())
+            assert rejection.meant(answer.text) == rejection.UNKNOWN
+        task = asyncio.create_task(heard(engine, np.tile(sound, 10), SttRequest()))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert (await heard(engine, sound, SttRequest())).text == "what is on my list"
+
+    run(story)
+
+
+def test_another_language_is_refused_before_any_work() -> None:
+    async def story(engine: PocketSphinx) -> None:
+        with pytest.raises(EngineError, match="English only") as error:
+            await heard(engine, np.zeros(16_000, np.float32), SttRequest("de"))
+        assert error.value.code == "unsupported_language"
+
+    run(story)
+
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_free_transcription_warns_once(caplog: pytest.LogCaptureFixture) -> None:
+    async def story(engine: PocketSphinx) -> None:
+        for _ in range(2):
+            await heard(engine, np.zeros(8_000, np.float32), SttRequest(purpose="transcription"))
+
+    with caplog.at_level(logging.WARNING, "antiphon.stt"):
+        run(story)
+    assert len(caplog.records) == 1
