@@ -19,7 +19,7 @@ from antiphon.engines.stt.pocketsphinx_worker import Gap, Heard, Piece, gap_betw
 from antiphon.errors import EngineError
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
-import rejection
+import rejection  # type: ignore[import-not-found]
 
 
 def test_a_gap_is_what_the_phones_explain_better() -> None:
@@ -54,7 +54,8 @@ async def heard(engine: PocketSphinx, pcm: Pcm, request: SttRequest) -> Transcri
 
 
 def said(*texts: str) -> list[Pcm]:
-    return rejection.said((text, rejection.Voice("en-us+f2")) for text in texts)
+    sounds: list[Pcm] = rejection.said((text, rejection.Voice("en-us+f2")) for text in texts)
+    return sounds
 
 
 @pytest.mark.real
