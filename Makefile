@@ -14,7 +14,7 @@ help:
 	@echo "make demo         hear a conversation: no key, no microphone, no network"
 	@echo "make test         lint, types and tests (up to 3 minutes)"
 	@echo "make conformance  official clients against our server"
-	@echo "make bench        latency and density, as a table (several minutes)"
+	@echo "make bench        the cost of hearing, and how well requests are recognised (minutes)"
 	@echo "make lock         choose newer versions of what we depend on"
 
 demo: install
@@ -54,7 +54,9 @@ lock: $(VENV)/bin/python
 # --- testing ----------------------------------------------------------------------------------------------------------
 
 test: install-dev check
-	$(BIN)/python -m pytest -q -n 2 --ignore=tests/conformance
+	$(BIN)/python -m pytest -q -n 2 -m "not real" --ignore=tests/conformance
+	@echo "== what has a real process, socket or model, one after the other: it is held to real times"
+	$(BIN)/python -m pytest -q -m real --ignore=tests/conformance
 
 check: install-dev
 	$(BIN)/ruff check .
@@ -65,8 +67,8 @@ conformance: install-dev
 	$(BIN)/python -m pytest -q tests/conformance
 
 bench: install-dev
-	$(BIN)/python bench/latency.py
-	$(BIN)/python bench/density.py
+	$(BIN)/python bench/hearing.py
+	$(BIN)/python bench/rejection.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
