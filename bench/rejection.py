@@ -1,7 +1,7 @@
 """How well PocketSphinx tells the assistant's requests from everything else, measured through the real engine.
 
     python bench/rejection.py                     the held-out set, with a table of misses
-    python bench/rejection.py --tuning --gaps     the tuning set, with what the decoders say of each sentence
+    python bench/rejection.py --tuning            the set that thresholds are chosen on
 
 Sentences are said by espeak-ng. The tuning set has its own sentences and voices; thresholds are chosen on it and never
 on the held-out one. A sentence inside the grammar counts as right when the assistant would do exactly what was
@@ -288,6 +288,8 @@ def report(outcomes: list[Outcome]) -> None:
         if not o.is_good:
             print(f"  {'in ' if o.case.is_inside else 'out'} {o.case.voice:10} {o.case.text!r} -> {o.heard!r}")
     for kind, chosen in (("inside", True), ("outside", False)):
+        if not any(o.case.is_inside is chosen for o in outcomes):
+            continue
         took = sorted(o.took_ms for o in outcomes if o.case.is_inside is chosen)
         length = median(o.case.pcm.size / HEARING_RATE for o in outcomes if o.case.is_inside is chosen)
         late = took[int(0.95 * len(took))]
