@@ -61,6 +61,7 @@ SENTENCES = [
     ["Wait... ", "What is that?"],
     ["I waited… ", "Nothing came."],
     ['He said "Stop!" ', "Then he left..."],
+    ['"Stop!" he said. ', 'The saying "Never again." is old. ', 'He asked "Why?" ', "I know."],
     ["(It is late.) ", "“Go home.” ", "He went."],
     ["**Stop!** ", "_Now._ ", "Please."],
     ["She said 'yes.' ", "He didn't."],

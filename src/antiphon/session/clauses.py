@@ -10,7 +10,8 @@ already gone; then it begins the next. The rules, in order:
 2. A new line ends a clause.
 3. A stop (. ! ? … and their sisters in other scripts) ends one, with the quotes, brackets and white space behind it.
    Not inside a number, an address or a name of a file; not behind the number of a list item, a title ("Dr.") or an
-   initial; and behind what may end a sentence or not ("p.m.", "Inc.", "U.S.") only if the next word begins one.
+   initial; not behind a quotation, if the sentence goes on ("Stop!" he said); and behind what may end a sentence or
+   not ("p.m.", "Inc.", "U.S.") only if the next word begins one.
 4. While the voice has nothing left to say, which is so at first and after a pause of the model, a comma, semicolon,
    colon or dash ends a clause too, once it has a few words.
 5. A clause that grows too long is cut at its best inner border: behind a comma or the like, else before a linking word
@@ -19,7 +20,7 @@ already gone; then it begins the next. The rules, in order:
 7. An opener ("Yes.", "Sure!", "Okay,") is a clause whenever its mark comes, and is neither merged nor held.
 
 Whether a mark at the very end of the text ends a clause is decided at once where nothing that follows could change it:
-behind an opener, or for ? and ! behind a word, outside of quotes and brackets. Otherwise the next character decides.
+behind an opener, or for ? and ! behind a word, outside of quotations and brackets; otherwise by the next.
 Punctuation alone is never a clause; it begins the next one.
 """
 
@@ -32,12 +33,12 @@ from msgspec import Struct
 
 from antiphon.audio.units import Seconds
 
-PATIENCE_S: Seconds = 0.7  # a model that says nothing for longer, while the voice is silent, is waited for no more
+PATIENCE_S: Seconds = 0.7  # text that was held for longer, while the voice is silent, goes as it is
 VOICE_LEAD_S: Seconds = 0.3  # before the voice runs dry we hurry: what a voice and a wire take
 LETTERS_PER_S = 15.0  # of English said aloud
 
 LONGEST = 240  # letters of a clause: 16 s of speech
-LONGEST_HURRIED = 72  # while the voice is silent: five seconds, and a quarter of a second's writing of a quick model
+LONGEST_HURRIED = 64  # while the voice is silent: four seconds of speech, and half a second of a model's writing
 LONGEST_WORD = 1_000  # letters without a blank in a script that has them: no word, and held no longer
 LONGEST_CODE = 2_000  # letters of a code block in one clause; it is not said, only shown
 SHORTEST_HURRIED = 10  # letters before a comma may end a clause: two or three words
@@ -49,6 +50,7 @@ WIDE_STOPS = "。．！？｡"
 SOFT = ",;:—–-،؛，、；："
 WIDE_SOFT = "，、；：—"
 CLOSERS = "\"'”’»›)]}」』】）》*_~"
+QUOTES = frozenset("\"'”’»›」』")
 OPENINGS = "\"'“‘„«‹([{「『【（《*_~¿¡"
 PAIRS = ("“”", "„”", "«»", "()", "[]", "「」", "『』", "（）", "【】", "《》")
 TWINS = ('"', "**", "__")
@@ -347,6 +349,12 @@ class ClauseSplitter:
             is_free = run.group()[0] in WIDE_STOPS or _PICTURE.match(follows) or _WIDE.match(follows)
             return end if is_free else self._skip(end)
         marks = run.group().rstrip(CLOSERS)
+        if not QUOTES.isdisjoint(run.group()):
+            after_blank = end + len(_space_at(text, end))
+            if after_blank == len(text) and not is_whole:
+                return TOO_EARLY
+            if text[after_blank : after_blank + 1].islower():
+                return NO_BORDER  # "Stop!" he said.
         if marks == ".":
             return self._judge_period(place, end, is_whole=is_whole)
         if marks == "…" or (len(marks) > 1 and not marks.strip(".…")):
@@ -390,7 +398,7 @@ class ClauseSplitter:
     def _is_certain(self, place: int, end: int) -> bool:
         """Whether a stop with nothing behind it yet ends a clause, whatever comes next."""
         before = self._text[self._start : place]
-        if _has_open_pair(self._text[self._start : end]):
+        if _has_open_pair(self._text[self._start : end]) or not QUOTES.isdisjoint(self._text[place:end]):
             return False
         if self._text[place] in WIDE_STOPS or self._is_opener(place):
             return True
