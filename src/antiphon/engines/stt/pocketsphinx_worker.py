@@ -1,7 +1,7 @@
 """PocketSphinx in a process of its own: sound on standard input, words on standard output.
 
-Decoding holds Python's lock, so in the server's process one utterance would stall every session; and a decoder that
-hangs can only be killed from outside.
+A decoder that hangs can only be killed from outside, and one that held Python's lock while it computes would stall
+every session of the server's process; here it stalls nobody, whether it does or not.
 
 A request is a line of JSON, {"bytes", "grammar"}, and that many bytes of int16 sound at 16 kHz. An answer is a line
 of JSON, {"text", "accepted"}.
