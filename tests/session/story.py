@@ -123,8 +123,8 @@ class Story:
         return self.last(o.Refused)
 
     def names(self) -> list[str]:
-        """What was said since the last look, by type, without commands about the stream."""
-        quiet = (o.Listen, o.KeepAudio, o.TurnClosed, o.DropAudio)
+        """What was said since the last look, by type, without commands about sound."""
+        quiet = (o.Listen, o.KeepAudio, o.TurnClosed, o.DropAudio, o.RetainAudio, o.TrimAudio, o.ForgetAudio)
         found = [type(output).__name__ for output in self.said if not isinstance(output, quiet)]
         self.said.clear()
         return found

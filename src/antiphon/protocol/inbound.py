@@ -6,7 +6,7 @@ does not know whether ids exist or whether it is the moment; that is the session
 
 from __future__ import annotations
 
-from typing import Any, assert_never
+from typing import Any, Protocol, assert_never
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -27,9 +27,11 @@ from antiphon.session.settings import (
     SettingsPatch,
     Tool,
     Transcription,
+    Truncation,
     TurnDetection,
 )
 
+PICTURE_TYPES = tuple(f"data:image/{kind};base64," for kind in ("png", "jpeg", "jpg", "webp", "gif"))
 LONGEST_TEXT = 1_000_000  # characters of one setting or item: more is no conversation
 
 
@@ -43,7 +45,15 @@ class Goodbye(Struct, frozen=True):
     """The client asks to hang up."""
 
 
-def read(message: client.ClientMessage, connection: str, heard: Samples) -> Input | Append | Goodbye:
+class Luggage(Protocol):
+    """Takes what a message brings that does not enter the session, which sees neither sound nor secrets."""
+
+    def sound(self, data: bytes, param: str) -> tuple[int, Samples]:
+        """A whole sound in the session's input format. Returns its number and its length; raises `PeerError`."""
+        ...
+
+
+def read(message: client.ClientMessage, connection: str, heard: Samples, luggage: Luggage) -> Input | Append | Goodbye:
     """What the message asks for. `heard` is how much sound had come before it. Raises `PeerError`."""
     request = message.event_id
     match message:
@@ -56,7 +66,7 @@ def read(message: client.ClientMessage, connection: str, heard: Samples) -> Inpu
         case client.AudioClear():
             return inputs.ClearAudio(connection, request, heard)
         case client.ItemCreate(item=item, previous_item_id=after):
-            return inputs.CreateItem(connection, request, item_from(item), after)
+            return inputs.CreateItem(connection, request, item_from(item, luggage, "item"), after)
         case client.ItemRetrieve(item_id=item_id):
             return inputs.RetrieveItem(connection, request, item_id)
         case client.ItemDelete(item_id=item_id):
@@ -64,7 +74,8 @@ def read(message: client.ClientMessage, connection: str, heard: Samples) -> Inpu
         case client.ItemTruncate(item_id=item_id, content_index=index, audio_end_ms=end_ms):
             return inputs.TruncateItem(connection, request, item_id, index, end_ms)
         case client.ResponseCreate(response=params):
-            return inputs.CreateResponse(connection, request, options_from(params or client.ResponseParams()))
+            options = options_from(params or client.ResponseParams(), luggage)
+            return inputs.CreateResponse(connection, request, options)
         case client.ResponseCancel(response_id=response_id):
             return inputs.CancelResponse(connection, request, response_id)
         case client.SessionClose():
@@ -95,19 +106,28 @@ def patch_from(patch: config.SessionPatch) -> SettingsPatch:
         speaks=_speaks(patch.output_modalities),
         voice=_voice(spoken.voice),
         speed=_cleared(spoken.speed, 1.0),
-        input_format=_format(heard.format, "session.audio.input.format"),
-        output_format=_format(spoken.format, "session.audio.output.format"),
+        input_format=_format(heard.format),
+        output_format=_format(spoken.format),
         transcription=_transcription(heard.transcription),
         turn_detection=_turn_detection(heard.turn_detection),
         tools=_tools(patch.tools),
         tool_choice=_tool_choice(patch.tool_choice),
         max_output_tokens=_token_limit(patch.max_output_tokens),
+        truncation=_truncation(patch.truncation),
+        hints=_hints(patch),
         reflected=_reflected(patch, heard),
     )
 
 
-REFLECTED = ("parallel_tool_calls", "truncation", "tracing", "prompt", "reasoning", "include")
+REFLECTED = ("tracing", "prompt", "include")
 """Settings that are accepted and echoed. What they ask for is not done yet, or is nothing that a cascade could do."""
+HINTS = ("parallel_tool_calls", "reasoning")
+"""Settings that are handed to the model, which may know them."""
+
+
+def _hints(patch: config.SessionPatch) -> dict[str, Any] | UnsetType:
+    found = {name: msgspec.to_builtins(value) for name in HINTS if (value := getattr(patch, name)) is not UNSET}
+    return found or UNSET
 
 
 def _reflected(patch: config.SessionPatch, heard: config.AudioInputPatch) -> dict[str, Any] | UnsetType:
@@ -154,18 +174,27 @@ def _voice(voice: config.Maybe[str | config.VoiceId]) -> str | UnsetType:
             return UNSET
 
 
-def _format(format: config.Maybe[wire.AudioFormat], param: str) -> AudioFormat | UnsetType:
+def _format(format: config.Maybe[wire.AudioFormat]) -> AudioFormat | UnsetType:
     match format:
         case wire.AudioPcm():
             return AudioFormat("pcm", 24_000)
-        case wire.AudioPcmu() | wire.AudioPcma():
-            name = str(type(format).__struct_config__.tag)
-            raise PeerError(
-                f"Invalid value: '{name}'. Supported values are: 'audio/pcm'.",
-                "Send 24 kHz PCM, 16 bits, mono. Telephone formats are not supported yet.",
-                code="invalid_value",
-                param=f"{param}.type",
-            )
+        case wire.AudioPcmu():
+            return AudioFormat("pcmu", 8_000)
+        case wire.AudioPcma():
+            return AudioFormat("pcma", 8_000)
+        case _:
+            return UNSET
+
+
+def _truncation(wish: config.Maybe[config.Truncation]) -> Truncation | UnsetType:
+    match wish:
+        case "auto" | "disabled":
+            return Truncation(wish)
+        case config.RetentionRatio(retention_ratio=ratio, token_limits=limits):
+            limit = given((given(limits) or config.TokenLimits()).post_instructions)
+            return Truncation("retention_ratio", ratio, limit)
+        case None:
+            return Truncation()
         case _:
             return UNSET
 
@@ -228,12 +257,14 @@ def _token_limit(limit: Any) -> int | UnsetType | None:
 # --- items -----------------------------------------------------------------------------------------------------------
 
 
-def item_from(item: wire.Item) -> Item:
-    """A client's item in the session's words; its id is empty if it gave none."""
+def item_from(item: wire.Item, luggage: Luggage, param: str) -> Item:
+    """A client's item in the session's words; its id is empty if it gave none. `param` is where it stands."""
     name = item.id or ""
     match item:
         case wire.Message(role=role, content=content):
-            return Message(name, Role(role), tuple(_part(part, role, index) for index, part in enumerate(content)))
+            _check_sounds(content, param)
+            parts = (_part(part, luggage, f"{param}.content[{index}]") for index, part in enumerate(content))
+            return Message(name, Role(role), tuple(parts))
         case wire.FunctionCall(call_id=call_id, name=function, arguments=arguments):
             return FunctionCall(name, call_id or "", function, arguments)
         case wire.FunctionCallOutput(call_id=call_id, output=output):
@@ -243,29 +274,69 @@ def item_from(item: wire.Item) -> Item:
                 f"Invalid value: '{type(item).__struct_config__.tag}'. MCP items are not supported yet.",
                 "Run MCP tools in your program and offer them as functions.",
                 code="invalid_value",
-                param="item.type",
+                param=f"{param}.type",
             )
         case _:
             assert_never(item)
 
 
-def _part(part: wire.Content, role: str, index: int) -> Part:
+def _check_sounds(content: tuple[wire.Content, ...], param: str) -> None:
+    """One item keeps one sound: that is how it is retrieved."""
+    sounds = [index for index, part in enumerate(content) if isinstance(part, wire.InputAudio) and given(part.audio)]
+    if len(sounds) > 1:
+        raise PeerError(
+            "A message can hold one part with audio.",
+            "Create an item for each sound.",
+            code="invalid_value",
+            param=f"{param}.content[{sounds[1]}].audio",
+        )
+
+
+def _part(part: wire.Content, luggage: Luggage, param: str) -> Part:
     match part:
         case wire.InputText(text) | wire.OutputText(text):
-            return Text(_bounded(text, f"item.content[{index}].text"))
-        case wire.InputAudio(audio=audio, transcript=transcript) | wire.OutputAudio(audio=audio, transcript=transcript):
-            if transcript is None or (role == "assistant" and audio):
+            return Text(_bounded(text, f"{param}.text"))
+        case wire.InputAudio(audio=audio, transcript=transcript):
+            return _speech(given(audio), transcript, luggage, param)
+        case wire.OutputAudio(audio=audio, transcript=transcript):
+            if given(audio):
                 raise PeerError(
-                    "Audio in items is not supported yet.",
-                    "Append it with input_audio_buffer.append and commit it, or give its transcript.",
+                    "Audio of the assistant cannot be added to a conversation.",
+                    "Give its transcript alone, or the text as a part of type 'output_text'.",
                     code="invalid_value",
-                    param=f"item.content[{index}].audio",
+                    param=f"{param}.audio",
                 )
-            return Speech(0, 0, transcript)
+            return Speech(0, 0, transcript or "")
         case wire.InputImage(image_url=url, detail=detail):
-            return Picture(url, detail or "auto")
+            return Picture(_picture(url, f"{param}.image_url"), detail or "auto")
         case _:
             assert_never(part)
+
+
+def _speech(audio: bytes | None, transcript: str | None, luggage: Luggage, param: str) -> Speech:
+    if audio:
+        clip, length = luggage.sound(audio, f"{param}.audio")
+        return Speech(0, length, transcript, clip)
+    if transcript is None:
+        raise PeerError(
+            "This part has neither audio nor a transcript.",
+            "Give the sound as base64 in the session's input format, or its words as 'transcript'.",
+            code="missing_required_parameter",
+            param=f"{param}.audio",
+        )
+    return Speech(0, 0, transcript)
+
+
+def _picture(url: str, param: str) -> str:
+    """Only what the message itself holds: nobody makes a model's server fetch from where a client points."""
+    if url.startswith(PICTURE_TYPES):
+        return url
+    raise PeerError(
+        "Invalid image_url: it must be a data URL of a PNG or JPEG image.",
+        "Send the image itself: data:image/png;base64,...",
+        code="invalid_value",
+        param=param,
+    )
 
 
 def _bounded(text: str, param: str) -> str:
@@ -282,24 +353,28 @@ def _bounded(text: str, param: str) -> str:
 # --- responses -------------------------------------------------------------------------------------------------------
 
 
-def options_from(params: client.ResponseParams) -> ResponseOptions:
+def options_from(params: client.ResponseParams, luggage: Luggage) -> ResponseOptions:
     """One response's own options; what is absent or null follows the session."""
     output = given((given(params.audio) or client.ResponseAudioParams()).output) or client.ResponseAudioOutputParams()
     given_input = given(params.input)
-    context = None if given_input is None else tuple(_context_part(part) for part in given_input)
+    context = None
+    if given_input is not None:
+        context = tuple(_context_part(part, luggage, f"response.input[{n}]") for n, part in enumerate(given_input))
+    hints = {name: value for name in HINTS if (value := msgspec.to_builtins(given(getattr(params, name)))) is not None}
     return ResponseOptions(
         instructions=_value(params.instructions),
         speaks=_speaks(params.output_modalities),
         voice=_voice(output.voice),
-        output_format=_format(output.format, "response.audio.output.format"),
+        output_format=_format(output.format),
         tools=_tools(_value(params.tools)),
         tool_choice=_tool_choice(_value(params.tool_choice)),
         max_output_tokens=_token_limit(_value(params.max_output_tokens)),
+        hints=hints,
         metadata=given(params.metadata),
         detached=params.conversation == "none",
         input=context,
     )
 
 
-def _context_part(part: wire.Item | wire.ItemReference) -> Item | str:
-    return part.id if isinstance(part, wire.ItemReference) else item_from(part)
+def _context_part(part: wire.Item | wire.ItemReference, luggage: Luggage, param: str) -> Item | str:
+    return part.id if isinstance(part, wire.ItemReference) else item_from(part, luggage, param)

@@ -32,7 +32,7 @@ from antiphon.session.items import (
     Text,
 )
 from antiphon.session.outputs import Notice, ResponseInfo
-from antiphon.session.settings import AudioFormat, ForeignTool, FunctionTool, Settings, Tool, TurnDetection
+from antiphon.session.settings import AudioFormat, ForeignTool, FunctionTool, Settings, Tool, Truncation, TurnDetection
 
 Outgoing = server.ServerMessage | additions.AdditionMessage
 
@@ -48,7 +48,8 @@ class Projection:
         self._count = 0
 
     def messages(self, notice: Notice, audio: bytes = b"") -> list[Outgoing]:
-        """What the notice is on the wire, in order. `audio` is the sound of an `AudioSent`, int16 at 24 kHz."""
+        """What the notice is on the wire, in order. `audio` is the sound of an `AudioSent` or an `ItemRetrieved`, in
+        the format that goes out."""
         return list(self._project(notice, audio))
 
     def _id(self) -> str:
@@ -91,6 +92,11 @@ class Projection:
                 yield server.SpeechStopped(event_id=self._id(), item_id=item_id, audio_end_ms=ms_from_samples(at))
             case outputs.AudioCommitted(item_id=item_id, previous=previous):
                 yield server.AudioCommitted(event_id=self._id(), item_id=item_id, previous_item_id=previous)
+            case outputs.TimedOut(item_id=item_id, start=start, stop=stop):
+                yield server.TimeoutTriggered(
+                    event_id=self._id(), item_id=item_id, audio_start_ms=ms_from_samples(start),
+                    audio_end_ms=ms_from_samples(stop),
+                )  # fmt: skip
             case outputs.AudioCleared():
                 yield server.AudioCleared(event_id=self._id())
             case outputs.ItemAdded(item=item, previous=previous):
@@ -98,7 +104,7 @@ class Projection:
                 yield server.ItemAdded(event_id=self._id(), previous_item_id=previous, item=shown)
                 yield server.ItemDone(event_id=self._id(), previous_item_id=previous, item=shown)
             case outputs.ItemRetrieved(item=item):
-                yield server.ItemRetrieved(event_id=self._id(), item=item_for(item))
+                yield server.ItemRetrieved(event_id=self._id(), item=_with_audio(item_for(item), audio))
             case outputs.ItemDeleted(item_id=item_id):
                 yield server.ItemDeleted(event_id=self._id(), item_id=item_id)
             case outputs.ItemTruncated(item_id=item_id, content_index=index, audio_end_ms=end_ms):
@@ -233,6 +239,17 @@ def item_for(item: Item) -> wire.Item:
             assert_never(item)
 
 
+def _with_audio(item: wire.Item, audio: bytes) -> wire.Item:
+    """The item with its sound, if any was kept: only a retrieved item has it."""
+    if not audio or not isinstance(item, wire.Message):
+        return item
+    content = tuple(
+        msgspec.structs.replace(part, audio=audio) if isinstance(part, wire.InputAudio | wire.OutputAudio) else part
+        for part in item.content
+    )
+    return msgspec.structs.replace(item, content=content)
+
+
 def _content(part: Part, role: Role) -> wire.Content:
     match part:
         case Text(text):
@@ -310,6 +327,9 @@ def session_from(session_id: str, settings: Settings, expires_at: int) -> config
         for name, hint in REFLECTED_TYPES.items()
         if settings.reflected.get(name) is not None
     }
+    hints = {
+        name: msgspec.convert(value, HINT_TYPES[name]) for name, value in settings.hints.items() if value is not None
+    }
     return config.RealtimeSession(
         id=session_id,
         expires_at=expires_at,
@@ -320,16 +340,16 @@ def session_from(session_id: str, settings: Settings, expires_at: int) -> config
         tools=tuple(_wire_tool(tool) for tool in settings.tools),
         tool_choice=msgspec.convert(settings.tool_choice, config.ToolChoice),
         max_output_tokens="inf" if settings.max_output_tokens is None else settings.max_output_tokens,
+        truncation=_wire_truncation(settings.truncation),
+        **hints,
         **reflected,
     )
 
 
+HINT_TYPES: dict[str, Any] = {"parallel_tool_calls": bool, "reasoning": config.Reasoning}
 REFLECTED_TYPES: dict[str, Any] = {
-    "parallel_tool_calls": bool,
-    "truncation": config.Truncation,
     "tracing": Literal["auto"] | config.Tracing,
     "prompt": config.Prompt,
-    "reasoning": config.Reasoning,
     "include": tuple[config.Include, ...],
 }
 """Settings that are echoed as they were given."""
@@ -347,6 +367,15 @@ def _wire_format(format: AudioFormat) -> wire.AudioFormat:
             return wire.AudioPcmu()
         case "pcma":
             return wire.AudioPcma()
+
+
+def _wire_truncation(truncation: Truncation) -> config.Truncation:
+    if truncation.kind != "retention_ratio":
+        return truncation.kind
+    limits: config.Maybe[config.TokenLimits] = UNSET
+    if truncation.limit is not None:
+        limits = config.TokenLimits(post_instructions=truncation.limit)
+    return config.RetentionRatio(retention_ratio=truncation.ratio, token_limits=limits)
 
 
 def _wire_transcription(settings: Settings) -> config.Transcription | None:

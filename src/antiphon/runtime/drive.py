@@ -13,14 +13,17 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from antiphon.audio.formats import write_whole
 from antiphon.audio.ring import Ring
 from antiphon.audio.units import WIRE_RATE, Pcm16, Samples, Seconds, samples_from_ms
 from antiphon.hearing.edges import WINDOW
 from antiphon.hearing.hub import HearingHub
+from antiphon.runtime.retained import RetainedAudio
 from antiphon.runtime.voice import SpokenAudio
 from antiphon.runtime.workers import Engines, Workers
 from antiphon.session import inputs, outputs
 from antiphon.session.inputs import Input
+from antiphon.session.items import Item, Message, Role
 from antiphon.session.outputs import Notice, Output
 from antiphon.session.session import Session
 from antiphon.tools.api import ServerTool, ToolContext
@@ -36,7 +39,8 @@ class Link(Protocol):
     name: str
 
     def show(self, notice: Notice, audio: bytes) -> None:
-        """Pass it on. `audio` is int16 at 24 kHz, and empty unless the notice is `AudioSent`. Never waits."""
+        """Pass it on. `audio` is the sound of an `AudioSent` or an `ItemRetrieved`, in the format that was asked for,
+        and empty otherwise. Never waits."""
         ...
 
     def close(self, reason: str) -> None:
@@ -76,6 +80,8 @@ class Drive:
         self._audio = SpokenAudio()
         self._workers = Workers(equipment.engines, equipment.tools, lambda: tool_context(self), self._audio, self.put)
         self._pre_roll = samples_from_ms(PRE_ROLL_MS)
+        self._retained = RetainedAudio(session.config.retained_bytes)
+        self._clips: list[Pcm16] = []
         self._ring = Ring(self._pre_roll, round((session.config.max_turn_s + BACKLOG_S) * WIRE_RATE))
         self._kept: Samples | None = None
         self._is_backlogged = False
@@ -85,6 +91,9 @@ class Drive:
             outputs.KeepAudio: self._keep_audio,
             outputs.TurnClosed: self._turn_closed,
             outputs.Transcribe: self._transcribe,
+            outputs.RetainAudio: self._retain_audio,
+            outputs.TrimAudio: self._trim_audio,
+            outputs.ForgetAudio: self._forget_audio,
             outputs.Generate: self._workers.generate,  # type: ignore[dict-item]
             outputs.Say: self._workers.say,  # type: ignore[dict-item]
             outputs.RunTool: self._workers.run_tool,  # type: ignore[dict-item]
@@ -125,6 +134,16 @@ class Drive:
             needed = max(0, self._ring.end - unheard - self._pre_roll)
             start = needed if start is None else min(start, needed)
         self._ring.keep(start)
+
+    def bring(self, pcm: Pcm16) -> int:
+        """Hand over a sound that the next request speaks of, at 24 kHz. Returns the number by which it does."""
+        self._clips.append(pcm)
+        return len(self._clips) - 1
+
+    def ask(self, request: Input) -> None:
+        """Give the session a request, and forget the sounds that came with it: what is wanted of them was taken."""
+        self.put(request)
+        self._clips.clear()
 
     def announce(self, text: str) -> None:
         self.put(inputs.Announce(text))
@@ -176,12 +195,14 @@ class Drive:
 
     def _time_passed(self) -> None:
         self._timer = None
-        self.put(inputs.TimePassed())
+        self.put(inputs.TimePassed(self._ring.end))
 
     def _show(self, notice: Notice) -> None:
         audio = b""
         if isinstance(notice, outputs.AudioSent):
             audio = self._audio.take(notice.work, notice.start, notice.stop)
+        elif isinstance(notice, outputs.ItemRetrieved):
+            audio = self._sound_of(notice.item)
         to = getattr(notice, "to", None)
         for name, link in list(self.links.items()):
             if to is None or to == name:
@@ -202,8 +223,37 @@ class Drive:
 
     def _transcribe(self, output: Output) -> None:
         assert isinstance(output, outputs.Transcribe)
-        stop = min(output.stop, self._ring.end)
-        self._workers.transcribe(output, self._ring.read(min(output.start, stop), stop))
+        self._workers.transcribe(output, self._heard(output.start, output.stop, output.clip))
+
+    def _heard(self, start: Samples, stop: Samples, clip: int | None) -> Pcm16:
+        """A stretch of the stream, or of a sound that came with a request."""
+        if clip is not None:
+            return self._clips[clip][start:stop]
+        stop = min(stop, self._ring.end)
+        return self._ring.read(min(start, stop), stop)
+
+    def _retain_audio(self, output: Output) -> None:
+        assert isinstance(output, outputs.RetainAudio)
+        if output.work is not None:
+            pcm = self._audio.read(output.work, output.start, output.stop)
+        else:
+            pcm = self._heard(output.start, output.stop, output.clip)
+        self._retained.retain(output.item_id, pcm)
+
+    def _trim_audio(self, output: Output) -> None:
+        assert isinstance(output, outputs.TrimAudio)
+        self._retained.trim(output.item_id, output.stop)
+
+    def _forget_audio(self, output: Output) -> None:
+        assert isinstance(output, outputs.ForgetAudio)
+        self._retained.forget(output.item_id)
+
+    def _sound_of(self, item: Item) -> bytes:
+        """What was kept of an item's sound, in the format of its side of the conversation."""
+        settings = self.session.settings
+        is_answer = isinstance(item, Message) and item.role is Role.ASSISTANT
+        format = settings.output_format if is_answer else settings.input_format
+        return write_whole(self._retained.of(item.id), format.kind)
 
     def _stop_work(self, output: Output) -> None:
         assert isinstance(output, outputs.StopWork)

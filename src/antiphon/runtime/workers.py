@@ -148,7 +148,7 @@ class Workers:
         clauses: asyncio.Queue[str | None] = asyncio.Queue(CLAUSES_AHEAD)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._write(task, clauses))
-            group.create_task(self._speak(task.work, clauses, TtsRequest(task.voice, task.speed)))
+            group.create_task(self._speak(task, clauses, TtsRequest(task.voice, task.speed)))
 
     async def _say(self, task: Say) -> None:
         if task.voice is None:
@@ -161,7 +161,7 @@ class Workers:
             clauses.put_nowait(clause)
         clauses.put_nowait(None)
         self._put(inputs.WritingEnded(task.work, "stop"))
-        await self._speak(task.work, clauses, TtsRequest(task.voice, task.speed))
+        await self._speak(task, clauses, TtsRequest(task.voice, task.speed))
 
     async def _write(self, task: Generate, clauses: asyncio.Queue[str | None] | None) -> None:
         """Ask the model, and pass its text on clause by clause as soon as each can be said."""
@@ -189,10 +189,11 @@ class Workers:
             inputs.WritingEnded(task.work, end.reason, usage.input_tokens, usage.output_tokens, usage.cached_tokens)
         )
 
-    async def _speak(self, work: int, clauses: asyncio.Queue[str | None], request: TtsRequest) -> None:
+    async def _speak(self, task: Generate | Say, clauses: asyncio.Queue[str | None], request: TtsRequest) -> None:
         """Give each clause its voice, in order, while the ones before it are being played."""
+        work = task.work
         spoken_text = SpokenText()
-        stretch = self._audio.open(work)
+        stretch = self._audio.open(work, task.output_format.kind)
         try:
             while (clause := await clauses.get()) is not None:
                 await stretch.until_wanted()
@@ -201,6 +202,7 @@ class Workers:
                 if words:
                     await self._voice(work, words, request, stretch)
                 self._put(inputs.ClauseEnded(work))
+            stretch.finish()
         finally:
             if not stretch.made:
                 self._audio.drop(work)

@@ -6,6 +6,8 @@ hidden: the model sees them, no connection does, and none is told that it preced
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from antiphon.session.items import Item, Message, Role, Speech, Status
@@ -22,7 +24,7 @@ STATUS_MOVES: Table[Status] = {
 class Entry:
     """One item in its place."""
 
-    __slots__ = ("heard", "hidden", "item", "ledger")
+    __slots__ = ("heard", "hidden", "is_left_behind", "item", "ledger")
 
     def __init__(self, item: Item, *, hidden: bool = False, ledger: Ledger | None = None) -> None:
         self.item = item
@@ -31,6 +33,8 @@ class Entry:
         """Of a spoken answer: which words belong to which samples."""
         self.heard: str | None = None
         """What the person heard of an answer that was cut short; None: all of it."""
+        self.is_left_behind = False
+        """The model is not told of it any more: see `truncation`."""
 
 
 class Conversation:
@@ -87,7 +91,7 @@ class Conversation:
 
     def unrecognised(self) -> set[str]:
         """Ids of the user items whose words are not known yet."""
-        return {id for id in self._order if _is_unrecognised(self._entries[id].item)}
+        return {id for id in self._order if is_unrecognised(self._entries[id].item)}
 
     def has_assistant_speech(self) -> bool:
         return any(
@@ -98,8 +102,14 @@ class Conversation:
         )
 
     def as_heard(self) -> tuple[Item, ...]:
-        """All items in order, with interrupted answers ending where the person stopped hearing them."""
-        return tuple(_as_heard(self._entries[id]) for id in self._order)
+        """What the model is told: items in order, with interrupted answers ending where the person stopped hearing
+        them, and without what was left behind."""
+        return tuple(as_heard(entry) for id in self._order if not (entry := self._entries[id]).is_left_behind)
+
+    def leave_behind(self, items: Iterable[Item]) -> None:
+        """Tell the model of these no more."""
+        for item in items:
+            self._entries[item.id].is_left_behind = True
 
 
 def with_transcript(item: Message, transcript: str) -> Message:
@@ -116,7 +126,8 @@ def finished(item: Item, move: str) -> Item:
     return msgspec.structs.replace(item, status=step(STATUS_MOVES, item.status, move))
 
 
-def _is_unrecognised(item: Item) -> bool:
+def is_unrecognised(item: Item) -> bool:
+    """Whether it is something a person said whose words are not known yet."""
     return (
         isinstance(item, Message)
         and item.role is Role.USER
@@ -124,7 +135,7 @@ def _is_unrecognised(item: Item) -> bool:
     )
 
 
-def _as_heard(entry: Entry) -> Item:
+def as_heard(entry: Entry) -> Item:
     if entry.heard is None or not isinstance(entry.item, Message):
         return entry.item
     return with_transcript(entry.item, entry.heard)

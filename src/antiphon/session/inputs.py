@@ -231,6 +231,9 @@ class Announce(Struct, frozen=True, tag="announce"):
 class TimePassed(Struct, frozen=True, tag="time_passed"):
     """The deadline was reached."""
 
+    heard: Samples = 0
+    """How much sound had come by then."""
+
 
 Input = (
     Attach

@@ -39,6 +39,8 @@ class Speech(Struct, frozen=True, tag="speech"):
     stop: Samples
     transcript: str | None = None
     """None until it is known."""
+    clip: int | None = None
+    """Which of the sounds that came with the request it is; None: it is part of the stream, or was made here."""
 
 
 class Picture(Struct, frozen=True, tag="picture"):

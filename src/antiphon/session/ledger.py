@@ -34,6 +34,8 @@ class Ledger:
         self.sent: Samples = 0
         self.complete = False
         """No more audio will be made."""
+        self.limit: Samples | None = None
+        """How far it was played, if a client has said so; else what was sent counts."""
         self._told = 0
 
     @property
@@ -45,6 +47,11 @@ class Ledger:
     def exhausted(self) -> bool:
         """Everything has been sent, words and sound."""
         return self.complete and self.sent == self.made and self._told == len(self.spans)
+
+    @property
+    def kept(self) -> Samples:
+        """How much of it is part of the item."""
+        return self.sent if self.limit is None else min(self.sent, self.limit)
 
     def begin_clause(self, text: str) -> None:
         self.end_clause()

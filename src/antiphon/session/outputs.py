@@ -50,6 +50,31 @@ class Transcribe(Struct, frozen=True, tag="transcribe"):
     model: str | None = None
     answer: bool = True
     """Whether the words are for our own model, or only for the client to read."""
+    clip: int | None = None
+    """The stretch is of this sound, which came with the request, and not of the stream."""
+
+
+class RetainAudio(Struct, frozen=True, tag="retain_audio"):
+    """Keep this sound under its item's name, for a connection may ask for it. The oldest are given up first."""
+
+    item_id: str
+    start: Samples
+    stop: Samples
+    work: int | None = None
+    """It was made by this work; the stretch counts from its first sample."""
+    clip: int | None = None
+    """It is one of the sounds that came with the request. Without either it is part of the stream."""
+
+
+class TrimAudio(Struct, frozen=True, tag="trim_audio"):
+    """Of the item's sound, only what lies before `stop` is still wanted."""
+
+    item_id: str
+    stop: Samples
+
+
+class ForgetAudio(Struct, frozen=True, tag="forget_audio"):
+    item_id: str
 
 
 class Generate(Struct, frozen=True, tag="generate"):
@@ -66,6 +91,9 @@ class Generate(Struct, frozen=True, tag="generate"):
     model: str
     voice: str | None
     speed: float = 1.0
+    output_format: AudioFormat = AudioFormat()
+    hints: Mapping[str, Any] = {}
+    """For models that know them: "parallel_tool_calls", "reasoning"."""
 
 
 class Say(Struct, frozen=True, tag="say"):
@@ -76,6 +104,7 @@ class Say(Struct, frozen=True, tag="say"):
     text: str
     voice: str | None
     speed: float = 1.0
+    output_format: AudioFormat = AudioFormat()
 
 
 class RunTool(Struct, frozen=True, tag="run_tool"):
@@ -148,6 +177,14 @@ class SpeechStopped(Struct, frozen=True, tag="speech_stopped"):
 class AudioCommitted(Struct, frozen=True, tag="audio_committed"):
     item_id: str
     previous: str | None
+
+
+class TimedOut(Struct, frozen=True, tag="timed_out"):
+    """The person has said nothing for so long that this silence counts as a turn."""
+
+    item_id: str
+    start: Samples
+    stop: Samples
 
 
 class AudioCleared(Struct, frozen=True, tag="audio_cleared"):
@@ -299,7 +336,21 @@ class Remark(Struct, frozen=True, tag="remark"):
     text: str
 
 
-Command = Listen | KeepAudio | TurnClosed | Transcribe | Generate | Say | RunTool | StopWork | DropAudio | Close
+Command = (
+    Listen
+    | KeepAudio
+    | TurnClosed
+    | Transcribe
+    | RetainAudio
+    | TrimAudio
+    | ForgetAudio
+    | Generate
+    | Say
+    | RunTool
+    | StopWork
+    | DropAudio
+    | Close
+)
 Notice = (
     Refused
     | Welcomed
@@ -307,6 +358,7 @@ Notice = (
     | SpeechStarted
     | SpeechStopped
     | AudioCommitted
+    | TimedOut
     | AudioCleared
     | ItemAdded
     | ItemRetrieved

@@ -41,6 +41,7 @@ from antiphon.session.outputs import (
     ResponseBegan,
     ResponseEnded,
     ResponseInfo,
+    RetainAudio,
     RunTool,
     StopWork,
     TextSent,
@@ -100,6 +101,7 @@ class Manner(Struct, frozen=True):
     tool_choice: str | Mapping[str, Any]
     max_tokens: int | None
     model: str
+    hints: Mapping[str, Any] = {}
     metadata: dict[str, str] | None = None
 
 
@@ -175,8 +177,10 @@ class Response:
         self.pieces: list[Piece] = []
         self.answers_turn: str | None = None
         """The user item that this response was made for without being asked, if any."""
-        self.context: tuple[Item, ...] | None = None
-        """Items in place of the conversation, if it was given any."""
+        self.note = ""
+        """What the model is told besides its instructions."""
+        self.context: tuple[Item | str, ...] | None = None
+        """Items, or ids of items of the conversation, in place of the whole of it, if it was given any."""
         self._emit = emit
         self._tool_calls: dict[int, HiddenCall] = {}
         self._answered: list[tuple[HiddenCall, str]] = []
@@ -206,14 +210,15 @@ class Response:
         return bool(self._answered) and not self._tool_calls and last is not None and last.is_written
 
     def end(self, ending: Ending, now: Seconds) -> None:
-        """End it: stop what still runs, close what is open, and say so. Nothing of it goes out afterwards."""
+        """End it: close what is open, stop what still runs, and say so. Nothing of it goes out afterwards."""
         self.state = step(MOVES, self.state, ending.move)
-        for work in sorted(self.works):
-            self._emit(StopWork(work))
-        self.works.clear()
         for piece in self.pieces:
             if piece.is_open:
                 self._cut(piece, now)
+        # After the items have taken what they keep of the work's sound.
+        for work in sorted(self.works):
+            self._emit(StopWork(work))
+        self.works.clear()
         self._emit(ResponseEnded(self.info(ending)))
 
     def settle(self, now: Seconds) -> None:
@@ -447,7 +452,7 @@ class Response:
         return self.playout.may_send(*ledger.next_piece(self.playout.delta), now)
 
     def _finish(self, piece: Piece) -> None:
-        text = piece.ledger.text() if piece.ledger is not None else piece.text
+        text = piece.text if piece.ledger is None else _text_of(piece.ledger)
         move = "cut" if self._exhausted and isinstance(piece.item, Message) else "complete"
         self._close(piece, move, text)
 
@@ -458,7 +463,7 @@ class Response:
         if self.conversation is not None:
             heard = piece.ledger.text_until(self.playout.played(now) - piece.offset)
             self.conversation.hear_until(piece.item.id, heard)
-        self._close(piece, "cut", piece.ledger.text_until(piece.ledger.sent))
+        self._close(piece, "cut", piece.ledger.text_until(piece.ledger.kept))
 
     def _close(self, piece: Piece, move: str, text: str) -> None:
         """Give the item its content and its last status."""
@@ -467,14 +472,23 @@ class Response:
             case FunctionCall():
                 item = msgspec.structs.replace(item, arguments=text)
             case Message():
-                part = Text(text) if piece.ledger is None else Speech(0, piece.ledger.sent, text)
+                part = Text(text) if piece.ledger is None else Speech(0, piece.ledger.kept, text)
                 item = msgspec.structs.replace(item, content=(part,))
             case _:
                 raise TypeError(f"no response makes {item!r}")
         piece.item = item
         if self.conversation is not None:
             self.conversation.replace(item)
+        detached = self.conversation is None
         spoken = piece.ledger is not None
-        self._emit(OutputEnded(self.id, piece.index, item, spoken, piece.previous, detached=self.conversation is None))
-        if spoken:
-            self._emit(DropAudio(piece.work))
+        self._emit(OutputEnded(self.id, piece.index, item, spoken, piece.previous, detached=detached))
+        if piece.ledger is None:
+            return
+        if not detached and piece.ledger.kept:
+            self._emit(RetainAudio(item.id, 0, piece.ledger.kept, work=piece.work))
+        self._emit(DropAudio(piece.work))
+
+
+def _text_of(ledger: Ledger) -> str:
+    """Its words: all of them, unless a client has said that it played less."""
+    return ledger.text() if ledger.limit is None else ledger.text_until(ledger.limit)

@@ -17,14 +17,14 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from antiphon.audio.units import WIRE_RATE, Samples, Seconds, ms_from_samples, samples_from_ms
+from antiphon.audio.units import WIRE_RATE, Samples, Seconds, ms_from_samples, samples_from_ms, seconds_from_samples
 from antiphon.errors import PeerError
 from antiphon.session import inputs, outputs
 from antiphon.session.buffer import InputBuffer
-from antiphon.session.conversation import Conversation, Entry, with_transcript
+from antiphon.session.conversation import Conversation, Entry, as_heard, is_unrecognised, with_transcript
 from antiphon.session.ids import Ids
 from antiphon.session.inputs import Input, Request, Result
-from antiphon.session.items import Item, Message, Role, Speech, Status
+from antiphon.session.items import Item, Message, Picture, Role, Speech, Status
 from antiphon.session.outputs import Output, Refused, Remark
 from antiphon.session.playout import Playout
 from antiphon.session.response import Ending, Manner, Response, ResponseState
@@ -36,6 +36,7 @@ from antiphon.session.settings import (
     TurnDetection,
     patched,
 )
+from antiphon.session.truncation import left_behind, tokens_of_frame
 from antiphon.session.turn import Turn
 
 ANNOUNCEMENTS = 32  # that may wait to be spoken; whoever has more to say than this is not listened to anyway
@@ -64,6 +65,8 @@ class Session:
         self._transcripts: dict[int, outputs.Transcribe] = {}
         self._wanted_for: str | None = None
         self._announcements: deque[str] = deque(maxlen=ANNOUNCEMENTS)
+        self._quiet_since: Seconds | None = None
+        """When the last answer was played to its end, if nothing has happened since."""
         self._acts: Mapping[type, Callable[[Any], None]] = {
             inputs.Attach: self._attach,
             inputs.Detach: self._detach,
@@ -114,6 +117,8 @@ class Session:
         moments += [due for response in self._responses.values() if (due := response.deadline()) is not None]
         if self._announcements and self._may_announce(ignoring_playback=True):
             moments.append(self._plays_until())
+        if (due := self._silence_due()) is not None:
+            moments.append(due)
         return max(self._now, min(moments))
 
     @property
@@ -145,11 +150,12 @@ class Session:
             self._emit(Remark(f"late: {type(result).__name__} of work {result.work}"))
 
     def _settle(self) -> None:
-        unrecognised = self.conversation.unrecognised()
         for response in list(self._responses.values()):
             # A response begins when all words that it answers are known.
-            if response.state is ResponseState.WAITING and not unrecognised:
+            if response.state is ResponseState.WAITING and not self._awaits_words(response):
                 self._generate(response)
+                if response.is_over:
+                    continue
             # When the server's tools have answered, the model goes on.
             if response.wants_round:
                 self._start_next_round(response)
@@ -234,6 +240,7 @@ class Session:
         if self._turn.is_open:
             self._hear(event)
             return
+        self._quiet_since = None
         self._turn.begin(event, self._ids.make("item"), self._buffer.start, detection.prefix_padding_ms)
         self._buffer.begin_turn(self._turn.start)
         self._emit(outputs.KeepAudio(self._turn.start))
@@ -274,16 +281,22 @@ class Session:
         self._commit(item_id, end)
 
     def _commit(self, item_id: str, end: Samples) -> None:
+        self._quiet_since = None
         start, stop = self._buffer.take(end)
-        item = Message(item_id, Role.USER, (Speech(start, stop),))
+        self._add_speech(item_id, Speech(start, stop))
+        self._transcribe(item_id, start, stop)
+        self._emit(outputs.KeepAudio(None if self.settings.turn_detection else self._buffer.start))
+
+    def _add_speech(self, item_id: str, speech: Speech) -> None:
+        """A stretch of the stream becomes an item of the conversation."""
+        item = Message(item_id, Role.USER, (speech,))
         previous = self.conversation.last()
         self._emit(outputs.AudioCommitted(item_id, previous))
         self.conversation.add(Entry(item))
         self._emit(outputs.ItemAdded(item, previous))
-        self._transcribe(item_id, start, stop)
-        self._emit(outputs.KeepAudio(None if self.settings.turn_detection else self._buffer.start))
+        self._emit(outputs.RetainAudio(item_id, speech.start, speech.stop))
 
-    def _transcribe(self, item_id: str, start: Samples, stop: Samples) -> None:
+    def _transcribe(self, item_id: str, start: Samples, stop: Samples, clip: int | None = None) -> None:
         wish = self.settings.transcription
         task = outputs.Transcribe(
             work=self._new_work(),
@@ -294,13 +307,16 @@ class Session:
             prompt=wish.prompt if wish else None,
             model=wish.model if wish else None,
             answer=self.settings.kind == "realtime",
+            clip=clip,
         )
         self._transcripts[task.work] = task
         self._emit(task)
 
     def _take_transcript(self, result: Result) -> None:
-        item_id = self._transcripts[result.work].item_id
-        tell = self.settings.transcription is not None
+        task = self._transcripts[result.work]
+        item_id = task.item_id
+        # A sound that came with an item is the client's own; it asked for the words of its buffer only.
+        tell = self.settings.transcription is not None and task.clip is None
         match result:
             case inputs.TranscriptGrew(text=text):
                 if tell:
@@ -314,15 +330,17 @@ class Session:
                 del self._transcripts[result.work]
                 if tell:
                     self._emit(outputs.TranscriptionFailed(item_id, code, message))
-                self._fail_waiting(code, message)
+                self._fail_waiting(item_id, code, message)
                 self._recognised(item_id, "")
             case _:
                 raise TypeError(f"no transcription expects {result!r}")
 
     def _recognised(self, item_id: str, text: str) -> None:
+        for response in self._responses.values():
+            response.context = _with_words(response.context, item_id, text)
         entry = self.conversation.visible(item_id)
         if entry is None:
-            return  # deleted while it was recognised
+            return  # deleted while it was recognised, or never part of the conversation
         assert isinstance(entry.item, Message)
         entry.item = with_transcript(entry.item, text)
         if text.strip():
@@ -332,9 +350,10 @@ class Session:
                 self._emit(Remark("no answer: no words were recognised in the turn"))
                 self._end(response, Ending("complete"))
 
-    def _fail_waiting(self, code: str, message: str) -> None:
+    def _fail_waiting(self, item_id: str, code: str, message: str) -> None:
         for response in list(self._responses.values()):
-            if response.state is ResponseState.WAITING:
+            is_concerned = any(item.id == item_id for item in self._context_items(response))
+            if response.state is ResponseState.WAITING and is_concerned:
                 self._end(response, Ending("fail", error_code=code, error_message=message))
 
     # --- the buffer, by request
@@ -373,9 +392,30 @@ class Session:
                 code="item_create_invalid_previous_item_id",
                 param="previous_item_id",
             )
+        self._check_sight(item, "item.content")
         item = msgspec.structs.replace(item, id=item.id or self._ids.make("item"), status=Status.COMPLETED)
         previous = self.conversation.add(Entry(item), after)
         self._emit(outputs.ItemAdded(item, previous))
+        speech = _clip_of(item)
+        if speech is not None:
+            self._emit(outputs.RetainAudio(item.id, speech.start, speech.stop, clip=speech.clip))
+            self._recognise_clip(item.id, speech)
+
+    def _recognise_clip(self, item_id: str, speech: Speech) -> None:
+        """A sound that came with an item is recognised unless its words came with it."""
+        if speech.transcript is None:
+            self._transcribe(item_id, speech.start, speech.stop, speech.clip)
+
+    def _check_sight(self, item: Item, param: str) -> None:
+        """Raise `PeerError` for a picture that the model could not see."""
+        pictures = isinstance(item, Message) and any(isinstance(part, Picture) for part in item.content)
+        if pictures and not self.config.sees:
+            raise PeerError(
+                "The model of this session takes no images.",
+                "Describe the image in words, or configure a model that takes images (llm.images = true).",
+                code="invalid_value",
+                param=param,
+            )
 
     def _visible(self, item_id: str, doing: str) -> Entry:
         entry = self.conversation.visible(item_id)
@@ -394,9 +434,11 @@ class Session:
         self._emit(outputs.ItemRetrieved(request.connection, entry.item))
 
     def _delete_item(self, request: inputs.DeleteItem) -> None:
-        self._visible(request.item_id, "delete")
+        entry = self._visible(request.item_id, "delete")
         self.conversation.delete(request.item_id)
         self._emit(outputs.ItemDeleted(request.item_id))
+        if _is_audible(entry.item):
+            self._emit(outputs.ForgetAudio(request.item_id))
 
     def _truncate_item(self, request: inputs.TruncateItem) -> None:
         entry = self._visible(request.item_id, "truncate")
@@ -409,7 +451,7 @@ class Session:
                 param="item_id",
             )
         position = samples_from_ms(request.audio_end_ms)
-        length = entry.ledger.sent
+        length = entry.ledger.kept
         if position > length or position < 0 or request.content_index != 0:
             raise PeerError(
                 f"Audio content of {ms_from_samples(length)}ms is already shorter than {request.audio_end_ms}ms",
@@ -419,8 +461,10 @@ class Session:
             )
         heard = entry.ledger.text_until(position)
         self.conversation.hear_until(request.item_id, heard)
+        entry.ledger.limit = position
         if item.status is not Status.IN_PROGRESS:
             entry.item = msgspec.structs.replace(item, content=(Speech(0, position, heard),))
+            self._emit(outputs.TrimAudio(request.item_id, position))
         self._emit(outputs.ItemTruncated(request.item_id, request.content_index, request.audio_end_ms))
 
     # --- responses
@@ -440,26 +484,51 @@ class Session:
                 'Wait for response.done, send response.cancel, or create it with conversation "none".',
                 code="conversation_already_has_active_response",
             )
-        self._begin_response(request.options, self._context_of(request.options))
+        if len(self._responses) >= self.config.max_responses:
+            raise PeerError(
+                f"Too many responses at a time: {self.config.max_responses} are in progress.",
+                "Wait for a response.done, or cancel one by its id.",
+                code="too_many_responses",
+            )
+        context = request.options.input
+        if context is not None:
+            self._check_context(context)
+            context = tuple(self._named(part) for part in context)
+        self._begin_response(request.options, context)
+        for part in context or ():
+            speech = None if isinstance(part, str) else _clip_of(part)
+            if speech is not None and not isinstance(part, str):
+                self._recognise_clip(part.id, speech)
 
-    def _context_of(self, options: ResponseOptions) -> tuple[Item, ...] | None:
-        if options.input is None:
-            return None
-        context: list[Item] = []
-        for part in options.input:
+    def _check_context(self, context: tuple[Item | str, ...]) -> None:
+        for index, part in enumerate(context):
             if not isinstance(part, str):
-                context.append(part)
-                continue
-            entry = self.conversation.visible(part)
-            if entry is None:
+                self._check_sight(part, f"response.input[{index}].content")
+            elif self.conversation.visible(part) is None:
                 raise PeerError(
                     f"Error creating response: the item with id '{part}' does not exist.",
                     "An item_reference names an item of the conversation.",
                     code="invalid_value",
-                    param="response.input",
+                    param=f"response.input[{index}].id",
                 )
-            context.append(entry.item)
-        return tuple(context)
+
+    def _named(self, part: Item | str) -> Item | str:
+        """An item of a response's own has an id, so that its words find it."""
+        if isinstance(part, str) or part.id:
+            return part
+        return msgspec.structs.replace(part, id=self._ids.make("item"))
+
+    def _context_items(self, response: Response) -> tuple[Item, ...]:
+        """What the model is told for this response. An item that was deleted meanwhile is left out."""
+        if response.context is None:
+            return self.conversation.as_heard()
+        entries = (self.conversation.visible(part) if isinstance(part, str) else part for part in response.context)
+        return tuple(as_heard(entry) if isinstance(entry, Entry) else entry for entry in entries if entry is not None)
+
+    def _awaits_words(self, response: Response) -> bool:
+        if response.context is None:
+            return bool(self.conversation.unrecognised())
+        return any(is_unrecognised(item) for item in self._context_items(response))
 
     def _cancel_response(self, request: inputs.CancelResponse) -> None:
         response = self._active if request.response_id is None else self._responses.get(request.response_id)
@@ -479,7 +548,7 @@ class Session:
         self._wanted_for = None
         self._begin_response(ResponseOptions(), None).answers_turn = item_id
 
-    def _begin_response(self, options: ResponseOptions, context: tuple[Item, ...] | None) -> Response:
+    def _begin_response(self, options: ResponseOptions, context: tuple[Item | str, ...] | None) -> Response:
         response = Response(
             self._ids.make("resp"),
             self._manner(options),
@@ -491,6 +560,7 @@ class Session:
         self._responses[response.id] = response
         if not options.detached:
             self._active = response
+            self._quiet_since = None
         response.announce()
         return response
 
@@ -510,6 +580,7 @@ class Session:
             tool_choice=_chosen(options.tool_choice, settings.tool_choice),
             max_tokens=_chosen(options.max_output_tokens, settings.max_output_tokens),
             model=settings.model,
+            hints={**settings.hints, **options.hints},
             metadata=dict(options.metadata) if options.metadata else None,
         )
 
@@ -528,22 +599,41 @@ class Session:
 
     def _generate(self, response: Response) -> None:
         manner = response.manner
+        instructions = f"{manner.instructions}\n\n{response.note}".strip() if response.note else manner.instructions
+        context = self._context_items(response)
+        if response.context is None:
+            left = self._left_behind(context, instructions, manner)
+            if left and self.settings.truncation.kind == "disabled":
+                message = "The conversation is longer than the model's context, and truncation is disabled."
+                self._end(response, Ending("fail", error_code="context_length_exceeded", error_message=message))
+                return
+            self.conversation.leave_behind(context[:left])
+            context = context[left:]
         work = self._new_work(response)
         response.start_round(work)
         self._emit(
             outputs.Generate(
                 work=work,
                 response_id=response.id,
-                context=self.conversation.as_heard() if response.context is None else response.context,
-                instructions=manner.instructions,
+                context=context,
+                instructions=instructions,
                 tools=manner.client_tools + manner.server_tools,
                 tool_choice=manner.tool_choice if len(response.rounds) == 1 else "auto",
                 max_tokens=manner.max_tokens,
                 model=manner.model,
                 voice=manner.voice if manner.speaks else None,
                 speed=manner.speed,
+                output_format=manner.output_format,
+                hints=manner.hints,
             )
         )
+
+    def _left_behind(self, context: tuple[Item, ...], instructions: str, manner: Manner) -> int:
+        """How many of the oldest items the model can no longer be told of."""
+        wish = self.settings.truncation
+        frame = tokens_of_frame(instructions, manner.client_tools + manner.server_tools)
+        room = max(0, self.config.context_tokens - frame)
+        return left_behind(context, room if wish.limit is None else min(room, wish.limit), wish.ratio)
 
     def _take_for_response(self, response: Response, result: Result) -> None:
         if isinstance(result, inputs.WorkFailed):
@@ -562,6 +652,8 @@ class Session:
         if response is self._active:
             self._active = None
             self._last_spoken = response
+            ends = response.playout.ends_at()
+            self._quiet_since = self._now if ends is None else max(self._now, ends)
 
     def _new_work(self, owner: Response | None = None) -> int:
         self._works += 1
@@ -588,15 +680,65 @@ class Session:
         work = self._new_work(response)
         response.start_round(work)
         manner = response.manner
-        self._emit(outputs.Say(work, response.id, text, manner.voice if manner.speaks else None, manner.speed))
+        voice = manner.voice if manner.speaks else None
+        self._emit(outputs.Say(work, response.id, text, voice, manner.speed, manner.output_format))
+
+    def _silence_due(self) -> Seconds | None:
+        """When the person will have said nothing for so long that it counts as a turn; None: never."""
+        detection = self.settings.turn_detection
+        if self._quiet_since is None or detection is None or detection.idle_timeout_ms is None:
+            return None
+        if self._turn.is_open or self._active is not None or detection.kind != "server_vad":
+            return None
+        return self._quiet_since + detection.idle_timeout_ms / 1000
+
+    def _time_out(self, heard: Samples) -> None:
+        """The person's silence is an item, and is answered."""
+        detection = self.settings.turn_detection
+        assert detection is not None
+        assert detection.idle_timeout_ms is not None
+        self._quiet_since = None
+        item_id = self._ids.make("item")
+        first, stop = self._buffer.take(heard)
+        start = max(first, stop - samples_from_ms(detection.idle_timeout_ms))
+        self._emit(outputs.TimedOut(item_id, start, stop))
+        self._add_speech(item_id, Speech(start, stop, ""))
+        if self.settings.transcription is not None:
+            self._emit(outputs.TranscriptionDone(item_id, "", seconds_from_samples(stop - start)))
+        if detection.create_response and self.settings.kind == "realtime":
+            response = self._begin_response(ResponseOptions(), None)
+            response.note = f"The person has said nothing for {detection.idle_timeout_ms / 1000:g} seconds."
 
     def _pass_time(self, item: inputs.TimePassed) -> None:
+        due = self._silence_due()
+        if due is not None and due <= self._now:
+            self._time_out(item.heard)
         if self.expires_in_s > 0:
             return
         minutes = round(self.config.lifetime_s / 60)
         message = f"Your session hit the maximum duration of {minutes} minutes."
         self._emit(Refused(None, None, message, "session_expired"))
         self._finish(inputs.Finish("session_expired"))
+
+
+def _clip_of(item: Item) -> Speech | None:
+    """The sound that came with this item, if one did."""
+    if not isinstance(item, Message):
+        return None
+    return next((part for part in item.content if isinstance(part, Speech) and part.clip is not None), None)
+
+
+def _is_audible(item: Item) -> bool:
+    return isinstance(item, Message) and any(isinstance(part, Speech) for part in item.content)
+
+
+def _with_words(context: tuple[Item | str, ...] | None, item_id: str, text: str) -> tuple[Item | str, ...] | None:
+    """A response's own context with the words of one of its items filled in."""
+    if context is None:
+        return None
+    return tuple(
+        with_transcript(part, text) if isinstance(part, Message) and part.id == item_id else part for part in context
+    )
 
 
 def _chosen(option: Any, setting: Any) -> Any:

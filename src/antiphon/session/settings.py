@@ -64,6 +64,16 @@ class ForeignTool(Struct, frozen=True, tag="foreign"):
 Tool = FunctionTool | ForeignTool
 
 
+class Truncation(Struct, frozen=True):
+    """What happens when the conversation outgrows the model's context."""
+
+    kind: Literal["auto", "disabled", "retention_ratio"] = "auto"
+    """Drop as much as needed; drop nothing and fail the response; or drop until `ratio` of the limit is used."""
+    ratio: float = 1.0
+    limit: int | None = None
+    """Tokens that the conversation may take, instructions and tools apart; None: what the model's context allows."""
+
+
 class Settings(Struct, frozen=True):
     """What a client may change while the session lives."""
 
@@ -82,6 +92,9 @@ class Settings(Struct, frozen=True):
     tool_choice: str | Mapping[str, Any] = "auto"
     max_output_tokens: int | None = None
     """None is without limit."""
+    truncation: Truncation = Truncation()
+    hints: Mapping[str, Any] = {}
+    """Wishes for the model that only some models know: "parallel_tool_calls", "reasoning"."""
     reflected: Mapping[str, Any] = {}
     """Settings that are accepted, echoed, and change nothing in the core: tracing, prompt, include, and the like."""
 
@@ -102,15 +115,18 @@ class SettingsPatch(Struct, frozen=True, omit_defaults=True):
     tools: tuple[Tool, ...] | UnsetType = UNSET
     tool_choice: str | Mapping[str, Any] | UnsetType = UNSET
     max_output_tokens: int | UnsetType | None = UNSET
+    truncation: Truncation | UnsetType = UNSET
+    hints: Mapping[str, Any] | UnsetType = UNSET
+    """Merged key by key into what is there, as `reflected` is."""
     reflected: Mapping[str, Any] | UnsetType = UNSET
-    """Merged key by key into what is there."""
 
 
 def patched(settings: Settings, patch: SettingsPatch) -> Settings:
     """`settings` with the patch applied. Whether the change is allowed is for the caller to have asked."""
     changes = {name: value for name in patch.__struct_fields__ if (value := getattr(patch, name)) is not UNSET}
-    if "reflected" in changes:
-        changes["reflected"] = {**settings.reflected, **changes["reflected"]}
+    for merged in ("hints", "reflected"):
+        if merged in changes:
+            changes[merged] = {**getattr(settings, merged), **changes[merged]}
     return msgspec.structs.replace(settings, **changes)
 
 
@@ -124,6 +140,8 @@ class ResponseOptions(Struct, frozen=True, omit_defaults=True):
     tools: tuple[Tool, ...] | UnsetType = UNSET
     tool_choice: str | Mapping[str, Any] | UnsetType = UNSET
     max_output_tokens: int | UnsetType | None = UNSET
+    hints: Mapping[str, Any] = {}
+    """Over the session's, key by key."""
     metadata: Mapping[str, str] | None = None
     """Carried through, and returned with the response."""
     detached: bool = False
@@ -146,5 +164,13 @@ class SessionConfig(Struct, frozen=True):
     max_turn_s: float = 60.0
     """A turn is committed when it gets this long, pause or no pause: the stream keeps no more."""
     lifetime_s: float = 3600.0
+    context_tokens: int = 28_672
+    """What a model may be told at once: instructions, tools and conversation. Of 32,768, an answer takes 4,096."""
+    retained_bytes: int = 4_000_000
+    """Of the sound of items, kept to be retrieved; the oldest is given up first."""
+    max_responses: int = 16
+    """At a time: the one of the conversation, and others beside it."""
+    sees: bool = True
+    """Whether the model takes pictures."""
     max_tool_rounds: int = 8
     """Model, tools, model, tools ...: after this many the response ends, so that a confused model cannot loop."""

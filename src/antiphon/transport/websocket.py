@@ -14,7 +14,8 @@ from collections.abc import Callable
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from antiphon.audio.pcm import int16_from_bytes
+from antiphon.audio.formats import SoundReader, read_whole
+from antiphon.audio.units import Samples
 from antiphon.errors import PeerError
 from antiphon.protocol.codec import BadMessage, decode, encode
 from antiphon.protocol.inbound import Append, Goodbye, read
@@ -45,6 +46,7 @@ class WebSocketLink:
         self._outbox_bytes = 0
         self._has_mail = asyncio.Event()
         self._reason: str | None = None
+        self._reader = SoundReader("pcm")
 
     # --- what the session's runtime calls
 
@@ -110,9 +112,9 @@ class WebSocketLink:
             drive.put(inputs.Malformed(self.name, message.event_id, error.message, error.code, error.param))
             return
         try:
-            meaning = read(message, self.name, drive.position)
+            meaning = read(message, self.name, drive.position, _Luggage(drive))
         except PeerError as error:
-            drive.put(inputs.Malformed(self.name, message.event_id, error.message, error.code, error.param))
+            drive.ask(inputs.Malformed(self.name, message.event_id, error.message, error.code, error.param))
             return
         match meaning:
             case Append(audio):
@@ -120,11 +122,14 @@ class WebSocketLink:
             case Goodbye():
                 self.close("closed by the client")
             case _:
-                drive.put(meaning)
+                drive.ask(meaning)
 
     def _take_sound(self, drive: Drive, data: bytes, event_id: str | None) -> None:
+        kind = drive.session.settings.input_format.kind
+        if kind != self._reader.kind:
+            self._reader = SoundReader(kind)
         try:
-            pcm = int16_from_bytes(data, "audio")
+            pcm = self._reader.read(data, "audio")
         except PeerError as error:
             drive.put(inputs.Malformed(self.name, event_id, error.message, error.code, error.param))
             return
@@ -148,3 +153,14 @@ class WebSocketLink:
                 await self._has_mail.wait()
         except (WebSocketDisconnect, RuntimeError):
             return  # the client is gone; the reader knows it too
+
+
+class _Luggage:
+    """Gives the sounds that a message brings to the session's runtime."""
+
+    def __init__(self, drive: Drive) -> None:
+        self._drive = drive
+
+    def sound(self, data: bytes, param: str) -> tuple[int, Samples]:
+        pcm = read_whole(data, self._drive.session.settings.input_format.kind, param)
+        return self._drive.bring(pcm), pcm.size
