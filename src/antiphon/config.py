@@ -68,6 +68,10 @@ class SessionDefaults(Section, frozen=True):
     lead_ms: int = 500
     """How far audio is sent ahead of being played."""
     max_turn_s: float = 60.0
+    context_tokens: int = 28_672
+    """What the model may be told at once; older items are left out then. The default suits a context of 32,768."""
+    retained_audio_bytes: int = 4_000_000
+    """Of a session's items, kept to be retrieved: 83 s. The oldest is given up first."""
     time_zone: str = "UTC"
     locale: str = "en-US"
 

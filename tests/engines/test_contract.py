@@ -208,6 +208,8 @@ def test_a_voice_that_will_not_stop() -> None:
 class Model:
     """Answers with these pieces."""
 
+    sees: bool = False
+
     def __init__(self, *pieces: Any) -> None:
         self._pieces = pieces
 

@@ -13,6 +13,7 @@ from remote import everything, failure, leave_after_first, talk
 from antiphon.engines.api import (
     AssistantSaid,
     CallDelta,
+    Image,
     LlmEnd,
     LlmRequest,
     LlmUsage,
@@ -303,3 +304,17 @@ def test_who_has_heard_enough_hangs_up() -> None:
         return scripted.requests[-1].hung_up
 
     assert talk(conversation, Script(llm=Act(fault=Fault.STALL, fault_after=3)))
+
+
+def test_pictures_and_wishes_are_sent_on() -> None:
+    picture = UserSaid("what is this", (Image("data:image/png;base64,AAAA", "low"),))
+    tools = (ToolSpec("look", "", {"type": "object"}),)
+    hints = {"parallel_tool_calls": False, "reasoning": {"effort": "low"}}
+    body = chat_body(LlmRequest((picture,), tools=tools, hints=hints), "m", ChatOptions())
+    assert body["messages"][0]["content"] == [
+        {"type": "text", "text": "what is this"},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA", "detail": "low"}},
+    ]
+    assert (body["parallel_tool_calls"], body["reasoning_effort"]) == (False, "low")
+    plain = chat_body(LlmRequest((UserSaid("hi"),)), "m", ChatOptions())
+    assert not {"parallel_tool_calls", "reasoning_effort"} & set(plain)

@@ -98,8 +98,16 @@ class ToolSpec(Struct, frozen=True):
     """JSON schema of its arguments, an object."""
 
 
+class Image(Struct, frozen=True):
+    """A picture as a data URL, and how closely to look: "auto", "low" or "high"."""
+
+    url: str
+    detail: str = "auto"
+
+
 class UserSaid(Struct, frozen=True, tag="user"):
     text: str
+    images: tuple[Image, ...] = ()
 
 
 class AssistantSaid(Struct, frozen=True, tag="assistant"):
@@ -137,6 +145,8 @@ class LlmRequest(Struct, frozen=True):
     max_tokens: int | None = None
     model: str | None = None
     """The model name that the client asked for; an engine may ignore it."""
+    hints: Mapping[str, Any] = {}
+    """Wishes that some models know: "parallel_tool_calls" (bool), "reasoning" ({"effort": ...})."""
 
 
 class TextDelta(Struct, frozen=True):
@@ -172,6 +182,9 @@ class LlmEnd(Struct, frozen=True):
 
 class Llm(Protocol):
     """Writes the next answer, or asks for tools to be called."""
+
+    sees: bool
+    """Whether it takes images."""
 
     async def warm(self) -> None:
         """Open connections or load weights. May be called again; does nothing then."""

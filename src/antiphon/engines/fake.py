@@ -71,6 +71,8 @@ class FakeStt:
 class FakeLlm:
     """Says the next line of its script, word by word; or what a function makes of the request."""
 
+    sees: bool = True
+
     def __init__(self, script: Script = "Hello there.", first_token_s: float = 0.0, token_s: float = 0.0) -> None:
         self._script = script
         self._lines = None if callable(script) else _lines(script)

@@ -198,6 +198,9 @@ def _session_config(state: State, socket: WebSocket) -> SessionConfig:
         lead_ms=defaults.lead_ms,
         max_turn_s=defaults.max_turn_s,
         lifetime_s=state.config.server.session_limit_s,
+        context_tokens=defaults.context_tokens,
+        retained_bytes=defaults.retained_audio_bytes,
+        sees=state.engines.llm.sees,
     )
 
 

@@ -42,6 +42,8 @@ class ChatOptions(Struct, frozen=True):
     """Ask for the usage in the stream. Some servers refuse the question."""
     max_tokens_field: str = "max_tokens"
     """What the limit is called. OpenAI's reasoning models want "max_completion_tokens"."""
+    images: bool = True
+    """Whether the model takes them. Nobody can ask it, so who knows that it does not says so."""
     extra: Mapping[str, Any] = {}
     """More fields for every request, such as {"reasoning_effort": "none"}."""
 
@@ -54,6 +56,7 @@ class OpenAiLlm:
         self._upstream = upstream
         self._model = model
         self._options = options or ChatOptions()
+        self.sees = self._options.images
 
     async def warm(self) -> None:
         """Open a connection."""
@@ -118,6 +121,10 @@ def chat_body(request: LlmRequest, model: str | None, options: ChatOptions) -> d
     if request.tools:
         body["tools"] = [_tool(tool) for tool in request.tools]
         body["tool_choice"] = _tool_choice(request.tool_choice)
+        if (parallel := request.hints.get("parallel_tool_calls")) is not None:
+            body["parallel_tool_calls"] = parallel
+    if effort := (request.hints.get("reasoning") or {}).get("effort"):
+        body["reasoning_effort"] = effort
     return {**body, **options.extra}
 
 
@@ -156,13 +163,21 @@ def _messages(request: LlmRequest) -> list[dict[str, Any]]:
 def _message(message: UserSaid | AssistantSaid | SystemSaid | ToolAnswered) -> dict[str, Any]:
     match message:
         case UserSaid():
-            return {"role": "user", "content": message.text}
+            return {"role": "user", "content": _user_content(message)}
         case AssistantSaid():
             return {"role": "assistant", "content": message.text}
         case SystemSaid():
             return {"role": "system", "content": message.text}
         case ToolAnswered():  # its call fell out of the context; the API refuses an answer without one
             return {"role": "system", "content": f"Result of an earlier function call: {message.output}"}
+
+
+def _user_content(message: UserSaid) -> str | list[dict[str, Any]]:
+    if not message.images:
+        return message.text
+    text = [{"type": "text", "text": message.text}] if message.text else []
+    images = [{"type": "image_url", "image_url": {"url": i.url, "detail": i.detail}} for i in message.images]
+    return [*text, *images]
 
 
 def _called(calls: Sequence[ToolCalled], answers: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -61,6 +61,8 @@ Call = tuple[str, dict[str, Any]]
 class Assistant:
     """See the module."""
 
+    sees: bool = False
+
     async def warm(self) -> None:
         pass
 
