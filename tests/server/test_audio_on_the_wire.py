@@ -82,7 +82,8 @@ async def choose(call: Client, kind: Kind, detection: dict[str, Any] | None = No
         heard["turn_detection"] = None
     session = {"type": "realtime", "audio": {"input": heard, "output": {"format": format}}}
     await call.send("session.update", session=session)
-    return (await call.receive("session.updated"))["session"]
+    updated: dict[str, Any] = (await call.receive("session.updated"))["session"]
+    return updated
 
 
 @pytest.mark.parametrize("kind", KINDS)
