@@ -86,22 +86,6 @@ class Drive:
         self._kept: Samples | None = None
         self._is_backlogged = False
         self._hearing = equipment.hub.open(self.put, threshold=None)
-        self._acts: dict[type, Callable[[Output], None]] = {
-            outputs.Listen: self._listen,
-            outputs.KeepAudio: self._keep_audio,
-            outputs.TurnClosed: self._turn_closed,
-            outputs.Transcribe: self._transcribe,
-            outputs.RetainAudio: self._retain_audio,
-            outputs.TrimAudio: self._trim_audio,
-            outputs.ForgetAudio: self._forget_audio,
-            outputs.Generate: self._workers.generate,  # type: ignore[dict-item]
-            outputs.Say: self._workers.say,  # type: ignore[dict-item]
-            outputs.RunTool: self._workers.run_tool,  # type: ignore[dict-item]
-            outputs.StopWork: self._stop_work,
-            outputs.DropAudio: self._drop_audio,
-            outputs.Close: self._close_links,
-            outputs.Remark: _nothing,
-        }
 
     # --- what comes in
 
@@ -177,11 +161,43 @@ class Drive:
         for record in self._records:
             record(now, item, out)
         for output in out:
-            act = self._acts.get(type(output))
-            if act is not None:
-                act(output)
-            else:
-                self._show(output)  # type: ignore[arg-type]
+            self._act(output)
+
+    def _act(self, output: Output) -> None:
+        match output:
+            case outputs.Listen(detection=detection):
+                self._hearing.listen(detection.threshold if detection else None)
+            case outputs.KeepAudio(start=start):
+                self._kept = start
+                self._keep_unheard(0)
+            case outputs.TurnClosed(heard=heard):
+                self._hearing.turn_closed(heard)
+            case outputs.Transcribe(start=start, stop=stop, clip=clip):
+                self._workers.transcribe(output, self._heard(start, stop, clip))
+            case outputs.RetainAudio(item_id=item_id):
+                self._retained.retain(item_id, self._to_retain(output))
+            case outputs.TrimAudio(item_id=item_id, stop=stop):
+                self._retained.trim(item_id, stop)
+            case outputs.ForgetAudio(item_id=item_id):
+                self._retained.forget(item_id)
+            case outputs.Generate():
+                self._workers.generate(output)
+            case outputs.Say():
+                self._workers.say(output)
+            case outputs.RunTool():
+                self._workers.run_tool(output)
+            case outputs.StopWork(work=work):
+                self._workers.stop(work)
+                self._audio.drop(work)
+            case outputs.DropAudio(work=work):
+                self._audio.drop(work)
+            case outputs.Close(reason=reason):
+                for link in list(self.links.values()):
+                    link.close(reason)
+            case outputs.Remark():
+                pass  # it is for the trace, which has it
+            case _:  # what is left are notices: a command that is not above does not pass the type checker
+                self._show(output)
 
     def _arm(self) -> None:
         deadline = self.session.deadline
@@ -208,23 +224,6 @@ class Drive:
             if to is None or to == name:
                 link.show(notice, audio)
 
-    def _listen(self, output: Output) -> None:
-        assert isinstance(output, outputs.Listen)
-        self._hearing.listen(output.detection.threshold if output.detection else None)
-
-    def _keep_audio(self, output: Output) -> None:
-        assert isinstance(output, outputs.KeepAudio)
-        self._kept = output.start
-        self._keep_unheard(0)
-
-    def _turn_closed(self, output: Output) -> None:
-        assert isinstance(output, outputs.TurnClosed)
-        self._hearing.turn_closed(output.heard)
-
-    def _transcribe(self, output: Output) -> None:
-        assert isinstance(output, outputs.Transcribe)
-        self._workers.transcribe(output, self._heard(output.start, output.stop, output.clip))
-
     def _heard(self, start: Samples, stop: Samples, clip: int | None) -> Pcm16:
         """A stretch of the stream, or of a sound that came with a request."""
         if clip is not None:
@@ -232,21 +231,10 @@ class Drive:
         stop = min(stop, self._ring.end)
         return self._ring.read(min(start, stop), stop)
 
-    def _retain_audio(self, output: Output) -> None:
-        assert isinstance(output, outputs.RetainAudio)
-        if output.work is not None:
-            pcm = self._audio.read(output.work, output.start, output.stop)
-        else:
-            pcm = self._heard(output.start, output.stop, output.clip)
-        self._retained.retain(output.item_id, pcm)
-
-    def _trim_audio(self, output: Output) -> None:
-        assert isinstance(output, outputs.TrimAudio)
-        self._retained.trim(output.item_id, output.stop)
-
-    def _forget_audio(self, output: Output) -> None:
-        assert isinstance(output, outputs.ForgetAudio)
-        self._retained.forget(output.item_id)
+    def _to_retain(self, wanted: outputs.RetainAudio) -> Pcm16:
+        if wanted.work is not None:
+            return self._audio.read(wanted.work, wanted.start, wanted.stop)
+        return self._heard(wanted.start, wanted.stop, wanted.clip)
 
     def _sound_of(self, item: Item) -> bytes:
         """What was kept of an item's sound, in the format of its side of the conversation."""
@@ -254,21 +242,3 @@ class Drive:
         is_answer = isinstance(item, Message) and item.role is Role.ASSISTANT
         format = settings.output_format if is_answer else settings.input_format
         return write_whole(self._retained.of(item.id), format.kind)
-
-    def _stop_work(self, output: Output) -> None:
-        assert isinstance(output, outputs.StopWork)
-        self._workers.stop(output.work)
-        self._audio.drop(output.work)
-
-    def _drop_audio(self, output: Output) -> None:
-        assert isinstance(output, outputs.DropAudio)
-        self._audio.drop(output.work)
-
-    def _close_links(self, output: Output) -> None:
-        assert isinstance(output, outputs.Close)
-        for link in list(self.links.values()):
-            link.close(output.reason)
-
-
-def _nothing(output: Output) -> None:
-    """A remark is for the trace, which has it."""
