@@ -66,6 +66,9 @@ check: install-dev
 conformance: install-dev
 	$(BIN)/python -m pytest -q tests/conformance
 
+e2e:
+	@echo "make e2e: there is no browser page yet, so there is nothing to open in a browser."; exit 2
+
 bench: install-dev
 	$(BIN)/python bench/hearing.py
 	$(BIN)/python bench/rejection.py
