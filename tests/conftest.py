@@ -1,6 +1,35 @@
-"""Makes the helpers beside the tests importable."""
+"""Makes the helpers beside the tests importable, and fails a test in which our code blocks its event loop."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+from blockbuster import BlockBuster
+
 sys.path.insert(0, str(Path(__file__).parent / "session"))
+
+MAY_BLOCK = (
+    ("antiphon/config.py", {"load"}),  # before a server starts, or on SIGHUP
+    ("antiphon/server/run.py", {"running", "_uvicorn_config"}),  # while nobody is connected
+    ("antiphon/engines/vad/silero.py", {"__init__"}),  # likewise
+    ("antiphon/engines/stt/pocketsphinx.py", {"_running"}),  # starts a process, as rarely as one is lost
+    ("antiphon/engines/tts/espeak.py", {"stop"}),  # twenty bytes into a pipe that holds thousands of such
+    ("antiphon/server/sessions.py", {"_open_trace"}),  # a trace has to survive a crash, and is off by default
+    ("antiphon/observe/tracefile.py", {"record", "close"}),
+)
+"""Functions of ours that touch files or processes on the loop's thread, and why they may."""
+
+
+@pytest.fixture(autouse=True)
+def _nothing_blocks_the_event_loop() -> Iterator[None]:
+    """A read, a wait or a query that our code makes on the thread of a running loop raises there."""
+    guard = BlockBuster(["antiphon"], excluded_modules=["antiphon.testing"])
+    for function in guard.functions.values():
+        for file, names in MAY_BLOCK:
+            function.can_block_in(file, names)
+    guard.activate()
+    try:
+        yield
+    finally:
+        guard.deactivate()

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -116,7 +116,7 @@ class Sessions:
     def _open_trace(self, name: str, seed: int, config: SessionConfig) -> TraceFile | None:
         if self._tracing is None:
             return None
-        started = datetime.now(ZoneInfo("UTC"))
+        started = datetime.now(UTC)
         path = self._tracing.folder / f"{started:%Y%m%d-%H%M%S}-{name}.jsonl"
         log.info("tracing %s to %s", name, path)
         return TraceFile(path, seed, config, started, redacted=self._tracing.redacted)
