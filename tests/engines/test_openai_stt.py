@@ -60,6 +60,12 @@ def test_a_server_that_does_not_stream_is_understood_when_asked_to() -> None:
     assert heard(Script(stt=whole), stream=True) == [Transcript("hi", "en")]
 
 
+@pytest.mark.parametrize(("written", "means"), [("de", "de"), ("pt-BR", "pt-BR"), ("english", None), ("", None)])
+def test_a_language_is_a_code_or_not_known(written: str, means: str | None) -> None:
+    whole = Act(body=b'{"text": "hi", "language": "%s"}' % written.encode(), media_type="application/json")
+    assert heard(Script(stt=whole)) == [Transcript("hi", means)]
+
+
 def test_what_is_sent_is_a_wav_file_and_what_is_known() -> None:
     request = sent(SttRequest(language="de", prompt="Antiphon", model="theirs"))
     assert request.fields == {"model": "theirs", "response_format": "json", "language": "de", "prompt": "Antiphon"}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
 
-from antiphon.engines.api import LlmRequest, ToolAnswered, ToolSpec, UserSaid
+from antiphon.audio.units import Pcm
+from antiphon.engines.api import LlmRequest, ToolAnswered, ToolSpec, TtsRequest, UserSaid
 from antiphon.engines.fake import Call, Fail, FakeLlm, FakeStt, FakeTts, Hang, Line
 from antiphon.session import inputs, outputs, trace
 from antiphon.session.items import Message, text_of
@@ -157,6 +158,37 @@ def test_a_recorded_conversation_replays() -> None:
     steps, difference = trace.replay(run(story()))
     assert difference is None
     assert steps > 50
+
+
+class ListeningTts(FakeTts):
+    """Remembers what it was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[tuple[str, str | None]] = []
+
+    def speak(self, text: str, request: TtsRequest) -> AsyncIterator[Pcm]:
+        self.asked.append((text, request.language))
+        return super().speak(text, request)
+
+
+@pytest.mark.parametrize(
+    ("language", "clauses"),
+    [("de", ["Am 3. Mai also komme ich gern."]), ("en", ["Am 3.", "Mai also komme ich gern."])],
+)
+def test_the_language_that_was_heard_reaches_the_splitter_and_the_voice(language: str, clauses: list[str]) -> None:
+    async def story() -> None:
+        tts = ListeningTts()
+        stt = FakeStt("wann kommst du", language=language)
+        async with Conversation(stt, FakeLlm("Am 3. Mai also komme ich gern."), tts) as call:
+            await call.exchange()
+            assert tts.asked == [(clause, language) for clause in clauses]
+            tts.asked.clear()
+            call.drive.announce("Am 3. Mai also komme ich gern.")
+            await call.hear(outputs.ResponseEnded)
+            assert tts.asked == [(clause, language) for clause in clauses]
+
+    run(story())
 
 
 def test_nothing_is_left_running() -> None:

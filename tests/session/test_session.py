@@ -500,6 +500,28 @@ def test_an_announcement_waits_until_nobody_speaks() -> None:
     assert story.last(o.ResponseEnded).response.status == "completed"
 
 
+def test_the_answer_is_in_the_language_that_was_heard_unless_the_client_said_which() -> None:
+    story = Story()
+    story.respond()
+    assert story.last(o.Generate).language is None, "nobody has said anything yet"
+    story.give(i.CancelResponse("browser", None))
+    story.say_turn("hello")
+    assert story.last(o.Generate).language == "en"
+    story.answer("Hi.", 0.5)
+    story.wait(2.0)
+    story.give(i.Announce("Tea."))
+    assert story.last(o.Say).language == "en"
+    story.give(i.CancelResponse("browser", None))
+    story.ask(transcription=Transcription(language="de"))
+    story.say_turn("hallo")
+    assert story.last(o.Generate).language == "de", "the recogniser said en"
+    story.ask(transcription=None)
+    story.talk(1.0)
+    story.pause(0.6)
+    story.give(i.TranscriptReady(story.last(o.Transcribe).work, "well", None, 1.0))
+    assert story.last(o.Generate).language is None, "it did not say for this turn"
+
+
 def test_a_session_does_not_live_for_ever() -> None:
     story = Story(lifetime_s=60.0)
     story.wait(61.0)

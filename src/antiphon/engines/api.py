@@ -64,6 +64,7 @@ class Transcript(Struct, frozen=True):
     text: str
     """Empty when nothing intelligible was said."""
     language: str | None = None
+    """ISO-639-1 code, with or without a region, where the engine knows."""
     confidence: float | None = None
     """In [0, 1], where the engine has one."""
 

@@ -55,9 +55,13 @@ class FakeStt:
 
     languages: frozenset[str] | None = None
 
-    def __init__(self, script: str | Sequence[str | Fail | Hang] = "hello", delay_s: float = 0.0) -> None:
+    def __init__(
+        self, script: str | Sequence[str | Fail | Hang] = "hello", delay_s: float = 0.0, language: str | None = "en"
+    ) -> None:
+        """`language` is what it says that it heard."""
         self._lines = _lines(script)
         self._delay_s = delay_s
+        self._language = language
 
     async def warm(self) -> None:
         pass
@@ -65,7 +69,7 @@ class FakeStt:
     async def transcribe(self, pcm: Pcm, request: SttRequest) -> AsyncIterator[TranscriptDelta | Transcript]:
         line = next(self._lines)
         await _wait(self._delay_s, line)
-        yield Transcript(str(line), "en", 1.0)
+        yield Transcript(str(line), self._language, 1.0)
 
 
 class FakeLlm:

@@ -148,7 +148,7 @@ class Workers:
         clauses: asyncio.Queue[str | None] = asyncio.Queue(CLAUSES_AHEAD)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._write(task, clauses))
-            group.create_task(self._speak(task, clauses, TtsRequest(task.voice, task.speed)))
+            group.create_task(self._speak(task, clauses, TtsRequest(task.voice, task.speed, task.language)))
 
     async def _say(self, task: Say) -> None:
         if task.voice is None:
@@ -156,17 +156,17 @@ class Workers:
             self._put(inputs.WritingEnded(task.work, "stop"))
             return
         clauses: asyncio.Queue[str | None] = asyncio.Queue(CLAUSES_AHEAD)
-        splitter = ClauseSplitter()
+        splitter = ClauseSplitter(task.language)
         for clause in (*splitter.feed(task.text, _now()), *splitter.finish()):
             clauses.put_nowait(clause)
         clauses.put_nowait(None)
         self._put(inputs.WritingEnded(task.work, "stop"))
-        await self._speak(task, clauses, TtsRequest(task.voice, task.speed))
+        await self._speak(task, clauses, TtsRequest(task.voice, task.speed, task.language))
 
     async def _write(self, task: Generate, clauses: asyncio.Queue[str | None] | None) -> None:
         """Ask the model, and pass its text on clause by clause as soon as each can be said."""
         end = LlmEnd()
-        feed = None if clauses is None else ClauseFeed(clauses)
+        feed = None if clauses is None else ClauseFeed(clauses, task.language)
         try:
             async with closing(self._engines.llm.write(request_from(task))) as events:
                 async for event in events:
@@ -252,9 +252,9 @@ class Workers:
 class ClauseFeed:
     """Cuts a model's text into clauses, and also when the model itself pauses: the splitter says after how long."""
 
-    def __init__(self, clauses: asyncio.Queue[str | None]) -> None:
+    def __init__(self, clauses: asyncio.Queue[str | None], language: str | None) -> None:
         self._clauses = clauses
-        self._splitter = ClauseSplitter()
+        self._splitter = ClauseSplitter(language)
         self._timer: asyncio.TimerHandle | None = None
 
     async def add(self, text: str) -> None:

@@ -94,6 +94,8 @@ class Generate(Struct, frozen=True, tag="generate"):
     output_format: AudioFormat = AudioFormat()
     hints: Mapping[str, Any] = {}
     """For models that know them: "parallel_tool_calls", "reasoning"."""
+    language: str | None = None
+    """That the answer is probably in, as an ISO-639-1 code, with or without a region; None if nobody knows."""
 
 
 class Say(Struct, frozen=True, tag="say"):
@@ -105,6 +107,8 @@ class Say(Struct, frozen=True, tag="say"):
     voice: str | None
     speed: float = 1.0
     output_format: AudioFormat = AudioFormat()
+    language: str | None = None
+    """As for `Generate`."""
 
 
 class RunTool(Struct, frozen=True, tag="run_tool"):

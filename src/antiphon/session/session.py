@@ -63,6 +63,7 @@ class Session:
         self._last_spoken: Response | None = None
         self._owners: dict[int, Response] = {}
         self._transcripts: dict[int, outputs.Transcribe] = {}
+        self._heard_language: str | None = None
         self._wanted_for: str | None = None
         self._announcements: deque[str] = deque(maxlen=ANNOUNCEMENTS)
         self._quiet_since: Seconds | None = None
@@ -325,6 +326,8 @@ class Session:
                 del self._transcripts[result.work]
                 if tell:
                     self._emit(outputs.TranscriptionDone(item_id, text, seconds, language))
+                if text.strip():
+                    self._heard_language = language
                 self._recognised(item_id, text)
             case inputs.WorkFailed(code=code, message=message):
                 del self._transcripts[result.work]
@@ -334,6 +337,12 @@ class Session:
                 self._recognised(item_id, "")
             case _:
                 raise TypeError(f"no transcription expects {result!r}")
+
+    @property
+    def _language(self) -> str | None:
+        """What the client said is spoken, or else what the recogniser took the last words for."""
+        wish = self.settings.transcription
+        return (wish.language if wish else None) or self._heard_language
 
     def _recognised(self, item_id: str, text: str) -> None:
         for response in self._responses.values():
@@ -625,6 +634,7 @@ class Session:
                 speed=manner.speed,
                 output_format=manner.output_format,
                 hints=manner.hints,
+                language=self._language,
             )
         )
 
@@ -680,8 +690,17 @@ class Session:
         work = self._new_work(response)
         response.start_round(work)
         manner = response.manner
-        voice = manner.voice if manner.speaks else None
-        self._emit(outputs.Say(work, response.id, text, voice, manner.speed, manner.output_format))
+        self._emit(
+            outputs.Say(
+                work=work,
+                response_id=response.id,
+                text=text,
+                voice=manner.voice if manner.speaks else None,
+                speed=manner.speed,
+                output_format=manner.output_format,
+                language=self._language,
+            )
+        )
 
     def _silence_due(self) -> Seconds | None:
         """When the person will have said nothing for so long that it counts as a turn; None: never."""

@@ -5,6 +5,7 @@ It sends an utterance whole, as a WAV file made in memory, and does not cut, joi
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from typing import Any, TypeVar
 
@@ -19,6 +20,7 @@ from antiphon.engines.http import Answer, Call, Upstream, cut_short, error_messa
 
 T = TypeVar("T")
 
+LANGUAGE_CODE = re.compile("[A-Za-z]{2,3}([-_][A-Za-z0-9]+)*")
 SHORTEST_S = 0.1  # OpenAI refuses less, and there is no word in it
 
 
@@ -61,7 +63,7 @@ class OpenAiStt:
                 yield TranscriptDelta(event.delta)
             elif event.type == "transcript.text.done":
                 await answer.finish()
-                yield Transcript(event.text.strip(), event.language)
+                yield Transcript(event.text.strip(), _code(event.language))
                 return
         raise cut_short(self._upstream.origin)
 
@@ -93,7 +95,12 @@ class _Event(Struct):
 
 def _whole(body: bytes, origin: str) -> Transcript:
     heard = _decoded(body, _Whole, origin)
-    return Transcript(heard.text.strip(), heard.language)
+    return Transcript(heard.text.strip(), _code(heard.language))
+
+
+def _code(language: str | None) -> str | None:
+    """Some servers write "english" where others write "en"; what is no code is of no use to a voice."""
+    return language if language and LANGUAGE_CODE.fullmatch(language) else None
 
 
 def _decoded(body: bytes, shape: type[T], origin: str) -> T:
