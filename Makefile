@@ -46,9 +46,9 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
 # Needs uv in the environment; writes no index address into the files.
 lock: $(VENV)/bin/python
 	@$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile pyproject.toml -q --upgrade --generate-hashes --no-emit-index-url --no-annotate --no-header \
+	$(BIN)/uv pip compile pyproject.toml --extra mcp -q --upgrade --generate-hashes --no-emit-index-url --no-annotate --no-header \
 		--universal --python-version 3.11 -o requirements.lock
-	$(BIN)/uv pip compile pyproject.toml --group dev -q --upgrade --generate-hashes --no-emit-index-url --no-annotate \
+	$(BIN)/uv pip compile pyproject.toml --extra mcp --group dev -q --upgrade --generate-hashes --no-emit-index-url --no-annotate \
 		--no-header --universal --python-version 3.11 -o requirements-dev.lock
 
 # --- testing ----------------------------------------------------------------------------------------------------------
