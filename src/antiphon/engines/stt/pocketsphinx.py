@@ -27,8 +27,6 @@ from antiphon.errors import EngineError
 log = logging.getLogger("antiphon.stt")
 
 MODULE = "antiphon.engines.stt.pocketsphinx_worker"
-PADDING_S = 0.15  # on both sides, besides what the segmenter left: the models expect a room before and after the words
-ROOM_DBFS = -50.0  # of noise under everything: digital silence is nothing that the models ever heard
 LONGEST_S = 60.0
 START_S = 30.0  # to load the models
 PATIENCE = 10.0  # times the length of the sound, and never less than START_S: then the worker hangs
@@ -47,11 +45,10 @@ class PocketSphinx:
         self._has_warned = False
 
     async def warm(self) -> None:
-        """Load the models: all workers decode a second of noise."""
-        noise = _noise(HEARING_RATE)
-        for purpose in ("conversation", "transcription"):
-            async for _ in self.transcribe(noise, SttRequest(purpose=purpose)):
-                pass
+        """Load the models: all workers decode a second of silence."""
+        for _ in self._workers:  # they take turns
+            for by_grammar in (True, False):
+                await self._recognise(np.zeros(HEARING_RATE, np.float32), by_grammar)
 
     async def transcribe(self, pcm: Pcm, request: SttRequest) -> AsyncIterator[TranscriptDelta | Transcript]:
         """See `Stt.transcribe`. There are no deltas."""
@@ -66,13 +63,16 @@ class PocketSphinx:
         if not by_grammar and not self._has_warned:
             self._has_warned = True
             log.warning("free transcription by PocketSphinx is poor, and English only; set stt.base_url for better")
+        text, accepted = await self._recognise(pcm, by_grammar)
+        yield Transcript(text, "en", 1.0 if accepted and by_grammar else None)
+
+    async def _recognise(self, pcm: Pcm, by_grammar: bool) -> tuple[str, bool]:
         queue = self._queue()
         worker = await queue.get()
         try:
-            text, accepted = await worker.recognise(_padded(pcm), by_grammar)
+            return await worker.recognise(_bounded(pcm), by_grammar)
         finally:
             queue.put_nowait(worker)
-        yield Transcript(text, "en", 1.0 if accepted and by_grammar else None)
 
     async def close(self) -> None:
         """End the workers. A later `transcribe` starts others."""
@@ -146,14 +146,6 @@ class Worker:
         self._process = None
 
 
-def _padded(pcm: Pcm) -> bytes:
-    """The utterance as the worker takes it, with a room around it."""
-    pad = round(PADDING_S * HEARING_RATE)
-    sound = np.pad(pcm[: round(LONGEST_S * HEARING_RATE)], pad)
-    return int16_from_float(sound + _noise(sound.size)).tobytes()
-
-
-def _noise(samples: int) -> Pcm:
-    """Always the same noise, so that the same words are heard the same."""
-    noise: Pcm = (10 ** (ROOM_DBFS / 20) * np.random.default_rng(0).normal(size=samples)).astype(np.float32)
-    return noise
+def _bounded(pcm: Pcm) -> bytes:
+    """The utterance as a worker takes it."""
+    return int16_from_float(pcm[: round(LONGEST_S * HEARING_RATE)]).tobytes()

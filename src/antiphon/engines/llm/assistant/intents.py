@@ -19,24 +19,35 @@ ITEMS = (
     "rice | pasta | flour | sugar | salt | pepper | coffee | tea | water | juice | beer | wine | chicken | fish | "
     "ham | yogurt | chocolate | cookies | soap | shampoo | toothpaste | batteries | candles | napkins"
 )
-DIMENSIONS: Mapping[str, str] = {
-    "length": "miles | kilometers | meters | feet | inches | centimeters",
-    "weight": "pounds | kilograms | ounces | grams",
-    "volume": "gallons | liters | cups | milliliters",
-    "temperature": "[degrees] (fahrenheit | celsius)",
-}
-"""Units that can be converted into one another: nobody asks for miles in liters, so nobody is heard to."""
+DIMENSIONS = (
+    ("miles", "kilometers", "meters", "feet", "inches", "centimeters"),
+    ("pounds", "kilograms", "ounces", "grams"),
+    ("gallons", "liters", "cups", "milliliters"),
+    ("fahrenheit", "celsius"),
+)
+"""Units that can be converted into one another: nobody asks for miles in liters, or in miles, so nobody is heard to."""
+
+
+def _pairs(between: str) -> str:
+    """Each unit, what stands `between`, and the other units of its dimension."""
+    return " | ".join(
+        f"{'[degrees] ' if unit in DIMENSIONS[-1] else ''}{unit} {between} ({' | '.join(_others(units, unit))})"
+        for units in DIMENSIONS
+        for unit in units
+    )
+
+
+def _others(units: tuple[str, ...], unit: str) -> list[str]:
+    return [other for other in units if other != unit]
+
 
 SLOTS: Mapping[str, str] = {
     "item": ITEMS,
-    "span": "one (second | minute | hour) | <whole> (seconds | minutes | hours)",
-    "timed": "<whole> (second | minute | hour)",
+    "span": "one (second | minute | hour) | <few> (seconds | minutes | hours)",
+    "timed": "<few> (second | minute | hour)",
     "operator": "plus | minus | times | divided by",
-    **DIMENSIONS,
 }
-_PAIRS = " | ".join(f"<{kind}> (to | in | into) <{kind}>" for kind in DIMENSIONS)
-_COUNTS = " | ".join(f"<{kind}> are <whole> <{kind}>" for kind in DIMENSIONS)
-KINDS: Mapping[str, str] = {"whole": "number", "timed": "span", **dict.fromkeys(DIMENSIONS, "unit")}
+KINDS: Mapping[str, str] = {"whole": "number", "timed": "span"}
 """Slots that only the ear tells apart, and what they are called in text."""
 
 
@@ -48,7 +59,10 @@ class Intent(Struct, frozen=True):
     example: str
     """As the help says it."""
     typed: tuple[str, ...] = ()
-    """Patterns that are understood in text and not listened for: so short that anything would sound like them."""
+    """Patterns that are understood in text and not listened for: rarely said, or so short that anything would sound
+    like them."""
+    heard: tuple[str, ...] = ()
+    """Patterns that are listened for, narrower than those that understand them: what nobody would say is not heard."""
 
 
 INTENTS = (
@@ -74,11 +88,16 @@ INTENTS = (
     ),
     Intent(
         "convert",
-        (f"(convert | what is | how much is) <number> ({_PAIRS})", f"how many ({_COUNTS})"),
+        (),
         "convert ten miles to kilometers",
-        (
+        typed=(
             "[convert | what is | what's | how much is] <number> <unit> (to | in | into) <unit>",
-            "how many <unit> are <number> <unit>",
+            "how many <unit> are [in] <number> <unit>",
+        ),
+        heard=(
+            f"convert <number> ({_pairs('(to | into)')})",
+            f"(what is | how much is) <number> ({_pairs('in')})",
+            f"how many ({_pairs('are <whole>')})",
         ),
     ),
     Intent(
@@ -88,11 +107,20 @@ INTENTS = (
     ),
     Intent("list_timers", ("how much time is left", "how long is left [on (my | the) timer]"), "how much time is left"),
     Intent("cancel_timer", ("(cancel | stop) (the | my) (timer | timers)",), "cancel the timer"),
-    Intent("list_add", ("(add | put) <item> (to | on) (my | the) [shopping] list",), "add milk to my list"),
+    Intent(
+        "list_add",
+        ("add <item> to (my | the) [shopping] list", "put <item> on (my | the) [shopping] list"),
+        "add milk to my list",
+        ("(add | put) <item> (to | on) (my | the) [shopping] list",),
+    ),
     Intent(
         "list_remove",
-        ("(remove | take | delete) <item> (from | off) (my | the) [shopping] list",),
+        (
+            "(remove | delete) <item> from (my | the) [shopping] list",
+            "take <item> (off | from) (my | the) [shopping] list",
+        ),
         "remove milk from my list",
+        ("(remove | take | delete) <item> (from | off) (my | the) [shopping] list",),
     ),
     Intent(
         "list_show",
@@ -121,7 +149,7 @@ class Understood(Struct, frozen=True):
 def grammar() -> str:
     """The recogniser's grammar: every sentence that an intent has, and the numbers and lists they are made of."""
     rules = [f"<{name}> = {body};" for name, body in SLOTS.items()]
-    sentences = " | ".join(f"({pattern})" for intent in INTENTS for pattern in intent.patterns)
+    sentences = " | ".join(f"({pattern})" for intent in INTENTS for pattern in intent.patterns + intent.heard)
     return (
         f"#JSGF V1.0;\ngrammar antiphon;\n{numbers.GRAMMAR}\n"
         + "\n".join(rules)

@@ -17,10 +17,11 @@ GRAMMAR = f"""
 <teen> = {" | ".join(UNITS[10:])};
 <tens> = {" | ".join(TENS[2:])};
 <small> = <digit> | <teen> | <tens> [<digit>];
+<few> = <small>;
 <whole> = zero | <small> | (<digit> | a) hundred [[and] <small>];
 <number> = <whole> [point (zero | <digit>)];
 """
-"""JSGF rules for the numbers that the recogniser listens for: 0 to 999, with one decimal."""
+"""JSGF rules for the numbers that the recogniser listens for: 0 to 999, with one decimal; `few` is 1 to 99."""
 
 
 def number_from(text: str) -> float | None:
