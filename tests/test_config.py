@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from antiphon.config import Config, Engine, load
+from antiphon.config import Config, Recogniser, load
 from antiphon.errors import ConfigError
 
 EXAMPLE = Path(__file__).parents[1] / "antiphon.toml.example"
@@ -38,11 +38,13 @@ def test_without_anything_it_is_the_defaults() -> None:
 
 
 def test_later_places_win_and_what_they_leave_out_stays() -> None:
-    path = written('[server]\nport = 1\nhost = "::1"\nmax_sessions = 3\n[llm]\nmodel = "file"')
+    path = written(
+        '[server]\nport = 1\nhost = "::1"\nmax_sessions = 3\n[llm]\nbase_url = "http://x/v1"\nmodel = "file"'
+    )
     config = load(path, {"ANTIPHON_SERVER__PORT": "2", "ANTIPHON_LLM__MODEL": "environ"}, {"server.port": 3})
     assert (config.server.port, config.server.host, config.server.max_sessions) == (3, "::1", 3)
     assert config.llm.model == "environ"
-    assert config.stt == Engine()
+    assert config.stt == Recogniser()
 
 
 def test_a_flag_that_was_not_given_changes_nothing() -> None:
@@ -122,11 +124,87 @@ def test_a_file_that_is_missing_or_not_toml_says_so() -> None:
 
 
 def test_secrets_are_shown_nowhere() -> None:
-    config = load(None, {"ANTIPHON_SERVER__KEYS": "swordfish", "ANTIPHON_LLM__API_KEY": "swordfish"})
+    environ = {
+        "ANTIPHON_SERVER__KEYS": "swordfish",
+        "ANTIPHON_LLM__API_KEY": "swordfish",
+        "ANTIPHON_LLM__BASE_URL": "http://x/v1",
+    }
+    config = load(None, environ)
     for shown in (repr(config), str(config), f"{config.server}", repr(config.llm)):
         assert "swordfish" not in shown
     assert config.llm.api_key == "swordfish"
     assert "swordfish" not in str(refused(written('[server]\nkeys = [["swordfish"]]')))
+
+
+# --- ranges, and what does not go together ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("[server]\nport = 70000", "server.port is 70000"),
+        ("[server]\nmax_sessions = 0", "server.max_sessions is 0"),
+        ("[server]\nidle_timeout_s = -1", "server.idle_timeout_s is -1"),
+        ("[server]\ndrain_s = nan", "server.drain_s is nan"),
+        ("[server]\nsession_limit_s = inf", "server.session_limit_s is inf"),
+        ('[server]\nallowed_origins = ["example.com"]', "server.allowed_origins: 'example.com'"),
+        ("[session]\nlead_ms = 100", "session.lead_ms is 100"),
+        ("[session]\nmax_turn_s = 0", "session.max_turn_s is 0"),
+        ('[session]\nlocale = "english"', "session.locale: 'english'"),
+        ("[stt]\nconnect_timeout_s = 0", "stt.connect_timeout_s is 0"),
+        ("[stt]\nconnect_timeout_s = 500\nbase_url = 'http://x/v1'", "stt.connect_timeout_s is longer"),
+        ("[tts]\nrate_hz = 96000", "tts.rate_hz is 96000"),
+        ('[tts]\nvoices = { marin = "" }', "tts.voices is {'marin': ''}"),
+        ("[llm]\nbase_url = 'localhost:11434'", "llm.base_url is not the address"),
+        ("[llm]\nbase_url = 'http://me:swordfish@x/v1'", "llm.base_url holds more than an address"),
+        ("[llm]\nmodel = 'qwen3'", "llm.model is set, but llm.base_url is not"),
+        ("[vad]\nbase_url = 'http://x/v1'", "there is no key 'vad.base_url'"),
+        ("[server]\ntls_self_signed = true\ntls_cert = 'a'\ntls_key = 'b'", "server.tls_self_signed"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_name_and_value(text: str, named: str) -> None:
+    error = refused(written(text))
+    assert named in error.message
+    assert "swordfish" not in str(error)
+
+
+def test_a_wrong_value_says_where_it_stands() -> None:
+    path = written("[server]\nport = 1")
+    assert refused(written("[server]\nport = 'x'")).message.startswith("antiphon.toml: server.port is 'x'")
+    assert refused(path, {"ANTIPHON_SERVER__PORT": "x"}).message.startswith("ANTIPHON_SERVER__PORT: server.port is 'x'")
+    assert refused(None, {}, **{"server.port": -1}).message.startswith("the flag for server.port: server.port is -1")
+    long = refused(written(f"[server]\nport = '{'x' * 1000}'"))
+    assert len(long.message) < 200
+
+
+def test_a_time_zone_that_is_not_there_is_refused_with_the_nearest() -> None:
+    load(written('[session]\ntime_zone = "Europe/Berlin"'), {})
+    assert "Did you mean 'Europe/Berlin'?" in refused(written('[session]\ntime_zone = "Europe/Berln"')).hint
+    assert "IANA" in refused(written('[session]\ntime_zone = "../../etc/passwd"')).hint
+
+
+@pytest.mark.parametrize("locale", ["de", "en-US", "zh-Hant-TW", "es-419"])
+def test_locales(locale: str) -> None:
+    assert load(written(f'[session]\nlocale = "{locale}"'), {}).session.locale == locale
+
+
+def test_a_key_may_stand_in_a_variable_of_its_own() -> None:
+    path = written('[llm]\nbase_url = "http://x/v1"\napi_key_env = "SERVICE_KEY"')
+    assert load(path, {"SERVICE_KEY": " swordfish "}).llm.api_key == "swordfish"
+    assert "SERVICE_KEY is not set" in refused(path).message
+    assert "both set" in refused(path, {"SERVICE_KEY": "a", "ANTIPHON_LLM__API_KEY": "b"}).message
+
+
+def test_a_key_in_the_place_of_its_variables_name_is_not_shown() -> None:
+    error = refused(written('[llm]\nbase_url = "http://x/v1"\napi_key_env = "sk-swordfish"'))
+    assert "swordfish" not in str(error)
+    assert "api_key" in error.hint
+
+
+def test_a_table_in_the_environment_is_json() -> None:
+    config = load(None, {"ANTIPHON_TTS__VOICES": '{"marin": "af_heart"}', "ANTIPHON_LLM__EXTRA": '{"top_k": 1}'})
+    assert (config.tts.voices, config.llm.extra) == ({"marin": "af_heart"}, {"top_k": 1})
+    assert "ANTIPHON_LLM__EXTRA" in refused(None, {"ANTIPHON_LLM__EXTRA": "top_k=1"}).message
 
 
 # --- the documented sample --------------------------------------------------------------------------------------------
@@ -149,13 +227,31 @@ def test_the_example_says_what_the_defaults_are() -> None:
 def test_the_example_leaves_no_setting_out() -> None:
     with_default, without = (tomllib.loads(documented(unset)) for unset in (False, True))
     for section in msgspec.structs.fields(Config):
-        if section.name == "vad":
-            continue  # it shares a struct with the others; nobody reads its address
         fields = msgspec.structs.fields(type(section.default))
         assert set(with_default[section.name]) == {f.name for f in fields if f.default is not None}
         assert set(without[section.name]) == {f.name for f in fields if f.default is None}
 
 
+def test_the_example_names_every_key_once_and_no_other() -> None:
+    known = {
+        (section.name, field.name)
+        for section in msgspec.structs.fields(Config)
+        for field in msgspec.structs.fields(type(section.default))
+    }
+    named: list[tuple[str, str]] = []
+    section = ""
+    for line in EXAMPLE.read_text(encoding="utf-8").splitlines():
+        if line.startswith("["):
+            section = line.strip("[]")
+        elif SETTING.match(line):
+            named.append((section, line.split()[1]))
+    assert sorted(named) == sorted(known)
+
+
 def test_the_example_as_it_is_changes_nothing_and_its_settings_without_default_are_accepted() -> None:
     assert load(EXAMPLE, {}) == Config()
-    load(written(documented(unset=True)), {})
+    settings = documented(unset=True)
+    for either in ("api_key ", "api_key_env "):
+        chosen = "\n".join(line for line in settings.splitlines() if not line.startswith(either))
+        config = load(written(chosen), {"OPENAI_API_KEY": "sk-..."})
+        assert config.stt.api_key == config.llm.api_key == config.tts.api_key == "sk-..."

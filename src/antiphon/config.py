@@ -1,25 +1,42 @@
 """The whole configuration as one frozen tree, from a file, the environment and flags, in that order.
 
-Reading a file is all the outside that it touches. It knows names and types, not what is done with them: an unknown
-key or a wrong type is a `ConfigError` that names it, says where it stands, and what was probably meant. Keys are
-secrets and are never shown.
+Reading a file is all the outside that it touches. It knows names, types and ranges, not what is done with them: what
+cannot be is a `ConfigError` that names the key, says where it stands and what was probably meant. Keys are secrets and
+are never shown. Whether a file or a server is there that a key names is for whoever uses it to find out.
 """
 
 from __future__ import annotations
 
+import difflib
+import json
+import math
+import re
 import tomllib
+import zoneinfo
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
+from antiphon.engines.deadlines import PositiveSeconds
 from antiphon.errors import ConfigError, did_you_mean
 
 PREFIX = "ANTIPHON_"
 FILE_NAME = "antiphon.toml"
+EXAMPLE = "See antiphon.toml.example for every key, its type and its range."
+SHOWN_CHARS = 60  # of a value that is wrong: enough to find it again
+LOCALE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|\d{3}))?")
 SECRET = frozenset({"keys", "api_key"})
+
+
+Port = Annotated[int, Meta(ge=0, le=65_535)]
+Positive = Annotated[int, Meta(ge=1)]
+NotNegative = Annotated[int, Meta(ge=0)]
+UpToADay = Annotated[float, Meta(gt=0, le=86_400)]
+Word = Annotated[str, Meta(min_length=1)]
 
 
 class Section(Struct, frozen=True, forbid_unknown_fields=True):
@@ -36,24 +53,24 @@ class Section(Struct, frozen=True, forbid_unknown_fields=True):
 class Server(Section, frozen=True):
     """Where to listen, whom to let in, and how much of everything."""
 
-    host: str = "127.0.0.1"
-    port: int = 8765
+    host: Word = "127.0.0.1"
+    port: Port = 8765
     """0 takes a free one."""
-    keys: tuple[str, ...] = ()
+    keys: tuple[Word, ...] = ()
     """API keys. Without any, only this machine can connect."""
     allowed_origins: tuple[str, ...] = ()
     """Web pages that may connect, such as "https://example.com"; ours always may. "*" is any."""
     allowed_hosts: tuple[str, ...] = ()
     """Names that this server is reached by, beside the loopback ones. "*" is any."""
-    max_sessions: int = 256
-    max_message_bytes: int = 22_000_000
+    max_sessions: Positive = 256
+    max_message_bytes: Positive = 22_000_000
     """One append may hold 15 MiB of audio, which is 21 MB as base64."""
-    max_bytes_per_minute: int = 120_000_000
+    max_bytes_per_minute: Positive = 120_000_000
     """What one key, or everybody without one, may send: 15 MiB appends included, some 30 live microphones."""
-    idle_timeout_s: float = 600.0
+    idle_timeout_s: UpToADay = 600.0
     """A connection that sends nothing for this long is closed."""
-    session_limit_s: float = 3600.0
-    drain_s: float = 30.0
+    session_limit_s: UpToADay = 3600.0
+    drain_s: Annotated[float, Meta(ge=0, le=86_400)] = 30.0
     tls_cert: Path | None = None
     tls_key: Path | None = None
     tls_self_signed: bool = False
@@ -65,29 +82,73 @@ class SessionDefaults(Section, frozen=True):
     model: str = "antiphon"
     instructions: str = "You are a helpful voice assistant. Answer in one to three short spoken sentences."
     voice: str = "marin"
-    lead_ms: int = 500
-    """How far audio is sent ahead of being played."""
-    max_turn_s: float = 60.0
-    context_tokens: int = 28_672
+    lead_ms: Annotated[int, Meta(ge=200, le=60_000)] = 500
+    """How far audio is sent ahead of being played. Less than two messages of 100 ms would leave gaps."""
+    max_turn_s: Annotated[float, Meta(ge=1, le=600)] = 60.0
+    context_tokens: Positive = 28_672
     """What the model may be told at once; older items are left out then. The default suits a context of 32,768."""
-    retained_audio_bytes: int = 4_000_000
+    retained_audio_bytes: NotNegative = 4_000_000
     """Of a session's items, kept to be retrieved: 83 s. The oldest is given up first."""
     time_zone: str = "UTC"
+    """By its name in the IANA database, such as "Europe/Berlin"."""
     locale: str = "en-US"
+    """Language, and country if it matters: "de", "en-GB", "zh-Hant-TW"."""
 
 
 class Engine(Section, frozen=True):
-    """Which engine plays a role, and where it is if it is elsewhere."""
+    """Which engine plays a role."""
 
     engine: str = "auto"
+
+
+class Detector(Engine, frozen=True):
+    """Tells speech from silence."""
+
+
+class Remote(Engine, frozen=True):
+    """Which engine plays a role, and where it is if it is elsewhere."""
+
     base_url: str | None = None
     """Of an OpenAI-compatible server, up to and including /v1."""
-    api_key: str | None = None
-    model: str | None = None
-    connect_timeout_s: float = 5.0
-    first_byte_timeout_s: float = 20.0
-    idle_timeout_s: float = 20.0
-    total_timeout_s: float = 120.0
+    api_key: Word | None = None
+    api_key_env: Word | None = None
+    """Name of an environment variable that holds the key. `load` reads it into `api_key`."""
+    model: Word | None = None
+    connect_timeout_s: PositiveSeconds = 5.0
+    first_byte_timeout_s: PositiveSeconds = 20.0
+    idle_timeout_s: PositiveSeconds = 20.0
+    total_timeout_s: PositiveSeconds = 120.0
+
+
+class Recogniser(Remote, frozen=True):
+    """Turns speech into text."""
+
+    stream: bool = False
+    """Ask an OpenAI-compatible server for the words as they are recognised; some refuse what they do not know."""
+
+
+class Model(Remote, frozen=True):
+    """Writes the answers."""
+
+    count_tokens: bool = True
+    """Ask an OpenAI-compatible server for the usage in its stream; some refuse the question."""
+    max_tokens_field: Word = "max_tokens"
+    """What the limit is called there. OpenAI's reasoning models want "max_completion_tokens"."""
+    images: bool = True
+    """Whether the model takes them. Nobody can ask it, so who knows that it does not says so."""
+    extra: Mapping[str, Any] = {}
+    """More fields for every request, such as {reasoning_effort = "none"}."""
+
+
+class Voice(Remote, frozen=True):
+    """Says them."""
+
+    voice: Word | None = None
+    """Of an OpenAI-compatible server, in place of whatever voice the client asks for."""
+    voices: Mapping[str, Word] = {}
+    """Its voice for one that a client asks for: {marin = "af_heart"}. Others are passed on."""
+    rate_hz: Annotated[int, Meta(ge=8_000, le=48_000)] = 24_000
+    """Samples per second of its raw PCM; nothing in that says so."""
 
 
 class Trace(Section, frozen=True):
@@ -105,10 +166,10 @@ class Tools(Section, frozen=True):
 class Config(Section, frozen=True):
     server: Server = Server()
     session: SessionDefaults = SessionDefaults()
-    vad: Engine = Engine()
-    stt: Engine = Engine()
-    llm: Engine = Engine()
-    tts: Engine = Engine()
+    vad: Detector = Detector()
+    stt: Recogniser = Recogniser()
+    llm: Model = Model()
+    tts: Voice = Voice()
     trace: Trace = Trace()
     tools: Tools = Tools()
 
@@ -122,21 +183,23 @@ def load(path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, 
     if path is None and Path(FILE_NAME).is_file():
         path = Path(FILE_NAME)
     tree: dict[str, Any] = _read(path) if path is not None else {}
+    places: dict[str, str] = {}
     _check_names(tree, Config, str(path), ())
     for name, text in environ.items():
         if name.startswith(PREFIX) and "__" in name:
             keys = tuple(name.removeprefix(PREFIX).lower().split("__"))
-            _put(tree, keys, _parsed(text, keys), name)
+            _put(tree, keys, _parsed(text, keys, name), name)
+            places[".".join(keys)] = name
     for name, value in (overrides or {}).items():
         if value is not None and value != ():
             _put(tree, tuple(name.split(".")), value, f"the flag for {name}")
+            places[name] = f"the flag for {name}"
     try:
-        return msgspec.convert(tree, Config, strict=False, dec_hook=_decode)
+        config = msgspec.convert(tree, Config, strict=False, dec_hook=_decode)
     except msgspec.ValidationError as error:
-        raise ConfigError(
-            f"the configuration is wrong: {_without_value(str(error))}",
-            "See antiphon.toml.example for every key and its type.",
-        ) from None
+        raise _refusal(str(error), tree, places, str(path or "the configuration")) from None
+    _check(config)
+    return _with_keys(config, environ)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -173,8 +236,13 @@ def _put(tree: dict[str, Any], keys: tuple[str, ...], value: Any, place: str) ->
     tree[keys[-1]] = value
 
 
-def _parsed(text: str, keys: tuple[str, ...]) -> Any:
-    """A list is written with commas; numbers and booleans are converted with the tree."""
+def _parsed(text: str, keys: tuple[str, ...], variable: str) -> Any:
+    """A list is written with commas, a table as JSON; numbers and booleans are converted with the tree."""
+    if keys[-1] in ("extra", "voices"):
+        try:
+            return json.loads(text)
+        except ValueError:
+            raise ConfigError(f"{variable} is not JSON", 'Write a table like this: {"marin": "af_heart"}') from None
     if keys[-1] in ("keys", "allowed_origins", "allowed_hosts"):
         return [part.strip() for part in text.split(",") if part.strip()]
     return {"true": True, "false": False}.get(text.lower(), text)
@@ -186,7 +254,102 @@ def _decode(kind: type, value: Any) -> Any:
     raise TypeError(f"Expected `{kind.__name__.lower()}`, got `{type(value).__name__}`")  # msgspec adds the key
 
 
-def _without_value(message: str) -> str:
-    """msgspec's message, with the path as people write it."""
+def _refusal(message: str, tree: Any, places: Mapping[str, str], file: str) -> ConfigError:
+    """msgspec's words, with the place, the key as people write it, and the value unless it is secret."""
     text, _, where = message.partition(" - at `$.")
-    return f"{where.rstrip('`')}: {text}" if where else text
+    key = re.sub(r"\[.*", "", where.rstrip("`"))
+    keys = key.split(".")
+    value = tree
+    for part in keys:
+        value = value.get(part) if isinstance(value, Mapping) else value
+    shown = "" if SECRET & set(keys) else f" is {_shortened(repr(value))}"
+    return ConfigError(f"{places.get(key, file)}: {key}{shown}: {text[:1].lower()}{text[1:]}", EXAMPLE)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= SHOWN_CHARS else text[:SHOWN_CHARS] + "…"
+
+
+# --- what types do not say --------------------------------------------------------------------------------------------
+
+
+def _check(config: Config) -> None:
+    """Refuse what each key allows and all of them together do not."""
+    for section in Config.__struct_fields__:
+        _check_numbers(section, getattr(config, section))
+    _check_session(config.session)
+    server = config.server
+    if server.tls_self_signed and server.tls_cert is not None:
+        raise ConfigError("server.tls_self_signed would make a certificate, and there is one", "Give one of the two.")
+    for origin in server.allowed_origins:
+        if origin != "*" and not origin.startswith(("http://", "https://")):
+            raise ConfigError(
+                f"server.allowed_origins: {origin!r} is no origin", 'Write "https://example.com", or "*".'
+            )
+    for role in ("stt", "llm", "tts"):
+        _check_remote(role, getattr(config, role))
+
+
+def _check_numbers(section: str, values: Section) -> None:
+    for name in values.__struct_fields__:
+        value = getattr(values, name)
+        if isinstance(value, float) and not math.isfinite(value):  # every comparison with NaN holds
+            raise ConfigError(f"{section}.{name} is {value}", "Give a number.")
+
+
+def _check_session(session: SessionDefaults) -> None:
+    try:
+        zoneinfo.ZoneInfo(session.time_zone)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        near = difflib.get_close_matches(session.time_zone, zoneinfo.available_timezones(), n=1)
+        raise ConfigError(
+            f"session.time_zone: there is no time zone {session.time_zone!r}",
+            f"Did you mean {near[0]!r}?" if near else 'Write its IANA name, such as "Europe/Berlin".',
+        ) from None
+    if not LOCALE.fullmatch(session.locale):
+        raise ConfigError(f"session.locale: {session.locale!r} is no locale", 'Write it like "en-US", "de" or "pt-BR".')
+
+
+def _check_remote(role: str, remote: Remote) -> None:
+    if remote.base_url is None:
+        stray = [name for name in ("model", "api_key", "api_key_env") if getattr(remote, name) is not None]
+        if stray and remote.engine in ("auto", "openai"):
+            raise ConfigError(
+                f"{role}.{stray[0]} is set, but {role}.base_url is not",
+                "Set it to the server's address, such as http://127.0.0.1:11434/v1, or take the other away.",
+            )
+        return
+    try:
+        address = urlsplit(remote.base_url)
+        is_address = address.scheme in ("http", "https") and bool(address.hostname) and address.port != 0
+    except ValueError:
+        is_address = False
+    if not is_address:
+        raise ConfigError(
+            f"{role}.base_url is not the address of an HTTP API", "Write it like http://127.0.0.1:8080/v1"
+        )
+    if address.username or address.password or address.query:
+        raise ConfigError(f"{role}.base_url holds more than an address", f"Put the key into {role}.api_key_env.")
+    for name in ("connect_timeout_s", "first_byte_timeout_s", "idle_timeout_s"):
+        if getattr(remote, name) > remote.total_timeout_s:
+            raise ConfigError(f"{role}.{name} is longer than {role}.total_timeout_s", "It would never be reached.")
+
+
+def _with_keys(config: Config, environ: Mapping[str, str]) -> Config:
+    """The keys that are in variables of their own, put where they belong."""
+    for role in ("stt", "llm", "tts"):
+        remote: Remote = getattr(config, role)
+        if remote.api_key_env is None:
+            continue
+        if remote.api_key is not None:
+            raise ConfigError(f"{role}.api_key and {role}.api_key_env are both set", "Keep one of them.")
+        key = environ.get(remote.api_key_env, "").strip()
+        if not key:
+            # In small letters it may be the key itself, written into the wrong place.
+            name = remote.api_key_env if remote.api_key_env.isupper() else "which it names"
+            raise ConfigError(
+                f"{role}.api_key_env: the environment variable {name} is not set",
+                "Export it before the start. The key itself belongs into api_key.",
+            )
+        config = msgspec.structs.replace(config, **{role: msgspec.structs.replace(remote, api_key=key)})
+    return config

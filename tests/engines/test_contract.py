@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from remote import connected
 
+from antiphon import config
 from antiphon.audio.resample import resampled
 from antiphon.audio.units import Pcm
 from antiphon.audio.wav import read_wav
-from antiphon.config import Config, Engine
 from antiphon.engines import fake, registry
 from antiphon.engines.api import (
     LlmEnd,
@@ -94,13 +94,12 @@ def test_embedded_engines(role: str, module: str) -> None:
 
     async def check() -> None:
         name = module.partition(".")[2]
-        fake_one, this = Engine(engine="fake"), Engine(engine=name)
         engines = registry.make(
-            Config(
-                vad=Engine(engine="energy"),
-                stt=this if role == "stt" else fake_one,
-                llm=this if role == "llm" else fake_one,
-                tts=this if role == "tts" else fake_one,
+            config.Config(
+                vad=config.Detector(engine="energy"),
+                stt=config.Recogniser(engine=name if role == "stt" else "fake"),
+                llm=config.Model(engine=name if role == "llm" else "fake"),
+                tts=config.Voice(engine=name if role == "tts" else "fake"),
             )
         )
         try:

@@ -81,11 +81,11 @@ def test_a_broken_answer_has_a_name(fault: Fault, after: int, code: str) -> None
 
 
 def test_each_deadline_names_its_setting() -> None:
-    assert "first_byte_s" in failing(Act(fault=Fault.STALL, fault_after=0), QUICK_START).hint
-    assert "idle_s" in failing(Act(fault=Fault.STALL, fault_after=2), NO_PAUSES).hint
+    assert "first_byte_timeout_s" in failing(Act(fault=Fault.STALL, fault_after=0), QUICK_START).hint
+    assert "idle_timeout_s" in failing(Act(fault=Fault.STALL, fault_after=2), NO_PAUSES).hint
     trickle = Act(piece_bytes=1, piece_ms=10)
     slow = Deadlines(first_byte_s=1.0, idle_s=1.0, total_s=0.1)
-    assert "total_s" in failing(trickle, slow).hint
+    assert "total_timeout_s" in failing(trickle, slow).hint
 
 
 def test_a_slow_reader_spends_none_of_the_servers_time() -> None:

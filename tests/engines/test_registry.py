@@ -7,11 +7,14 @@ import subprocess
 import sys
 from typing import get_args
 
+import numpy as np
 import pytest
 
-from antiphon.config import Config, Engine
+from antiphon.config import Config, Detector, Engine, Model, Recogniser, Remote, Voice
+from antiphon.engines.api import LlmRequest, SttRequest, TtsRequest, UserSaid
 from antiphon.engines.registry import EMBEDDED, FACTORIES, Role, choose, make
 from antiphon.errors import ConfigError, UnknownName
+from antiphon.testing.upstream import Script, serving
 
 ROLES: tuple[Role, ...] = get_args(Role)
 REMOTE: tuple[Role, ...] = ("stt", "llm", "tts")
@@ -20,7 +23,7 @@ ELSEWHERE = "http://127.0.0.1:11434/v1"
 
 @pytest.mark.parametrize("role", ROLES)
 def test_auto_is_what_is_built_in_and_says_why_and_what_would_be_better(role: Role) -> None:
-    choice = choose(role, Engine())
+    choice = choose(role, Remote() if role in REMOTE else Detector())
     assert choice.name == EMBEDDED[role]
     assert choice.reason
     assert role == "vad" or f"{role}.base_url" in choice.caveat
@@ -28,7 +31,7 @@ def test_auto_is_what_is_built_in_and_says_why_and_what_would_be_better(role: Ro
 
 @pytest.mark.parametrize("role", REMOTE)
 def test_auto_is_the_server_that_was_named(role: Role) -> None:
-    choice = choose(role, Engine(base_url=ELSEWHERE, model="m"))
+    choice = choose(role, Remote(base_url=ELSEWHERE, model="m"))
     assert (choice.name, choice.caveat) == ("openai", "")
     assert f"{role}.base_url" in choice.reason
 
@@ -44,20 +47,26 @@ def test_a_name_that_nobody_has_is_refused_with_those_that_there_are(role: Role)
 @pytest.mark.parametrize("role", REMOTE)
 def test_a_server_without_address_is_refused(role: Role) -> None:
     with pytest.raises(ConfigError, match=f"{role}.base_url"):
-        choose(role, Engine(engine="openai"))
+        choose(role, Remote(engine="openai"))
 
 
 @pytest.mark.parametrize("role", ROLES)
 def test_whoever_is_named_is_taken_whatever_else_is_set(role: Role) -> None:
     for name in FACTORIES[role]:
-        assert choose(role, Engine(engine=name, base_url=ELSEWHERE)).name == name
+        assert choose(role, Remote(engine=name, base_url=ELSEWHERE)).name == name
 
 
 @pytest.mark.slow  # the first one to import an HTTP client
 def test_one_set_plays_all_roles_and_shares_one_client() -> None:
     async def life() -> None:
-        remote = Engine(base_url=ELSEWHERE, model="m")
-        engines = make(Config(vad=Engine(engine="energy"), stt=remote, llm=remote, tts=remote))
+        engines = make(
+            Config(
+                vad=Detector(engine="energy"),
+                stt=Recogniser(base_url=ELSEWHERE, model="m"),
+                llm=Model(base_url=ELSEWHERE, model="m"),
+                tts=Voice(base_url=ELSEWHERE, model="m"),
+            )
+        )
         assert [(choice.role, choice.name) for choice in engines.choices] == [
             ("vad", "energy"),
             ("stt", "openai"),
@@ -72,11 +81,52 @@ def test_one_set_plays_all_roles_and_shares_one_client() -> None:
 
 def test_without_a_remote_engine_there_is_no_client() -> None:
     async def life() -> None:
-        fake = Engine(engine="fake")
-        engines = make(Config(vad=Engine(engine="energy"), stt=fake, llm=fake, tts=fake))
+        engines = make(
+            Config(
+                vad=Detector(engine="energy"),
+                stt=Recogniser(engine="fake"),
+                llm=Model(engine="fake"),
+                tts=Voice(engine="fake"),
+            )
+        )
         assert engines.client is None
         await engines.warm()
         await engines.close()
+
+    asyncio.run(life())
+
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_what_the_configuration_says_of_a_server_reaches_its_requests() -> None:
+    async def life() -> None:
+        async with serving(Script()) as upstream:
+            url = upstream.base_url
+            engines = make(
+                Config(
+                    vad=Detector(engine="energy"),
+                    stt=Recogniser(base_url=url, stream=True),
+                    llm=Model(
+                        base_url=url, model="m", count_tokens=False, max_tokens_field="most", extra={"temper": 1}
+                    ),
+                    tts=Voice(base_url=url, model="v", voices={"marin": "af_heart"}, rate_hz=16_000),
+                )
+            )
+            try:
+                assert engines.tts.rate == 16_000
+                async for _ in engines.stt.transcribe(np.zeros(16_000, np.float32), SttRequest()):
+                    pass
+                async for _ in engines.llm.write(LlmRequest((UserSaid("Well?"),), max_tokens=7)):
+                    pass
+                async for _ in engines.tts.speak("Yes.", TtsRequest("marin")):
+                    pass
+            finally:
+                await engines.close()
+            heard, asked, said = upstream.requests
+            assert heard.fields["stream"] == "true"
+            assert (asked.json["most"], asked.json["temper"]) == (7, 1)
+            assert "stream_options" not in asked.json
+            assert (said.json["voice"], said.json["model"]) == ("af_heart", "v")
 
     asyncio.run(life())
 

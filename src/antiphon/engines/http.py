@@ -338,14 +338,14 @@ class _Patience:
         limit_s = self._idle_s if self._first_left_s is None else self._first_left_s
         if self._total_left_s < limit_s:
             problem = f"{self.origin} did not finish within {self._deadlines.total_s:g} s"
-            setting = "total_s"
+            setting = "total_timeout_s"
         elif self._first_left_s is None:
             problem = f"{self.origin} fell silent in the middle of its answer for {self._idle_s:g} s"
-            setting = "idle_s"
+            setting = "idle_timeout_s"
         else:
             problem = f"{self.origin} did not begin to answer within {self._deadlines.first_byte_s:g} s"
-            setting = "first_byte_s"
-        hint = f"Is the server overloaded, or still loading its model? The limit is {setting} under deadlines."
+            setting = "first_byte_timeout_s"
+        hint = f"Is the server overloaded, or still loading its model? The limit is {setting}."
         return UpstreamError(problem, hint, code="upstream_timeout")
 
 
@@ -460,7 +460,7 @@ def _broken(error: httpx.HTTPError, origin: str) -> UpstreamError:
     if isinstance(error, httpx.ConnectTimeout):
         return UpstreamError(
             f"{origin} did not accept a connection in time",
-            "Is the host up, and no firewall between? The limit is connect_s under deadlines.",
+            "Is the host up, and no firewall between? The limit is connect_timeout_s.",
             code="upstream_timeout",
         )
     if isinstance(error, httpx.ConnectError):

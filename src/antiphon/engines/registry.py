@@ -13,7 +13,7 @@ from typing import Any, Literal, cast
 
 from msgspec import Struct
 
-from antiphon.config import Config, Engine
+from antiphon.config import Config, Engine, Model, Recogniser, Remote, Voice
 from antiphon.engines.api import Llm, Stt, Tts, Vad
 from antiphon.errors import ConfigError, UnknownName
 
@@ -28,7 +28,7 @@ class Workshop:
     def __init__(self) -> None:
         self.client: Any = None
 
-    def upstream(self, settings: Engine) -> Any:
+    def upstream(self, settings: Remote) -> Any:
         """The server that these settings name, over the one client of the process."""
         from antiphon.engines.deadlines import Deadlines
         from antiphon.engines.http import Upstream, open_client
@@ -44,7 +44,8 @@ class Workshop:
         return Upstream(self.client, settings.base_url or "", settings.api_key, deadlines)
 
 
-Factory = Callable[[Engine, Workshop], Any]
+Factory = Callable[[Any, Workshop], Any]
+"""Makes an engine from its role's section of the configuration."""
 
 
 class Choice(Struct, frozen=True):
@@ -126,22 +127,28 @@ def _fake(kind: str) -> Factory:
     return make
 
 
-def _openai_stt(settings: Engine, workshop: Workshop) -> Any:
+def _openai_stt(settings: Recogniser, workshop: Workshop) -> Any:
     from antiphon.engines.stt.openai import OpenAiStt
 
-    return OpenAiStt(workshop.upstream(settings), settings.model)
+    return OpenAiStt(workshop.upstream(settings), settings.model, stream=settings.stream)
 
 
-def _openai_llm(settings: Engine, workshop: Workshop) -> Any:
-    from antiphon.engines.llm.openai import OpenAiLlm
+def _openai_llm(settings: Model, workshop: Workshop) -> Any:
+    from antiphon.engines.llm.openai import ChatOptions, OpenAiLlm
 
-    return OpenAiLlm(workshop.upstream(settings), settings.model)
+    options = ChatOptions(
+        count_tokens=settings.count_tokens,
+        max_tokens_field=settings.max_tokens_field,
+        images=settings.images,
+        extra=settings.extra,
+    )
+    return OpenAiLlm(workshop.upstream(settings), settings.model, options)
 
 
-def _openai_tts(settings: Engine, workshop: Workshop) -> Any:
+def _openai_tts(settings: Voice, workshop: Workshop) -> Any:
     from antiphon.engines.tts.openai import OpenAiTts, VoiceOptions
 
-    options = VoiceOptions(model=settings.model) if settings.model else VoiceOptions()
+    options = VoiceOptions(model=settings.model, voice=settings.voice, voices=settings.voices, rate=settings.rate_hz)
     return OpenAiTts(workshop.upstream(settings), options)
 
 
@@ -170,14 +177,18 @@ def choose(role: Role, settings: Engine) -> Choice:
     if settings.engine != "auto":
         if settings.engine not in known:
             raise UnknownName(f"{role} engine", settings.engine, known)
-        if settings.engine == "openai" and not settings.base_url:
+        if settings.engine == "openai" and not _base_url(settings):
             raise ConfigError(f"{role}.engine is 'openai', but {role}.base_url is not set", "Set it, up to /v1.")
         return Choice(role, settings.engine, f"{role}.engine says so", _caveat(role, settings.engine))
-    if settings.base_url and "openai" in known:
+    if _base_url(settings):
         return Choice(role, "openai", f"{role}.base_url is set")
     name = EMBEDDED[role]
     reason = "it is built in" if role == "vad" else f"built in; {role}.base_url is not set"
     return Choice(role, name, reason, _caveat(role, name))
+
+
+def _base_url(settings: Engine) -> str | None:
+    return settings.base_url if isinstance(settings, Remote) else None
 
 
 def _caveat(role: Role, name: str) -> str:

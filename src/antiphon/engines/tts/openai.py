@@ -104,7 +104,7 @@ class OpenAiTts:
     def _unfit(self, what: str) -> UpstreamError:
         return UpstreamError(
             f"{self._upstream.origin} answered with {what}, not 16-bit PCM at {self.rate} Hz",
-            "Choose a server or model that can do response_format pcm; if only its rate differs, set rate to it.",
+            "Choose a server or model that can do response_format pcm; if only its rate differs, set tts.rate_hz.",
             code="upstream_format",
         )
 
