@@ -77,6 +77,10 @@ class Drive:
         self._inbox: deque[Input] = deque()
         self._is_busy = False
         self._timer: asyncio.TimerHandle | None = None
+        self._armed_for: Seconds | None = None
+        """The deadline that `_timer` was set for. Its own `when` is no answer: uvloop rounds it, and gives none for
+        what is due at once.
+        """
         self._audio = SpokenAudio()
         self._workers = Workers(equipment.engines, equipment.tools, lambda: tool_context(self), self._audio, self.put)
         self._pre_roll = samples_from_ms(PRE_ROLL_MS)
@@ -148,8 +152,7 @@ class Drive:
     async def close(self, reason: str) -> None:
         """End the session and wait until all its work is gone."""
         self.put(inputs.Finish(reason))
-        if self._timer is not None:
-            self._timer.cancel()
+        self._disarm()
         self._hearing.close()
         await self._workers.close()
 
@@ -201,16 +204,19 @@ class Drive:
 
     def _arm(self) -> None:
         deadline = self.session.deadline
-        if self._timer is not None:
-            if self._timer.when() == deadline and not self._timer.cancelled():
-                return
-            self._timer.cancel()
-            self._timer = None
+        if deadline == self._armed_for:
+            return
+        self._disarm()
         if deadline is not None:
-            self._timer = self._loop.call_at(deadline, self._time_passed)
+            self._timer, self._armed_for = self._loop.call_at(deadline, self._time_passed), deadline
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._armed_for = None
 
     def _time_passed(self) -> None:
-        self._timer = None
+        self._timer = self._armed_for = None
         self.put(inputs.TimePassed(self._ring.end))
 
     def _show(self, notice: Notice) -> None:
