@@ -6,14 +6,16 @@ PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13 /usr/bi
 	if $$python -c '$(NEW_ENOUGH)' 2>/dev/null; then echo $$python; break; fi; done)
 VENV := .venv
 BIN := $(VENV)/bin
+CLIENTS := .venv-clients
+PROGRAMS := tests/conformance
 export PYTHONUTF8 = 1
 
-.PHONY: help demo test test-all conformance e2e check bench install install-dev lock clean
+.PHONY: help demo test test-all conformance e2e check bench install install-dev install-clients lock clean
 
 help:
 	@echo "make demo         hear a conversation: no key, no microphone, no network"
 	@echo "make test         lint, types and tests (up to 3 minutes)"
-	@echo "make conformance  official clients against our server"
+	@echo "make conformance  the clients that people use, unchanged, against our server (up to 6 minutes)"
 	@echo "make bench        the cost of hearing, and how well requests are recognised (minutes)"
 	@echo "make lock         choose newer versions of what we depend on"
 
@@ -44,12 +46,16 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.lock
 	@touch $@
 
 # Needs uv in the environment; writes no index address into the files.
-lock: $(VENV)/bin/python
+lock: $(VENV)/bin/python $(CLIENTS)/node/.installed
 	@$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --extra mcp -q --upgrade --generate-hashes --no-emit-index-url --no-annotate --no-header \
 		--universal --python-version 3.11 -o requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --extra mcp --group dev -q --upgrade --generate-hashes --no-emit-index-url --no-annotate \
 		--no-header --universal --python-version 3.11 -o requirements-dev.lock
+	@for wish in $(PROGRAMS)/locks/*.in; do \
+		$(BIN)/uv pip compile $$wish -q --upgrade --generate-hashes --no-emit-index-url --no-annotate --no-header \
+		--universal --python-version 3.11 -o $${wish%.in}.lock || exit 1; done
+	@cd $(PROGRAMS)/node && PATH="$(CURDIR)/$(CLIENTS)/node/bin:$$PATH" npm update --save --silent
 
 # --- testing ----------------------------------------------------------------------------------------------------------
 
@@ -63,8 +69,24 @@ check: install-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-conformance: install-dev
+conformance: install-dev install-clients
 	$(BIN)/python -m pytest -q tests/conformance
+
+# Every client in an environment of its own: they do not agree on what they need. Node comes as a Python package.
+install-clients: $(foreach name,agents livekit node pipecat,$(CLIENTS)/$(name)/.installed)
+install-clients: $(PROGRAMS)/node/node_modules/.installed
+
+$(CLIENTS)/%/.installed: $(PROGRAMS)/locks/%.lock $(VENV)/bin/python
+	@echo "== installing the client $*"
+	@rm -rf $(CLIENTS)/$*
+	@$(BIN)/python -m venv $(CLIENTS)/$*
+	@$(CLIENTS)/$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+$(PROGRAMS)/node/node_modules/.installed: $(PROGRAMS)/node/package-lock.json $(CLIENTS)/node/.installed
+	@echo "== installing the Node clients"
+	@cd $(PROGRAMS)/node && PATH="$(CURDIR)/$(CLIENTS)/node/bin:$$PATH" npm ci --silent
+	@touch $@
 
 e2e:
 	@echo "make e2e: there is no browser page yet, so there is nothing to open in a browser."; exit 2
@@ -74,4 +96,4 @@ bench: install-dev
 	$(BIN)/python bench/rejection.py
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) $(CLIENTS) $(PROGRAMS)/node/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

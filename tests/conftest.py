@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 from blockbuster import BlockBuster
 
-sys.path.insert(0, str(Path(__file__).parent / "session"))
+for folder in ("session", "conformance"):
+    sys.path.insert(0, str(Path(__file__).parent / folder))
+pytest.register_assert_rewrite("stage")
+pytest_plugins = ["troupe"]
 
 MAY_BLOCK = (
     ("antiphon/config.py", {"load"}),  # before a server starts, or on SIGHUP

@@ -1,0 +1,55 @@
+// @openai/agents-realtime in Node over WebSocket: a RealtimeSession with a function tool.
+
+import { OpenAIRealtimeWebSocket, RealtimeAgent, RealtimeSession, tool } from "@openai/agents-realtime";
+import { z } from "zod";
+
+import { Person } from "./person.mjs";
+
+const person = new Person();
+
+const getWeather = tool({
+  name: "get_weather",
+  description: "What the weather is like in a city.",
+  parameters: z.object({ city: z.string() }),
+  async execute({ city }) {
+    person.note("tool", { city });
+    return "sunny";
+  },
+});
+
+const agent = new RealtimeAgent({
+  name: "Guide",
+  instructions: "You are a helpful guide.",
+  tools: [getWeather],
+});
+const session = new RealtimeSession(agent, {
+  transport: new OpenAIRealtimeWebSocket({ url: `${person.url}?model=gpt-realtime-2.1` }),
+  model: "gpt-realtime-2.1",
+  config: {
+    audio: {
+      input: {
+        transcription: { model: "gpt-4o-mini-transcribe" },
+        turnDetection: { type: "server_vad", interruptResponse: true },
+      },
+    },
+  },
+});
+
+session.on("audio", (event) => person.note("audio", { bytes: event.data.byteLength }));
+session.on("audio_interrupted", () => person.note("interrupted"));
+session.on("agent_end", (context, agent, output) => person.note("answered", { text: output }));
+session.on("history_updated", (history) =>
+  person.note("history", { roles: history.map((item) => item.role ?? item.type) }),
+);
+session.on("error", ({ error }) => person.note("error", { error: JSON.stringify(error) ?? String(error) }));
+session.on("transport_event", (event) => {
+  if (event.type === "conversation.item.input_audio_transcription.completed") {
+    person.note("heard", { text: event.transcript });
+  }
+});
+
+await session.connect({ apiKey: person.key });
+person.hold((frame) => session.sendAudio(frame.buffer.slice(frame.byteOffset, frame.byteOffset + frame.byteLength)));
+await person.converse((text) => session.sendMessage(text));
+session.close();
+person.note("end");

@@ -1,0 +1,306 @@
+"""A stage for real clients: our server, a client's program in an environment of its own, and what both of them saw.
+
+It does not know any client. A program is told where the server is and where the sounds are, holds a conversation the
+way its client's documentation shows, and prints a line of JSON for everything that its client showed it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import httpx
+import msgspec
+import numpy as np
+from msgspec import Struct
+
+from antiphon.audio.pcm import int16_from_float
+from antiphon.audio.resample import resampled
+from antiphon.config import load
+from antiphon.engines.api import LlmRequest, ToolAnswered, TtsRequest, UserSaid
+from antiphon.engines.fake import Call, FakeLlm, FakeStt, FakeTts, Line
+from antiphon.engines.registry import EngineSet
+from antiphon.engines.tts.espeak import Espeak
+from antiphon.engines.vad.silero import SileroVad
+from antiphon.server.run import running
+from antiphon.session import trace
+
+ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+ENVIRONMENTS = ROOT / ".venv-clients"
+KEY = "a-key-for-tests"
+PATIENCE_S = 50.0
+
+Plot = Literal["whole", "sum"]
+"""What a program plays. "whole", against scripted engines: a typed turn, a spoken one with a function call, and an
+answer that is interrupted. "sum", against the embedded ones: one spoken question."""
+
+LINES = {
+    "weather": "what is the weather",
+    "story": "please tell me a story",
+    "stop": "stop now please",
+    "sum": "what is twelve times seven",
+}
+"""What a program's person can say, by the name of its sound."""
+STORY = " ".join(f"And then the {animal} went up the hill." for animal in ("fox", "cat", "dog", "owl", "hen") * 4)
+
+
+class Performance(Struct, frozen=True):
+    """What came of one program."""
+
+    seen: list[dict[str, Any]]
+    """What the client showed, in order: each has its kind as "saw"."""
+    steps: list[dict[str, Any]]
+    """The server's trace as plain data: "input" and "outputs" of each step."""
+    log: str
+    """What the program wrote to standard error."""
+
+    def shown(self, kind: str) -> list[dict[str, Any]]:
+        return [note for note in self.seen if note["saw"] == kind]
+
+    def asked(self, kind: str) -> list[dict[str, Any]]:
+        """The inputs of this type that reached the session."""
+        return [step["input"] for step in self.steps if step["input"]["type"] == kind]
+
+    def told(self, kind: str) -> list[dict[str, Any]]:
+        """The outputs of this type that the session gave."""
+        return [output for step in self.steps for output in step["outputs"] if output["type"] == kind]
+
+
+def answer(request: LlmRequest) -> Line:
+    """The scripted model: calls the client's function when asked for the weather, and tells a long story."""
+    last = request.messages[-1]
+    if isinstance(last, ToolAnswered):
+        return f"It is {_plain(last.output)} in Paris."
+    words = next((said.text for said in reversed(request.messages) if isinstance(said, UserSaid)), "")
+    if "weather" in words:
+        return Call("get_weather", '{"city":"Paris"}')
+    if "story" in words:
+        return STORY
+    return f"You said {words}."
+
+
+def _plain(output: str) -> str:
+    """Clients wrap what a function returns, each in its own JSON."""
+    return " ".join(re.findall(r"\w+", output.partition(":")[2] if output.startswith("{") else output))
+
+
+# --- the server -------------------------------------------------------------------------------------------------------
+
+
+class House(Struct, frozen=True):
+    """Where a server is, and where it writes its traces."""
+
+    url: str
+    traces: Path
+    certificate: Path | None = None
+    """What a client has to trust, if the server speaks TLS."""
+
+
+@asynccontextmanager
+async def scripted(folder: Path, *, tls: bool) -> AsyncIterator[House]:
+    """Our server in this process, with the real voice detector and engines that follow a script."""
+    config = load(
+        None,
+        {},
+        {
+            "server.port": 0,
+            "server.keys": [KEY],
+            "server.drain_s": 1.0,
+            "server.tls_self_signed": tls,
+            "trace.folder": str(folder / "traces"),
+        },
+    )
+    heard = FakeStt([LINES["weather"], LINES["story"], LINES["stop"]])
+    engines = EngineSet(SileroVad(), heard, FakeLlm(answer), FakeTts(), ())
+    async with running(config, engines=engines, tools=()) as server:
+        while not server.state.is_ready:  # noqa: ASYNC110 - once, at start
+            await asyncio.sleep(0.02)
+        yield await asyncio.to_thread(house_at, server.url, folder)
+
+
+@contextmanager
+def embedded(folder: Path, *, tls: bool) -> Iterator[House]:
+    """`antiphon serve` as a person starts it: a process of its own, with the engines that it comes with."""
+    command = [sys.executable, "-m", "antiphon", "serve", "--port", "0", "--trace", str(folder / "traces")]
+    environment = os.environ | {
+        "ANTIPHON_SERVER__KEYS": KEY,
+        "ANTIPHON_SERVER__DRAIN_S": "1",
+        "ANTIPHON_TOOLS__LIST_PATH": str(folder / "lists.sqlite3"),
+    }
+    if tls:
+        command.append("--tls-self-signed")
+    with subprocess.Popen(command, env=environment, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            house = house_at(process.stdout.readline().split()[-1], folder)
+            _wait_until_ready(house)
+            yield house
+        finally:
+            process.terminate()
+
+
+def house_at(url: str, folder: Path) -> House:
+    """The server at `url`; if it speaks TLS, the certificate that it shows is kept in a file for clients to trust."""
+    traces = folder / "traces"
+    if not url.startswith("wss:"):
+        return House(url, traces)
+    address = urlsplit(url)
+    assert address.hostname is not None
+    assert address.port is not None
+    path = folder / "shown.pem"
+    path.write_text(ssl.get_server_certificate((address.hostname, address.port)))
+    return House(url, traces, path)
+
+
+def _wait_until_ready(house: House) -> None:
+    trust = ssl.create_default_context(cafile=house.certificate) if house.certificate else True
+    address = house.url.replace("ws", "http", 1).replace("/v1/realtime", "/ready")
+    end = time.monotonic() + PATIENCE_S
+    while httpx.get(address, verify=trust).status_code != 200:
+        assert time.monotonic() < end, "the server does not get ready"
+        time.sleep(0.1)
+
+
+# --- the program ------------------------------------------------------------------------------------------------------
+
+
+def python(environment: str, program: str) -> list[Path]:
+    """The command of a program for a Python client."""
+    return [ENVIRONMENTS / environment / "bin" / "python", HERE / "clients" / program]
+
+
+def node(program: str) -> list[Path]:
+    """The command of a program for a Node client."""
+    return [ENVIRONMENTS / "node" / "bin" / "node", HERE / "node" / program]
+
+
+def whole(command: Sequence[Path], sounds: Path, folder: Path, *, tls: bool = False) -> Performance:
+    """The whole plot, against a server of its own with scripted engines."""
+
+    async def play() -> Performance:
+        async with scripted(folder, tls=tls) as house:
+            return await _perform(command, "whole", sounds, house)
+
+    return asyncio.run(play())
+
+
+def spoken(command: Sequence[Path], sounds: Path, house: House) -> Performance:
+    """One spoken question to a server with the embedded engines."""
+    return asyncio.run(_perform(command, "sum", sounds, house))
+
+
+def check_whole(performance: Performance) -> None:
+    """What the whole plot has to come to with any client that keeps a conversation."""
+    answers = [note["text"] for note in performance.shown("answered") if note["text"]]
+    assert answers[:2] == ["You said hello.", "It is sunny in Paris."]
+    assert answers[-1] == "You said stop now please."
+    assert [note["text"] for note in performance.shown("heard")] == [
+        LINES[name] for name in ("weather", "story", "stop")
+    ]
+    assert performance.shown("tool") == [{"saw": "tool", "city": "Paris"}]
+    endings = [output["response"] for output in performance.told("response_ended")]
+    assert [ending["status"] for ending in endings] == ["completed"] * 3 + ["cancelled", "completed"]
+    assert endings[3]["reason"] == "turn_detected"
+
+
+def check_spoken(performance: Performance) -> None:
+    """What the spoken question has to come to."""
+    assert [note["text"] for note in performance.shown("heard")] == [LINES["sum"]]
+    assert [note["text"] for note in performance.shown("answered")] == ["That is 84."]
+    assert sum(note["bytes"] for note in performance.shown("audio")) > 24_000
+
+
+def check_truncated(performance: Performance) -> None:
+    """The client said how far it had played the story, after 1.5 s of it and the time that it takes to be heard."""
+    story = performance.told("response_ended")[3]["response"]["output"][0]["id"]
+    (cut,) = [asked for asked in performance.asked("truncate_item") if asked["item_id"] == story]
+    assert 1000 < cut["audio_end_ms"] < 4000
+    assert performance.told("item_truncated")[-1]["audio_end_ms"] == cut["audio_end_ms"]
+
+
+async def _perform(command: Sequence[Path], plot: Plot, sounds: Path, house: House) -> Performance:
+    """Play it to its end. What no client may see is checked here: an error, a trace that replays differently."""
+    assert command[0].exists(), f"{command[0]} is missing: `make conformance` installs the clients"
+    before = set(house.traces.glob("*.jsonl"))
+    seen, log = await _run(command, [house.url, KEY, str(sounds), plot], house.certificate)
+    assert seen, log
+    assert seen[-1] == {"saw": "end"}, (seen[-5:], log)
+    (path,) = await _ended(house.traces, before)
+    performance = Performance(seen, list(_steps(path)), log)
+    assert performance.shown("error") == []
+    assert performance.told("refused") == []
+    return performance
+
+
+async def _ended(traces: Path, before: set[Path]) -> set[Path]:
+    """The traces that were not there before, once the last session has come to its end."""
+    async with asyncio.timeout(5):
+        while True:
+            new = set(traces.glob("*.jsonl")) - before  # noqa: ASYNC240 - a folder of a few files
+            if new and all(b'"type":"finish"' in path.read_bytes() for path in new):
+                return new
+            await asyncio.sleep(0.05)
+
+
+async def _run(command: Sequence[Path], arguments: list[str], certificate: Path | None) -> tuple[list[Any], str]:
+    """Run the program; what it said, and what it wrote to standard error. A program that hangs is ended."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    if certificate is not None:
+        environment["NODE_EXTRA_CA_CERTS"] = str(certificate)
+    process = await asyncio.create_subprocess_exec(
+        *map(str, command),
+        *arguments,
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )
+    talking = asyncio.create_task(process.communicate())
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            said, log = await asyncio.shield(talking)
+    except TimeoutError:
+        os.killpg(process.pid, signal.SIGKILL)
+        said, log = await talking
+    return [json.loads(line) for line in said.splitlines() if line.startswith(b"{")], log.decode()[-4000:]
+
+
+def _steps(path: Path) -> Iterator[dict[str, Any]]:
+    """The trace, after a replay that has to do the same."""
+    with path.open("rb") as lines:
+        _, difference = trace.replay(lines)
+    assert difference is None
+    with path.open("rb") as lines:
+        for entry in trace.read(lines):
+            if isinstance(entry, trace.Step):
+                yield {"at": entry.at, "input": msgspec.to_builtins(entry.input), "outputs": entry.outputs}
+
+
+# --- sound ------------------------------------------------------------------------------------------------------------
+
+
+async def record(folder: Path) -> None:
+    """Every line, and ten seconds of a quiet room, as 24 kHz PCM files that any program can read."""
+    room = np.random.default_rng(0).normal(0, 0.003, 240_000).astype(np.float32)
+    (folder / "room.pcm").write_bytes(int16_from_float(room).tobytes())
+    voice = Espeak()
+    try:
+        for name, text in LINES.items():
+            said = np.concatenate([chunk async for chunk in voice.speak(text, TtsRequest("en-us", 0.9))])
+            sound = 0.5 * resampled(said, voice.rate, 24_000)
+            (folder / f"{name}.pcm").write_bytes(int16_from_float(sound + room[: sound.size]).tobytes())
+    finally:
+        await voice.close()
