@@ -29,7 +29,7 @@ FILE_NAME = "antiphon.toml"
 EXAMPLE = "See antiphon.toml.example for every key, its type and its range."
 SHOWN_CHARS = 60  # of a value that is wrong: enough to find it again
 LOCALE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|\d{3}))?")
-SECRET = frozenset({"keys", "api_key"})
+SECRET = frozenset({"keys", "api_key", "token_secret"})
 
 
 Port = Annotated[int, Meta(ge=0, le=65_535)]
@@ -58,6 +58,9 @@ class Server(Section, frozen=True):
     """0 takes a free one."""
     keys: tuple[Word, ...] = ()
     """API keys. Without any, only this machine can connect."""
+    token_secret: str | None = None
+    """What client secrets are sealed with, beside the key that made them: at least 32 characters, the same for all
+    processes that share a port. Without, they are sealed with the key alone."""
     allowed_origins: tuple[str, ...] = ()
     """Web pages that may connect, such as "https://example.com"; ours always may. "*" is any."""
     allowed_hosts: tuple[str, ...] = ()
@@ -66,7 +69,8 @@ class Server(Section, frozen=True):
     max_message_bytes: Positive = 22_000_000
     """One append may hold 15 MiB of audio, which is 21 MB as base64."""
     max_bytes_per_minute: Positive = 120_000_000
-    """What one key, or everybody without one, may send: 15 MiB appends included, some 30 live microphones."""
+    """What one key or client secret, or everybody without one, may send: 15 MiB appends included, some 30 live
+    microphones."""
     idle_timeout_s: UpToADay = 600.0
     """A connection that sends nothing for this long is closed."""
     session_limit_s: UpToADay = 3600.0

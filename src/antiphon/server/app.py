@@ -1,4 +1,4 @@
-"""The server's routes: the Realtime WebSocket, health, readiness, models.
+"""The server's routes: the Realtime WebSocket, client secrets, health, readiness, models.
 
 Each request passes the door first. The routes translate between HTTP and the runtime; they decide nothing about
 conversations.
@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import secrets
 import time
 from collections.abc import Iterable
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
@@ -21,22 +23,32 @@ from starlette.websockets import WebSocket
 
 from antiphon.config import Config
 from antiphon.engines.registry import EngineSet
+from antiphon.errors import PeerError
 from antiphon.protocol.outbound import Projection
 from antiphon.runtime.drive import Drive
-from antiphon.server.door import Door, Refusal, key_from
+from antiphon.server.client_secrets import make_client_secret, read_body
+from antiphon.server.cors import Cors
+from antiphon.server.door import Door, Visitor
 from antiphon.server.limits import ByteBudgets
+from antiphon.server.opening import Wish, first_settings, read_wish, speaks_beta
+from antiphon.server.refusals import Refusal, refusal_from, turn_away
 from antiphon.server.sessions import Sessions
-from antiphon.session.settings import FunctionTool, SessionConfig, Settings, Transcription
+from antiphon.session.ids import Ids
+from antiphon.session.settings import FunctionTool, SessionConfig, Settings
 from antiphon.tools.api import ServerTool
-from antiphon.transport.websocket import WebSocketLink
+from antiphon.transport.websocket import WebSocketLink, close_with_error
 
 log = logging.getLogger("antiphon.server")
 
 SUBPROTOCOL = "realtime"
-OPEN_ROUTES = frozenset({"/health", "/ready"})
-"""What a load balancer asks, without a key."""
-RETRY_AFTER_S = 5
 IDLE_SWEEP_S = 5.0
+GONE = {
+    "/v1/realtime/sessions": "POST /v1/realtime/client_secrets",
+    "/v1/realtime/transcription_sessions": 'POST /v1/realtime/client_secrets with a session of type "transcription"',
+}
+"""Routes of the beta, and what took their place: see docs/decisions/0007-beta-dialect.md."""
+BETA_CLOSE_CODE = 4000
+"""What the official server closes with; no official client tries again after it."""
 
 
 class State:
@@ -48,6 +60,9 @@ class State:
         self.sessions = sessions
         self.tools = tools
         self.is_ready = False
+        # Without any key or secret configured, client secrets live as long as this process.
+        self._fallback = secrets.token_bytes(32)
+        self.ids = Ids(secrets.randbits(64))
         self.links: set[WebSocketLink] = set()
         loop = asyncio.get_running_loop()
         self.budgets = ByteBudgets(config.server.max_bytes_per_minute, loop.time)
@@ -58,11 +73,8 @@ class State:
         """Take keys, names and limits from a configuration; what is running goes on under the new ones."""
         self.config = config
         server = config.server
-        self.door = Door(
-            server.keys,
-            frozenset(name.lower() for name in server.allowed_hosts),
-            frozenset(origin.lower().rstrip("/") for origin in server.allowed_origins),
-        )
+        secret = server.token_secret.encode() if server.token_secret else b"" if server.keys else self._fallback
+        self.door = Door(server.keys, server.allowed_hosts, server.allowed_origins, secret)
         self.sessions.max_sessions = server.max_sessions
         if self.budgets.bytes_per_minute != server.max_bytes_per_minute:
             self.budgets = ByteBudgets(server.max_bytes_per_minute, asyncio.get_running_loop().time)
@@ -90,6 +102,17 @@ def make_app(state: State) -> ASGIApp:
     async def ready(request: Request) -> Response:
         return PlainTextResponse("ready\n" if state.is_ready else "warming\n", 200 if state.is_ready else 503)
 
+    async def client_secrets(request: Request) -> Response:
+        visitor: Visitor = request.state.visitor
+        body = await read_body(request)
+        defaults = state.config.session
+        made = make_client_secret(body, state.door.tokens, visitor.owner, defaults, state.ids, time.time())
+        return Response(made, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+    async def gone(request: Request) -> Response:
+        path = request.url.path
+        return Refusal(404, "unknown_url", f"POST {path} was part of the beta. Use {GONE[path]}.").response
+
     async def realtime(socket: WebSocket) -> None:
         await _realtime(state, socket)
 
@@ -98,10 +121,27 @@ def make_app(state: State) -> ASGIApp:
             Route("/health", health),
             Route("/ready", ready),
             Route("/v1/models", models),
+            Route("/v1/realtime/client_secrets", client_secrets, methods=["POST"]),
+            *(Route(path, gone, methods=["POST"]) for path in GONE),
             WebSocketRoute("/v1/realtime", realtime),
-        ]
+        ],
+        exception_handlers={HTTPException: _no_route, PeerError: _peer_error, Exception: _own_fault},
     )
     return _behind_the_door(app, state)
+
+
+async def _no_route(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 404
+    return Refusal(status, "unknown_url", f"Invalid URL or method ({request.method} {request.url.path}).").response
+
+
+async def _peer_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, PeerError)
+    return refusal_from(error).response
+
+
+async def _own_fault(request: Request, error: Exception) -> Response:
+    return Refusal(500, "internal_error", "The server had an error while processing your request.").response
 
 
 def _model(name: str) -> dict[str, object]:
@@ -109,68 +149,96 @@ def _model(name: str) -> dict[str, object]:
 
 
 def _behind_the_door(app: ASGIApp, state: State) -> ASGIApp:
+    """Host and Origin are looked at first, then a browser's question whether it may ask, then the key."""
+
+    async def lock(scope: Scope, receive: Receive, send: Send) -> None:
+        admitted = state.door.admit(scope["path"], _headers(scope), scope.get("subprotocols", ()), time.time())
+        if isinstance(admitted, Refusal):
+            log.info("turned away: %s", admitted.code)
+            await turn_away(admitted, scope, receive, send)
+            return
+        scope.setdefault("state", {})["visitor"] = admitted
+        await app(scope, receive, send)
+
+    inside = Cors(lock, lambda origin: state.door.allows_page(origin))
+
     async def door(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await app(scope, receive, send)
             return
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        refusal = state.door.refusal(headers)
-        if refusal is None and scope["path"] not in OPEN_ROUTES:
-            refusal = state.door.key_refusal(headers, scope.get("subprotocols", ()))
+        refusal = state.door.refusal(_headers(scope))
         if refusal is None:
-            await app(scope, receive, send)
+            await inside(scope, receive, send)
         else:
             log.info("turned away: %s", refusal.code)
-            await _turn_away(refusal, scope, receive, send)
+            await turn_away(refusal, scope, receive, send)
 
     return door
 
 
-async def _turn_away(refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
-    """Say no in the form that OpenAI's clients show to people; a WebSocket is refused before it is one."""
-    error = {"message": refusal.message, "type": "invalid_request_error", "code": refusal.code, "param": None}
-    headers = {"Retry-After": str(RETRY_AFTER_S)} if refusal.status == 503 else None
-    response = JSONResponse({"error": error}, refusal.status, headers)
-    if scope["type"] == "websocket":
-        await WebSocket(scope, receive, send).send_denial_response(response)
-    else:
-        await response(scope, receive, send)
+def _headers(scope: Scope) -> dict[str, str]:
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+
+
+# --- the Realtime WebSocket ------------------------------------------------------------------------------------------
 
 
 async def _realtime(state: State, socket: WebSocket) -> None:
-    refusal = _refusal(state, socket)
-    drive = None if refusal else state.sessions.begin(_session_config(state, socket))
+    offered: list[str] = socket.scope.get("subprotocols", [])
+    if speaks_beta(_headers(socket.scope), offered):
+        await _refuse_beta(socket)
+        return
+    try:
+        wish = read_wish(socket.query_params)
+        settings = _settings(state, socket, wish)
+    except PeerError as error:
+        await turn_away(refusal_from(error), socket.scope, socket.receive, socket.send)
+        return
+    refusal = _refusal(state, wish)
+    drive = None if refusal else state.sessions.begin(_session_config(state, settings))
     if drive is None:
         refusal = refusal or Refusal(503, "server_full", "All sessions are taken. Try again in a few seconds.")
-        await _turn_away(refusal, socket.scope, socket.receive, socket.send)
+        await turn_away(refusal, socket.scope, socket.receive, socket.send)
         return
     reason = "lost"
     try:
-        offered = socket.scope.get("subprotocols", ())
-        await socket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
-        reason = await _serve(state, socket, drive)
+        await socket.accept(_subprotocol(offered))
+        reason = await _serve(state, socket, drive, wish)
     finally:
         await state.sessions.end(drive, reason)
 
 
-def _refusal(state: State, socket: WebSocket) -> Refusal | None:
+async def _refuse_beta(socket: WebSocket) -> None:
+    """Programs of that time show an error that comes as a message, and few show one that comes over HTTP."""
+    log.info("turned away: beta_api_shape_disabled")
+    await socket.accept(_subprotocol(socket.scope.get("subprotocols", [])))
+    message = (
+        "The Realtime Beta API is no longer supported. Please use /v1/realtime for the GA API: leave out the header "
+        "'OpenAI-Beta: realtime=v1' and the subprotocol 'openai-beta.realtime-v1'."
+    )
+    await close_with_error(socket, message, "beta_api_shape_disabled", BETA_CLOSE_CODE)
+
+
+def _subprotocol(offered: list[str]) -> str | None:
+    """Ours, if it was offered. To a client that offers only others we answer with none, as the specification of
+    WebSockets asks for: programs go on without, browsers hang up."""
+    return SUBPROTOCOL if SUBPROTOCOL in offered else None
+
+
+def _refusal(state: State, wish: Wish) -> Refusal | None:
+    if wish.call_id is not None:
+        return Refusal(404, "call_id_not_found", "No session found for the provided call_id", "")
     if not state.is_ready:
         return Refusal(503, "warming", "The server is still loading its engines. Try again in a few seconds.")
-    if "call_id" in socket.query_params:
-        return Refusal(404, "call_id_not_found", "No session found for the provided call_id")
-    intent = socket.query_params.get("intent", "realtime")
-    if intent not in ("realtime", "transcription", "conversation"):
-        return Refusal(400, "invalid_value", f"Invalid value: {intent!r}. Supported values are: 'transcription'.")
     return None
 
 
-async def _serve(state: State, socket: WebSocket, drive: Drive) -> str:
+async def _serve(state: State, socket: WebSocket, drive: Drive, wish: Wish) -> str:
     name = state.next_connection()
-    key = key_from(dict(socket.headers), socket.scope.get("subprotocols", ()))
     expires_at = int(time.time() + drive.session.config.lifetime_s)
-    with_additions = socket.query_params.get("antiphon") == "1"
-    projection = Projection(f"{drive.session.id[-8:]}{name}_", expires_at, with_additions=with_additions)
-    link = WebSocketLink(name, socket, projection, state.budgets.of(key).allow)
+    projection = Projection(f"{drive.session.id[-8:]}{name}_", expires_at, with_additions=wish.additions_version > 0)
+    visitor: Visitor = socket.state.visitor
+    link = WebSocketLink(name, socket, projection, state.budgets.of(visitor.name).allow)
     state.links.add(link)
     log.info("session %s: %s connected", drive.session.id, name)
     try:
@@ -181,20 +249,18 @@ async def _serve(state: State, socket: WebSocket, drive: Drive) -> str:
     return reason
 
 
-def _session_config(state: State, socket: WebSocket) -> SessionConfig:
-    """What this connection's session starts with."""
+def _settings(state: State, socket: WebSocket, wish: Wish) -> Settings:
+    visitor: Visitor = socket.state.visitor
+    patch = visitor.grant.session if visitor.grant is not None else None
+    return first_settings(state.config.session, wish, patch)
+
+
+def _session_config(state: State, settings: Settings) -> SessionConfig:
+    """What a session with these settings is made of."""
     defaults = state.config.session
-    wants_words = socket.query_params.get("intent") == "transcription"
-    settings = Settings(
-        kind="transcription" if wants_words else "realtime",
-        model=socket.query_params.get("model", defaults.model)[:200],
-        instructions=defaults.instructions,
-        voice=defaults.voice,
-        transcription=Transcription() if wants_words else None,
-    )
     return SessionConfig(
         settings=settings,
-        server_tools=() if wants_words else state.tools,
+        server_tools=() if settings.kind == "transcription" else state.tools,
         lead_ms=defaults.lead_ms,
         max_turn_s=defaults.max_turn_s,
         lifetime_s=state.config.server.session_limit_s,

@@ -2,11 +2,13 @@
 
 Any web page in a browser on this machine can reach a server on loopback. So a request with an Origin must come from
 a page that is allowed, and its Host must be a name that the server is known by (a page can point its own name at
-127.0.0.1). A request without an Origin comes from a program. Keys are compared in constant time, and never logged.
+127.0.0.1). A request without an Origin comes from a program. This is the only place where keys and client secrets are
+checked: keys are compared in constant time, and neither is ever logged.
 """
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import ipaddress
 from collections.abc import Iterable, Mapping
@@ -14,29 +16,50 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from antiphon.server import tokens
+from antiphon.server.refusals import Refusal
+from antiphon.server.tokens import Grant, Tokens
+
 KEY_PROTOCOL = "openai-insecure-api-key."
 """Prefix of the WebSocket subprotocol by which browsers, which cannot set headers, hand over a key."""
 
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
-class Refusal(Struct, frozen=True):
-    """Why a request is turned away."""
-
-    status: int
-    code: str
-    message: str
+OPEN_PATHS = frozenset({"/health", "/ready"})
+"""What a load balancer asks, without a key."""
+CLIENT_PATHS = frozenset({"/v1/realtime", "/v1/realtime/calls"})
+"""All that a client secret opens: it starts sessions, and makes no further secrets."""
 
 
-class Door(Struct, frozen=True):
+class Visitor(Struct, frozen=True):
+    """Somebody who was let in."""
+
+    name: str
+    """The same for everything that comes with the same key or client secret, and neither of them."""
+    owner: str = ""
+    """Name of the API key that was shown, or that the client secret was made with."""
+    grant: Grant | None = None
+    """What the client secret says, if it was one."""
+
+
+class Door:
     """The rules. With no key configured everybody who gets as far as here may come in: then the server listens on
     loopback only, which is checked where it is started."""
 
-    keys: tuple[str, ...] = ()
-    allowed_hosts: frozenset[str] = frozenset()
-    """Names, without ports, beside the loopback ones; "*" allows any."""
-    allowed_origins: frozenset[str] = frozenset()
-    """Such as "https://example.com"; "*" allows any."""
+    def __init__(
+        self,
+        keys: Iterable[str] = (),
+        allowed_hosts: Iterable[str] = (),
+        allowed_origins: Iterable[str] = (),
+        secret: bytes = b"",
+    ) -> None:
+        """Hosts are names without ports, beside the loopback ones; origins such as "https://example.com"; "*" allows
+        any. `secret` and `keys` make client secrets: see `Tokens`, which needs one of both."""
+        self.tokens = Tokens(keys, secret)
+        self._keys = tuple(keys)
+        self._hosts = frozenset(name.lower() for name in allowed_hosts)
+        self._origins = frozenset(origin.lower().rstrip("/") for origin in allowed_origins)
 
     def refusal(self, headers: Mapping[str, str]) -> Refusal | None:
         """Why this request may not come in, or None. `headers` has lower-case names."""
@@ -56,12 +79,19 @@ class Door(Struct, frozen=True):
             )
         return None
 
-    def key_refusal(self, headers: Mapping[str, str], protocols: Iterable[str] = ()) -> Refusal | None:
-        """Why the key does not open, or None. Without configured keys none is asked for."""
-        if not self.keys:
-            return None
-        key = key_from(headers, protocols)
-        if key is None:
+    def admit(self, path: str, headers: Mapping[str, str], protocols: Iterable[str], now: float) -> Visitor | Refusal:
+        """Who comes with the key or client secret in this request, or why nobody does. `now` is in seconds since 1970.
+
+        Without configured keys none is asked for, but a client secret is read all the same.
+        """
+        if path in OPEN_PATHS:
+            return Visitor("")
+        shown = key_from(headers, protocols)
+        if shown is not None and shown.startswith(tokens.PREFIX):
+            return self._admit_client(shown, path, now)
+        if not self._keys:
+            return Visitor("", self.tokens.name_of(""))
+        if shown is None:
             return Refusal(
                 401,
                 "missing_api_key",
@@ -69,20 +99,44 @@ class Door(Struct, frozen=True):
                 f"WebSocket subprotocol '{KEY_PROTOCOL}KEY'.",
             )
         # Every key is compared, so that the time does not tell how far a guess has got.
-        matches = [hmac.compare_digest(key.encode(), known.encode()) for known in self.keys]
-        if not any(matches):
+        matching = [known for known in self._keys if hmac.compare_digest(shown.encode(), known.encode())]
+        if not matching:
             return Refusal(401, "invalid_api_key", "Incorrect API key provided.")
-        return None
+        name = self.tokens.name_of(matching[0])
+        return Visitor(name, name)
+
+    def _admit_client(self, token: str, path: str, now: float) -> Visitor | Refusal:
+        read = self.tokens.read(token)
+        if read is None:
+            return Refusal(401, "invalid_client_secret", "Incorrect client secret provided.")
+        owner, grant = read
+        if grant.expires_at <= now:
+            return Refusal(
+                401,
+                "client_secret_expired",
+                "The client secret has expired. Make another one with POST /v1/realtime/client_secrets.",
+            )
+        if path not in CLIENT_PATHS:
+            return Refusal(
+                403,
+                "insufficient_permissions",
+                "A client secret only opens sessions. Use an API key for all else.",
+            )
+        return Visitor(hashlib.sha256(token.encode()).hexdigest(), owner, grant)
+
+    def allows_page(self, origin: str) -> bool:
+        """Whether the configuration names the page of another server that a browser says it shows."""
+        return "*" in self._origins or origin.lower() in self._origins
 
     def _knows_host(self, host: str) -> bool:
         name = _without_port(host).lower()
-        if "*" in self.allowed_hosts or name in LOOPBACK_NAMES or name in self.allowed_hosts:
+        if "*" in self._hosts or name in LOOPBACK_NAMES or name in self._hosts:
             return True
         # A bare address cannot be pointed elsewhere by somebody else's name server.
-        return _is_address(name) and bool(self.keys)
+        return _is_address(name) and bool(self._keys)
 
     def _allows_origin(self, origin: str, host: str) -> bool:
-        if "*" in self.allowed_origins or origin.lower() in self.allowed_origins:
+        if self.allows_page(origin):
             return True
         parts = urlsplit(origin)
         # Our own page, under the name that it was reached by.

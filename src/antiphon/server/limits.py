@@ -1,10 +1,13 @@
-"""How much each key may send: a bucket of bytes that fills again by the minute."""
+"""How much each key and each client secret may send: a bucket of bytes that fills again by the minute."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 
 from antiphon.audio.units import Seconds
+
+MOST_BUCKETS = 4096  # client secrets come and go; each bucket is small, and they must not gather for ever
 
 
 class ByteBudget:
@@ -29,16 +32,18 @@ class ByteBudget:
 
 
 class ByteBudgets:
-    """A bucket for each key, and one for everybody without."""
+    """A bucket for each key and client secret, and one for everybody without. The longest unused are given up."""
 
     def __init__(self, bytes_per_minute: int, now: Callable[[], Seconds]) -> None:
         self.bytes_per_minute = bytes_per_minute
         self._now = now
-        self._budgets: dict[str, ByteBudget] = {}
+        self._budgets: OrderedDict[str, ByteBudget] = OrderedDict()
 
-    def of(self, key: str | None) -> ByteBudget:
-        # Keys are checked before, so there are no more of them than are configured.
-        name = key or ""
+    def of(self, name: str) -> ByteBudget:
+        """The bucket of a visitor with this name. Connections keep theirs, also when it is given up here."""
         if name not in self._budgets:
             self._budgets[name] = ByteBudget(self.bytes_per_minute, self._now)
+            if len(self._budgets) > MOST_BUCKETS:
+                self._budgets.popitem(last=False)
+        self._budgets.move_to_end(name)
         return self._budgets[name]

@@ -19,6 +19,7 @@ from tempfile import TemporaryDirectory
 import uvicorn
 
 from antiphon.config import Config
+from antiphon.config import Server as ServerSection
 from antiphon.engines import registry
 from antiphon.engines.registry import EngineSet
 from antiphon.errors import ConfigError
@@ -30,10 +31,12 @@ from antiphon.server.app import IDLE_SWEEP_S, State, make_app, tool_offers
 from antiphon.server.door import is_loopback
 from antiphon.server.sessions import Sessions, Surroundings, Tracing
 from antiphon.server.tls import self_signed
+from antiphon.server.tokens import PREFIX as CLIENT_SECRET_PREFIX
 from antiphon.tools.api import ServerTool
 
 log = logging.getLogger("antiphon.server")
 
+SHORTEST_TOKEN_SECRET = 32  # characters: it is not stretched
 PORT_CHECK_S = 0.02  # between looks at whether uvicorn listens
 
 
@@ -106,11 +109,24 @@ def check(config: Config) -> None:
             f"{server.host} can be reached from other machines, and no key is configured",
             "Set server.keys (or ANTIPHON_SERVER__KEYS), or listen on 127.0.0.1.",
         )
+    _check_secrets(server)
     if (server.tls_cert is None) != (server.tls_key is None):
         raise ConfigError("--tls-cert and --tls-key belong together", "Give both, or --tls-self-signed.")
     for path in (server.tls_cert, server.tls_key):
         if path is not None and not path.is_file():
             raise ConfigError(f"there is no file {path}", "Check the paths of the certificate and its key.")
+
+
+def _check_secrets(server: ServerSection) -> None:
+    if any(key.startswith(CLIENT_SECRET_PREFIX) for key in server.keys):
+        raise ConfigError(
+            f"a key in server.keys begins with {CLIENT_SECRET_PREFIX!r}, as client secrets do", "Choose another key."
+        )
+    if server.token_secret is not None and len(server.token_secret) < SHORTEST_TOKEN_SECRET:
+        raise ConfigError(
+            f"server.token_secret is shorter than {SHORTEST_TOKEN_SECRET} characters",
+            "Make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'",
+        )
 
 
 def _builtin_tools(config: Config) -> tuple[ServerTool, ...]:

@@ -19,7 +19,9 @@ from antiphon.audio.units import Samples
 from antiphon.errors import PeerError
 from antiphon.protocol.codec import BadMessage, decode, encode
 from antiphon.protocol.inbound import Append, Goodbye, read
+from antiphon.protocol.items import ErrorDetails
 from antiphon.protocol.outbound import Projection
+from antiphon.protocol.server import Error
 from antiphon.runtime.drive import Drive
 from antiphon.session import inputs
 from antiphon.session.outputs import Notice
@@ -28,7 +30,13 @@ log = logging.getLogger("antiphon.transport")
 
 OUTBOX_BYTES = 4 * 1024 * 1024  # about a minute of audio as base64: whoever is further behind is not listening
 POLICY, OVERLOADED, GOING_AWAY, NORMAL = 1008, 1013, 1001, 1000  # WebSocket close codes
-CLOSE_CODES = {"drain": GOING_AWAY, "too_slow": OVERLOADED, "idle": NORMAL, "session_expired": NORMAL}
+CLOSE_CODES = {
+    "drain": GOING_AWAY,
+    "too_slow": OVERLOADED,
+    "limit": POLICY,
+    "idle": NORMAL,
+    "session_expired": NORMAL,
+}
 
 
 class WebSocketLink:
@@ -94,6 +102,8 @@ class WebSocketLink:
             if message["type"] == "websocket.disconnect":
                 return
             self.last_heard = loop.time()
+            if self._reason is not None:
+                continue  # we have hung up; it may not have heard yet
             text: str | None = message.get("text")
             data: bytes = message.get("bytes") or b""
             if not self._allow(len(text) if text is not None else len(data)):
@@ -153,6 +163,16 @@ class WebSocketLink:
                 await self._has_mail.wait()
         except (WebSocketDisconnect, RuntimeError):
             return  # the client is gone; the reader knows it too
+
+
+async def close_with_error(socket: WebSocket, message: str, code: str, close_code: int) -> None:
+    """Tell an accepted connection that will never have a session why, and hang up."""
+    details = ErrorDetails(type="invalid_request_error", code=code, message=message)
+    try:
+        await socket.send_text(encode(Error(event_id="event_refused", error=details)))
+        await socket.close(close_code, f"{details.type}.{code}")
+    except (WebSocketDisconnect, RuntimeError):
+        return  # the client is gone
 
 
 class _Luggage:
