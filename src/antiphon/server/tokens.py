@@ -45,7 +45,7 @@ class Tokens:
     """Makes and reads client secrets for the owners of API keys."""
 
     def __init__(self, keys: Iterable[str] = (), secret: bytes = b"") -> None:
-        """With a `secret` each key's seal is derived from both; without, from the key alone, which takes some 50 ms
+        """With a `secret` each key's seal is derived from both; without, from the key alone, which takes some 60 ms
         a key, so that a holder of a token cannot guess the key that made it. At least one of both is needed.
 
         Without keys there is one owner, called by the empty key.
