@@ -1,4 +1,9 @@
-"""Makes the helpers beside the tests importable, and fails a test in which our code blocks its event loop."""
+"""Makes the helpers beside the tests importable, fails a test in which our code blocks its event loop, and listens in
+where a test has a real connection.
+"""
+
+from __future__ import annotations
+
 
 import sys
 from collections.abc import Iterator
@@ -36,3 +41,19 @@ def _nothing_blocks_the_event_loop() -> Iterator[None]:
         yield
     finally:
         guard.deactivate()
+
+
+CONNECTED = {"server", "conformance"}  # folders of tests in which a server of this process talks to clients
+
+
+@pytest.fixture(autouse=True)
+def _everything_said_is_legal(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The protocol's rules hold on every connection of such a test."""
+    if request.path.parent.name not in CONNECTED:
+        yield
+        return
+    from wiretap import Wiretap
+
+    wiretap = Wiretap(monkeypatch)
+    yield
+    assert wiretap.faults() == []

@@ -20,6 +20,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from antiphon.audio.units import WIRE_RATE, Pcm16
 from antiphon.errors import TransportClosed
+from antiphon.testing.checker import Checker
 
 FRAME = WIRE_RATE // 50  # samples in 20 ms, as a browser's microphone gives them
 ROOM_DBFS = -50.0  # noise of a quiet room; digital silence is what no microphone delivers
@@ -30,7 +31,16 @@ Event = dict[str, Any]
 class Caller:
     """Use as `async with`. Lengths in samples at 24 kHz, moments on the event loop's clock."""
 
-    def __init__(self, url: str, *, key: str | None = None, seed: int = 0, room_dbfs: float = ROOM_DBFS) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        key: str | None = None,
+        seed: int = 0,
+        room_dbfs: float = ROOM_DBFS,
+        checker: Checker | None = None,
+    ) -> None:
+        """`checker` sees every message of the call, and is finished by whoever gave it."""
         self.events: list[tuple[float, Event]] = []
         """Everything that the server has said, with the moment it came."""
         self.said: list[tuple[int, Pcm16]] = []
@@ -39,6 +49,7 @@ class Caller:
         """What was heard, cut where the person interrupted."""
         self._url = url
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._checker = checker
         self._noise = _noise(seed, room_dbfs)
         self._sent = 0
         self._pending: deque[Pcm16] = deque()
@@ -72,6 +83,8 @@ class Caller:
 
     async def send(self, event: Event) -> None:
         assert self._socket is not None
+        if self._checker is not None:
+            self._checker.sent(event)
         await self._socket.send(json.dumps(event))
 
     async def say(self, pcm: Pcm16) -> float:
@@ -142,6 +155,8 @@ class Caller:
         try:
             async for frame in self._socket:
                 event = json.loads(frame)
+                if self._checker is not None:
+                    self._checker.received(event)
                 self._play(event)
                 self.events.append((asyncio.get_running_loop().time(), event))
                 async with self._news:

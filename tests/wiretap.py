@@ -1,0 +1,59 @@
+"""Listens in on every WebSocket that the server in this process has, and holds it against the protocol.
+
+So each test with a real socket also tests that what was said on it was legal, without a word about it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from antiphon.protocol.codec import encode
+from antiphon.protocol.outbound import Outgoing, Projection
+from antiphon.runtime.drive import Drive
+from antiphon.session.outputs import Notice
+from antiphon.testing.checker import Checker, Fault
+from antiphon.transport.websocket import WebSocketLink
+
+
+class Wiretap:
+    """Every connection from now on, until the patch is undone."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self._checkers: dict[int, tuple[Any, Checker]] = {}
+        """By the projection's identity; the projection is kept, so that the identity stays its own."""
+        messages, take_text = Projection.messages, WebSocketLink._take_text
+
+        def project(projection: Projection, notice: Notice, audio: bytes = b"") -> list[Outgoing]:
+            found = messages(projection, notice, audio)
+            for message in found:
+                self._checker(projection).received(json.loads(encode(message)))
+            return found
+
+        def take(link: WebSocketLink, drive: Drive, text: str) -> None:
+            checker = self._checker(link._projection)
+            try:
+                document = json.loads(text)
+            except (ValueError, RecursionError):
+                document = None
+            if isinstance(document, dict):
+                checker.sent(document)
+            else:
+                checker.sent_unreadable()
+            take_text(link, drive, text)
+
+        patch.setattr(Projection, "messages", project)
+        patch.setattr(WebSocketLink, "_take_text", take)
+
+    def _checker(self, projection: Projection) -> Checker:
+        return self._checkers.setdefault(id(projection), (projection, Checker()))[1]
+
+    @property
+    def connections(self) -> int:
+        return len(self._checkers)
+
+    def faults(self) -> list[Fault]:
+        """What was wrong so far. Clients of tests hang up when they have seen enough, so nothing is awaited."""
+        return [fault for _, checker in self._checkers.values() for fault in checker.faults]
