@@ -4,7 +4,6 @@ where a test has a real connection.
 
 from __future__ import annotations
 
-
 import sys
 from collections.abc import Iterator
 from pathlib import Path

@@ -7,7 +7,6 @@ import json
 
 import pytest
 from websockets.asyncio.client import connect
-from wiretap import Wiretap
 
 from antiphon.config import load
 from antiphon.engines.fake import FakeLlm, FakeStt, FakeTts
@@ -15,6 +14,7 @@ from antiphon.engines.registry import EngineSet
 from antiphon.engines.vad.energy import EnergyVad
 from antiphon.protocol import items
 from antiphon.server.run import running
+from wiretap import Wiretap
 
 pytestmark = [pytest.mark.real]
 

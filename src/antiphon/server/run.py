@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from zoneinfo import ZoneInfo
 
 import uvicorn
 
@@ -72,7 +73,7 @@ async def running(
     hub = HearingHub(engines.vad, backlog_s=BACKLOG_S)
     equipment = Equipment(Engines(engines.stt, engines.llm, engines.tts), hub, {tool.spec.name: tool for tool in tools})
     tracing = Tracing(config.trace.folder, config.trace.redact) if config.trace.folder else None
-    surroundings = Surroundings(config.session.time_zone, config.session.locale)
+    surroundings = Surroundings(ZoneInfo(config.session.time_zone), config.session.locale)
     sessions = Sessions(equipment, config.server.max_sessions, surroundings, tracing, on_turn)
     state = State(config, engines, sessions, tool_offers(tools))
     with TemporaryDirectory(prefix="antiphon-") as folder:

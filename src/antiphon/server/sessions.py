@@ -10,9 +10,8 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
@@ -37,7 +36,7 @@ class Tracing(Struct, frozen=True):
 class Surroundings(Struct, frozen=True):
     """Where a session takes place: what its tools may need to know."""
 
-    time_zone: str = "UTC"
+    zone: tzinfo = UTC
     locale: str = "en-US"
 
 
@@ -111,7 +110,7 @@ class Sessions:
 
     def _tool_context(self, drive: Drive) -> ToolContext:
         place = self._surroundings
-        return ToolContext(datetime.now(ZoneInfo(place.time_zone)), place.locale, drive.session.id, drive.announce)
+        return ToolContext(datetime.now(place.zone), place.locale, drive.session.id, drive.announce)
 
     def _open_trace(self, name: str, seed: int, config: SessionConfig) -> TraceFile | None:
         if self._tracing is None:
