@@ -81,12 +81,7 @@ def read(message: client.ClientMessage, connection: str, heard: Samples, luggage
         case client.SessionClose():
             return Goodbye()
         case client.OutputAudioClear():
-            raise PeerError(
-                "Invalid value: 'output_audio_buffer.clear'. It is only for connections where the server plays.",
-                "On a WebSocket, stop playing and send response.cancel and conversation.item.truncate.",
-                code="invalid_value",
-                param="type",
-            )
+            return inputs.ClearPlayback(connection, request)
         case _:
             assert_never(message)
 

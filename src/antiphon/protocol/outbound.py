@@ -40,11 +40,13 @@ Outgoing = server.ServerMessage | additions.AdditionMessage
 class Projection:
     """One connection's view of its session."""
 
-    def __init__(self, prefix: str, expires_at: int, *, with_additions: bool = False) -> None:
-        """`prefix` makes event ids unique; `expires_at` is in seconds since 1970; additions are messages of our own."""
+    def __init__(self, prefix: str, expires_at: int, *, with_additions: bool = False, with_sound: bool = True) -> None:
+        """`prefix` makes event ids unique; `expires_at` is in seconds since 1970; additions are messages of our own.
+        Without sound, it goes to the person by another way."""
         self._prefix = prefix
         self._expires_at = expires_at
         self._with_additions = with_additions
+        self.with_sound = with_sound
         self._count = 0
 
     def messages(self, notice: Notice, audio: bytes = b"") -> list[Outgoing]:
@@ -59,6 +61,8 @@ class Projection:
     def _project(self, notice: Notice, audio: bytes) -> Iterator[Outgoing]:
         match notice:
             case outputs.AudioSent(response_id=response_id, index=index, item_id=item_id):
+                if not self.with_sound:
+                    return
                 yield server.AudioDelta(
                     event_id=self._id(), response_id=response_id, item_id=item_id, output_index=index, content_index=0,
                     delta=audio,
@@ -81,6 +85,13 @@ class Projection:
             case outputs.ResponseEnded(response):
                 yield server.ResponseDone(event_id=self._id(), response=response_from(response))
                 yield server.RateLimitsUpdated(event_id=self._id(), rate_limits=())
+            case outputs.PlaybackBegan(response_id):
+                yield server.OutputAudioStarted(event_id=self._id(), response_id=response_id)
+            case outputs.PlaybackEnded(response_id):
+                yield server.OutputAudioStopped(event_id=self._id(), response_id=response_id)
+            case outputs.PlaybackCleared(response_id, began):
+                if began:
+                    yield server.OutputAudioCleared(event_id=self._id(), response_id=response_id)
             case outputs.ToolBegan() | outputs.ToolEnded():
                 if self._with_additions:
                     yield self._tool(notice)

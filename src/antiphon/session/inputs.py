@@ -101,6 +101,10 @@ class CancelResponse(Request, frozen=True, tag="cancel_response"):
     response_id: str | None = None
 
 
+class ClearPlayback(Request, frozen=True, tag="clear_playback"):
+    """Stop playing, now: only where the server plays."""
+
+
 # --- hearing: what the voice detector says ---------------------------------------------------------------------------
 
 
@@ -219,6 +223,17 @@ class WorkFailed(Result, frozen=True, tag="work_failed"):
     message: str
 
 
+# --- playing: what the speaker says ---------------------------------------------------------------------------------
+
+
+class Played(Struct, frozen=True, tag="played"):
+    """So much of a response's sound has been played by now. The first report says that it began."""
+
+    response_id: str
+    samples: Samples
+    """Over all its items, from the first one's first sample."""
+
+
 # --- the rest --------------------------------------------------------------------------------------------------------
 
 
@@ -249,6 +264,7 @@ Input = (
     | TruncateItem
     | CreateResponse
     | CancelResponse
+    | ClearPlayback
     | VoiceBegan
     | VoicePaused
     | SilenceTick
@@ -265,6 +281,7 @@ Input = (
     | SpeakingEnded
     | ToolReturned
     | WorkFailed
+    | Played
     | Announce
     | TimePassed
 )

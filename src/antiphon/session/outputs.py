@@ -317,6 +317,26 @@ class ResponseEnded(Struct, frozen=True, tag="response_ended"):
     response: ResponseInfo
 
 
+class PlaybackBegan(Struct, frozen=True, tag="playback_began"):
+    """The server plays the first sound of this response."""
+
+    response_id: str
+
+
+class PlaybackEnded(Struct, frozen=True, tag="playback_ended"):
+    """The response is over and was played to its end."""
+
+    response_id: str
+
+
+class PlaybackCleared(Struct, frozen=True, tag="playback_cleared"):
+    """In place of `PlaybackEnded`: what was not played yet will not be."""
+
+    response_id: str
+    began: bool
+    """Whether anything of it was played."""
+
+
 class ToolBegan(Struct, frozen=True, tag="tool_began"):
     """The server runs one of its own tools."""
 
@@ -378,6 +398,9 @@ Notice = (
     | ArgumentsSent
     | OutputEnded
     | ResponseEnded
+    | PlaybackBegan
+    | PlaybackEnded
+    | PlaybackCleared
     | ToolBegan
     | ToolEnded
 )

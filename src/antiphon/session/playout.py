@@ -1,8 +1,9 @@
 """When the audio of a response goes out, and how much of it has been played by then.
 
 A WebSocket gives no word on playback, so a clock stands in: what was sent plays from the moment it was sent, without
-a pause as long as more comes in time. Audio is sent at most a bounded lead ahead of that clock: a lead covers the
-network's jitter, and whatever has been sent can no longer be taken back when the person interrupts.
+a pause as long as more comes in time. Whoever knows better reports it, and the clock goes on from there. Audio is sent
+at most a bounded lead ahead of that clock: a lead covers the network's jitter, and whatever has been sent can no longer
+be taken back when the person interrupts.
 """
 
 from __future__ import annotations
@@ -15,13 +16,22 @@ GRAIN = WIRE_RATE // 1000  # samples in 1 ms: a deadline may fire this early, fo
 class Playout:
     """The clock of one response's audio, over all its items."""
 
-    def __init__(self, lead_ms: int, delta_ms: int) -> None:
+    def __init__(self, lead_ms: int, delta_ms: int, *, awaits_report: bool = False) -> None:
+        """With `awaits_report` nothing counts as played before the player has said that it began."""
+        self._awaits_report = awaits_report
         self._lead = samples_from_ms(lead_ms)
         self.delta = samples_from_ms(delta_ms)
         """The longest piece that is sent at once."""
         self._anchor: tuple[Seconds, Samples] | None = None
         """A moment, and how much had been played at it."""
         self.sent: Samples = 0
+        self.reported: Samples | None = None
+        """What the player itself has said last."""
+
+    def report(self, played: Samples, now: Seconds) -> None:
+        """The player has played so much by now: the clock goes on from there."""
+        self.reported = min(played, self.sent)
+        self._anchor = (now, self.reported)
 
     def played(self, now: Seconds) -> Samples:
         """How much of what was sent has been played, as far as a clock can tell."""
@@ -58,6 +68,7 @@ class Playout:
 
     def send(self, samples: Samples, now: Seconds) -> None:
         """Count a piece as sent now. After a gap the clock starts again: the player was dry."""
-        if self._anchor is None or self.played(now) >= self.sent:
+        waits = self._awaits_report and self._anchor is None
+        if not waits and self.played(now) >= self.sent:
             self._anchor = (now, self.sent)
         self.sent += samples

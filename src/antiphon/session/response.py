@@ -269,6 +269,14 @@ class Response:
             if piece.ledger is not None and played - piece.offset < piece.ledger.made
         }
 
+    def spoken(self) -> dict[str, str]:
+        """For each spoken item: the words of all that was sent."""
+        return {
+            piece.item.id: piece.ledger.text_until(piece.ledger.kept)
+            for piece in self.pieces
+            if piece.ledger is not None and self.conversation is not None
+        }
+
     # --- results of its work
 
     def expects(self, result: Result) -> bool:

@@ -10,6 +10,7 @@ method, and `_settle` holds the rules about both sides, one sentence each.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -25,10 +26,13 @@ from antiphon.session.conversation import Conversation, Entry, as_heard, is_unre
 from antiphon.session.ids import Ids
 from antiphon.session.inputs import Input, Request, Result
 from antiphon.session.items import Item, Message, Picture, Role, Speech, Status
+from antiphon.session.ledger import Ledger
 from antiphon.session.outputs import Output, Refused, Remark
+from antiphon.session.playback import Playback
 from antiphon.session.playout import Playout
 from antiphon.session.response import Ending, Manner, Response, ResponseState
 from antiphon.session.settings import (
+    AudioFormat,
     FunctionTool,
     ResponseOptions,
     SessionConfig,
@@ -61,6 +65,7 @@ class Session:
         self._responses: dict[str, Response] = {}
         self._active: Response | None = None
         self._last_spoken: Response | None = None
+        self._playback = Playback(self._emit) if config.plays else None
         self._owners: dict[int, Response] = {}
         self._transcripts: dict[int, outputs.Transcribe] = {}
         self._heard_language: str | None = None
@@ -82,11 +87,13 @@ class Session:
             inputs.TruncateItem: self._truncate_item,
             inputs.CreateResponse: self._create_response,
             inputs.CancelResponse: self._cancel_response,
+            inputs.ClearPlayback: self._clear_playback,
             inputs.VoiceBegan: self._voice_began,
             inputs.VoicePaused: self._hear,
             inputs.SilenceTick: self._hear,
             inputs.VoiceTick: self._hear,
             inputs.HearingFailed: self._hearing_failed,
+            inputs.Played: self._played,
             inputs.Announce: self._announce,
             inputs.TimePassed: self._pass_time,
         }
@@ -164,6 +171,8 @@ class Session:
             response.settle(self._now)
             if response.is_over:
                 self._retire(response)
+        if self._playback is not None:
+            self._playback.forget_silent()
         # A turn that collided with a running response is answered when that one is over.
         if self._wanted_for is not None and self._active is None:
             self._respond_to_turn(self._wanted_for)
@@ -258,6 +267,7 @@ class Session:
             for item_id, heard in self._last_spoken.heard(self._now).items():
                 self.conversation.hear_until(item_id, heard)
         self._last_spoken = None
+        self._stop_playing(also_detached=False)
 
     def _hear(self, event: inputs.VoiceBegan | inputs.VoicePaused | inputs.SilenceTick | inputs.VoiceTick) -> None:
         detection = self.settings.turn_detection
@@ -468,13 +478,58 @@ class Session:
                 code=None,
                 param="audio_end_ms",
             )
-        heard = entry.ledger.text_until(position)
-        self.conversation.hear_until(request.item_id, heard)
-        entry.ledger.limit = position
-        if item.status is not Status.IN_PROGRESS:
-            entry.item = msgspec.structs.replace(item, content=(Speech(0, position, heard),))
-            self._emit(outputs.TrimAudio(request.item_id, position))
+        self._truncate(entry, entry.ledger, position)
         self._emit(outputs.ItemTruncated(request.item_id, request.content_index, request.audio_end_ms))
+
+    def _truncate(self, entry: Entry, ledger: Ledger, position: Samples) -> None:
+        """Of this item, nothing after `position` was heard."""
+        item_id = entry.item.id
+        heard = ledger.text_until(position)
+        self.conversation.hear_until(item_id, heard)
+        ledger.limit = position
+        if isinstance(entry.item, Message) and entry.item.status is not Status.IN_PROGRESS:
+            entry.item = msgspec.structs.replace(entry.item, content=(Speech(0, position, heard),))
+            self._emit(outputs.TrimAudio(item_id, position))
+
+    # --- what the server plays
+
+    def _played(self, report: inputs.Played) -> None:
+        """The speaker says how far it is."""
+        if self._playback is None:
+            return
+        ended = self._playback.report(report, self._now)
+        if ended is None:
+            return
+        # What was cut while it still played has been heard a little further since.
+        for item_id, heard in ended.spoken().items():
+            self.conversation.hear_until(item_id, heard)
+        if self._quiet_since is not None:
+            self._quiet_since = self._now
+
+    def _clear_playback(self, request: inputs.ClearPlayback) -> None:
+        if self._playback is None:
+            raise PeerError(
+                "Invalid value: 'output_audio_buffer.clear'. It is only for connections where the server plays.",
+                "On a WebSocket, stop playing and send response.cancel and conversation.item.truncate.",
+                code="invalid_value",
+                param="type",
+            )
+        # Whoever wants to hear no more of an answer does not want the rest of it made.
+        self._wanted_for = None
+        if self._active is not None and self._active.playout.sent:
+            self._end(self._active, Ending("cancel", "client_cancelled"))
+        self._stop_playing(also_detached=True)
+
+    def _stop_playing(self, *, also_detached: bool) -> None:
+        """What was not heard is not part of the conversation; we play ourselves, so nobody has to tell us."""
+        if self._playback is None:
+            return
+        for cut in self._playback.clear(self._now, also_detached=also_detached):
+            entry = self.conversation.visible(cut.item_id)
+            if entry is None or entry.ledger is None:
+                continue
+            self._truncate(entry, entry.ledger, cut.heard)
+            self._emit(outputs.ItemTruncated(cut.item_id, 0, ms_from_samples(cut.heard)))
 
     # --- responses
 
@@ -561,12 +616,14 @@ class Session:
         response = Response(
             self._ids.make("resp"),
             self._manner(options),
-            Playout(self.config.lead_ms, self.config.delta_ms),
+            Playout(self.config.lead_ms, self.config.delta_ms, awaits_report=self.config.plays),
             None if options.detached else self.conversation,
             self._emit,
         )
         response.context = context
         self._responses[response.id] = response
+        if self._playback is not None:
+            self._playback.add(response)
         if not options.detached:
             self._active = response
             self._quiet_since = None
@@ -574,7 +631,7 @@ class Session:
         return response
 
     def _manner(self, options: ResponseOptions) -> Manner:
-        settings = self.settings
+        settings, config = self.settings, self.config
         tools = settings.tools if options.tools is UNSET else options.tools
         client_tools = tuple(tool for tool in tools if isinstance(tool, FunctionTool))
         taken = {tool.name for tool in client_tools}
@@ -583,9 +640,9 @@ class Session:
             speaks=_chosen(options.speaks, settings.speaks),
             voice=_chosen(options.voice, settings.voice),
             speed=settings.speed,
-            output_format=_chosen(options.output_format, settings.output_format),
+            output_format=AudioFormat() if config.plays else _chosen(options.output_format, settings.output_format),
             client_tools=client_tools,
-            server_tools=tuple(tool for tool in self.config.server_tools if tool.name not in taken),
+            server_tools=tuple(tool for tool in config.server_tools if tool.name not in taken),
             tool_choice=_chosen(options.tool_choice, settings.tool_choice),
             max_tokens=_chosen(options.max_output_tokens, settings.max_output_tokens),
             model=settings.model,
@@ -677,6 +734,8 @@ class Session:
         self._announcements.append(item.text)
 
     def _plays_until(self) -> Seconds:
+        if self._playback is not None:
+            return math.inf if self._playback.is_busy else self._now
         ends = self._last_spoken.playout.ends_at() if self._last_spoken is not None else None
         return self._now if ends is None else max(self._now, ends)
 
@@ -708,6 +767,8 @@ class Session:
         if self._quiet_since is None or detection is None or detection.idle_timeout_ms is None:
             return None
         if self._turn.is_open or self._active is not None or detection.kind != "server_vad":
+            return None
+        if self._playback is not None and self._playback.is_busy:
             return None
         return self._quiet_since + detection.idle_timeout_ms / 1000
 

@@ -172,5 +172,7 @@ class SessionConfig(Struct, frozen=True):
     """At a time: the one of the conversation, and others beside it."""
     sees: bool = True
     """Whether the model takes pictures."""
+    plays: bool = False
+    """The server plays the answers itself and says how far it got (`inputs.Played`); connections are told of it."""
     max_tool_rounds: int = 8
     """Model, tools, model, tools ...: after this many the response ends, so that a confused model cannot loop."""
