@@ -7,6 +7,7 @@ there is. It does not know sockets or messages: connections are `Link`s, and wha
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Protocol
@@ -28,8 +29,11 @@ from antiphon.session.outputs import Notice, Output
 from antiphon.session.session import Session
 from antiphon.tools.api import ServerTool, ToolContext
 
+log = logging.getLogger("antiphon.drive")
+
 PRE_ROLL_MS = 1500  # kept while nobody speaks: padding, and the detector's own delay under load
 BACKLOG_S = 340.0  # of one session's sound that may wait to be heard: one append of 15 MiB is 328
+BROKEN = "The server had an error in this session, which is over. Please open another one."
 BACKLOGGED = 8  # windows that wait: from a quarter of a second on the ring has to keep more than its pre-roll
 
 
@@ -76,6 +80,7 @@ class Drive:
         self._loop = asyncio.get_running_loop()
         self._inbox: deque[Input] = deque()
         self._is_busy = False
+        self._is_broken = False
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for: Seconds | None = None
         """The deadline that `_timer` was set for. Its own `when` is no answer: uvloop rounds it, and gives none for
@@ -137,7 +142,12 @@ class Drive:
         self.put(inputs.Announce(text))
 
     def put(self, item: Input) -> None:
-        """Give the session one input and do what it says. Inputs that arise meanwhile come after it."""
+        """Give the session one input and do what it says. Inputs that arise meanwhile come after it.
+
+        Never raises: a mistake of ours ends this session, whoever gave the input, and no other.
+        """
+        if self._is_broken:
+            return
         self._inbox.append(item)
         if self._is_busy:
             return
@@ -145,6 +155,10 @@ class Drive:
         try:
             while self._inbox:
                 self._step(self._inbox.popleft())
+        except Exception:  # the border of the session
+            log.exception("session %s broke at %s", self.session.id, type(item).__name__)
+            self._break_off()
+            return
         finally:
             self._is_busy = False
         self._arm()
@@ -155,6 +169,16 @@ class Drive:
         self._disarm()
         self._hearing.close()
         await self._workers.close()
+
+    def _break_off(self) -> None:
+        """What the session is in is not known any more: tell its connections, and take nothing further in."""
+        self._is_broken = True
+        self._inbox.clear()
+        self._disarm()
+        sorry = outputs.Refused(None, None, BROKEN, "internal_error", kind="server_error")
+        for link in list(self.links.values()):
+            link.show(sorry, b"")
+            link.close("internal_error")
 
     # --- what comes out
 

@@ -29,6 +29,7 @@ from antiphon.observe.timeline import Turn
 from antiphon.runtime.drive import BACKLOG_S, Equipment
 from antiphon.runtime.workers import Engines
 from antiphon.server.app import IDLE_SWEEP_S, State, make_app, tool_offers
+from antiphon.server.bounded import BoundedHttp, BoundedWebSocket, allow_many_files
 from antiphon.server.door import is_loopback
 from antiphon.server.sessions import Sessions, Surroundings, Tracing
 from antiphon.server.tls import self_signed
@@ -147,7 +148,8 @@ def _uvicorn_config(config: Config, state: State, folder: Path) -> uvicorn.Confi
     try:
         made = uvicorn.Config(
             make_app(state),
-            ws="websockets-sansio",
+            http=BoundedHttp,
+            ws=BoundedWebSocket,
             ws_max_size=server.max_message_bytes,
             ws_per_message_deflate=False,  # base64 audio: it would undo base64 at 0.1 ms a message, and no more
             lifespan="off",
@@ -201,6 +203,7 @@ async def serve(config: Config, reload: Callable[[], Config], announce: Callable
     """Run until SIGINT or SIGTERM, then drain; SIGHUP takes keys and limits from `reload` anew."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
+    allow_many_files()
     async with running(config) as server:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)

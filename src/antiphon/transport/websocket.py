@@ -11,12 +11,15 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from itertools import count
 
+from msgspec import Struct
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from antiphon.audio.formats import SoundReader, read_whole
 from antiphon.audio.units import Samples
 from antiphon.errors import PeerError
+from antiphon.protocol.client import MAX_APPEND_BYTES, SessionUpdate
 from antiphon.protocol.codec import BadMessage, decode, encode
 from antiphon.protocol.inbound import Append, Goodbye, read
 from antiphon.protocol.items import ErrorDetails
@@ -29,14 +32,31 @@ from antiphon.session.outputs import Notice
 log = logging.getLogger("antiphon.transport")
 
 OUTBOX_BYTES = 4 * 1024 * 1024  # about a minute of audio as base64: whoever is further behind is not listening
-POLICY, OVERLOADED, GOING_AWAY, NORMAL = 1008, 1013, 1001, 1000  # WebSocket close codes
-CLOSE_CODES = {
-    "drain": GOING_AWAY,
-    "too_slow": OVERLOADED,
-    "limit": POLICY,
-    "idle": NORMAL,
-    "session_expired": NORMAL,
+STALL_S = 30.0  # that one frame may take: whoever reads that slowly cannot follow a conversation
+FAREWELL_S = 5.0  # for what is left to be said, and the closing handshake; then the connection is dropped
+SMALLEST_COST_BYTES = 256  # what a message is charged at least: reading a tiny one costs as much as sound of 5 ms
+MESSAGES_A_TURN = 16  # acted on in a row before others get theirs: half a millisecond of small ones
+LONGEST_UPDATE = 512 * 1024  # characters of a session.update, all of which is echoed: some hundred tools
+
+
+class Closing(Struct, frozen=True):
+    """How a connection is told that it is over. 1001, 1011 and 1013 invite official clients to come again."""
+
+    code: int
+    words: str
+    """At most 123 bytes: that is all a closing frame holds."""
+
+
+CLOSINGS = {
+    "drain": Closing(1001, "The server is going away."),
+    "internal_error": Closing(1011, "The server had an error in this session."),
+    "too_slow": Closing(1013, "The connection reads too slowly to follow."),
+    "limit": Closing(1008, "This key has sent more than its limit of bytes allows."),
+    "idle": Closing(1000, "Nothing was sent for too long."),
+    "session_expired": Closing(1000, "The session hit its maximum duration."),
 }
+NORMAL = Closing(1000, "")
+"""For a client that asked to hang up."""
 
 
 class WebSocketLink:
@@ -53,7 +73,10 @@ class WebSocketLink:
         self._outbox: deque[str] = deque()
         self._outbox_bytes = 0
         self._has_mail = asyncio.Event()
+        self._largest_heard = 0
         self._reason: str | None = None
+        self._farewell: asyncio.TimerHandle | None = None
+        self._writer: asyncio.Task[None] | None = None
         self._reader = SoundReader("pcm")
 
     # --- what the session's runtime calls
@@ -65,23 +88,32 @@ class WebSocketLink:
             frame = encode(message)
             self._outbox.append(frame)
             self._outbox_bytes += len(frame)
-        if self._outbox_bytes > OUTBOX_BYTES:
+        # An item is shown twice, with its pictures: what the client itself made large is not its slowness.
+        if self._outbox_bytes > OUTBOX_BYTES + 2 * self._largest_heard:
             log.warning("connection %s reads too slowly: closed", self.name)
             self._outbox.clear()
+            self._outbox_bytes = 0
             self.close("too_slow")
         self._has_mail.set()
 
     def close(self, reason: str) -> None:
-        if self._reason is None:
-            self._reason = reason
-            self._has_mail.set()
+        if self._reason is not None:
+            return
+        self._reason = reason
+        self._has_mail.set()
+        self._farewell = asyncio.get_running_loop().call_later(FAREWELL_S, self._give_up)
+
+    def _give_up(self) -> None:
+        """It is not listening to the farewell either."""
+        if self._writer is not None:
+            self._writer.cancel()
 
     # --- its life
 
     async def serve(self, drive: Drive) -> str:
         """Carry frames both ways until either side ends it. Returns why it ended. Cancelling closes the socket."""
         drive.attach(self)
-        writer = asyncio.create_task(self._write(), name=f"writer {self.name}")
+        self._writer = writer = asyncio.create_task(self._write(), name=f"writer {self.name}")
         reader = asyncio.create_task(self._read(drive), name=f"reader {self.name}")
         try:
             await asyncio.wait([reader, writer], return_when=asyncio.FIRST_COMPLETED)
@@ -91,29 +123,38 @@ class WebSocketLink:
             return self._reason or "closed by the client"
         finally:
             drive.detach(self)
+            if self._farewell is not None:
+                self._farewell.cancel()
             reader.cancel()
             writer.cancel()
             await asyncio.gather(reader, writer, return_exceptions=True)
 
     async def _read(self, drive: Drive) -> None:
         loop = asyncio.get_running_loop()
-        while True:
+        for number in count(1):
             message = await self._socket.receive()
             if message["type"] == "websocket.disconnect":
                 return
             self.last_heard = loop.time()
-            if self._reason is not None:
-                continue  # we have hung up; it may not have heard yet
-            text: str | None = message.get("text")
-            data: bytes = message.get("bytes") or b""
-            if not self._allow(len(text) if text is not None else len(data)):
-                self._refuse(drive, "rate_limit_exceeded", "This key has sent more than its limit of bytes allows.")
-                self.close("limit")
-                continue
-            if text is not None:
-                self._take_text(drive, text)
-            else:
-                self._take_sound(drive, data, None)
+            if self._reason is None:  # else we have hung up; it may not have heard yet
+                self._take(drive, message.get("text"), message.get("bytes") or b"")
+            # Whatever came in one packet can be had without waiting, thousands of small messages too.
+            if number % MESSAGES_A_TURN == 0:
+                await asyncio.sleep(0)
+
+    def _take(self, drive: Drive, text: str | None, data: bytes) -> None:
+        size = len(text) if text is not None else len(data)
+        if not self._allow(max(size, SMALLEST_COST_BYTES)):
+            self._refuse(drive, "rate_limit_exceeded", "This key has sent more than its limit of bytes allows.")
+            self.close("limit")
+            return
+        self._largest_heard = max(self._largest_heard, size)
+        if text is not None:
+            self._take_text(drive, text)
+        elif len(data) > MAX_APPEND_BYTES:
+            self._refuse(drive, "invalid_value", f"A binary frame may hold {MAX_APPEND_BYTES} bytes of sound.", "audio")
+        else:
+            self._take_sound(drive, data, None)
 
     def _take_text(self, drive: Drive, text: str) -> None:
         message = decode(text)
@@ -122,6 +163,8 @@ class WebSocketLink:
             drive.put(inputs.Malformed(self.name, message.event_id, error.message, error.code, error.param))
             return
         try:
+            if isinstance(message, SessionUpdate):
+                _check_update(text)
             meaning = read(message, self.name, drive.position, _Luggage(drive))
         except PeerError as error:
             drive.ask(inputs.Malformed(self.name, message.event_id, error.message, error.code, error.param))
@@ -145,8 +188,8 @@ class WebSocketLink:
             return
         drive.hear(pcm)
 
-    def _refuse(self, drive: Drive, code: str, message: str) -> None:
-        drive.put(inputs.Malformed(self.name, None, message, code))
+    def _refuse(self, drive: Drive, code: str, message: str, param: str | None = None) -> None:
+        drive.put(inputs.Malformed(self.name, None, message, code, param))
 
     async def _write(self) -> None:
         """Send what is in the outbox, in order; once the connection is to end, what is left of it, and close."""
@@ -155,12 +198,17 @@ class WebSocketLink:
                 while self._outbox:
                     frame = self._outbox.popleft()
                     self._outbox_bytes -= len(frame)
-                    await self._socket.send_text(frame)
+                    async with asyncio.timeout(STALL_S):
+                        await self._socket.send_text(frame)
                 if self._reason is not None:
-                    await self._socket.close(CLOSE_CODES.get(self._reason, NORMAL), self._reason)
+                    closing = CLOSINGS.get(self._reason, NORMAL)
+                    await self._socket.close(closing.code, closing.words)
                     return
                 self._has_mail.clear()
                 await self._has_mail.wait()
+        except TimeoutError:
+            log.warning("connection %s reads nothing: dropped", self.name)
+            self._reason = self._reason or "too_slow"
         except (WebSocketDisconnect, RuntimeError):
             return  # the client is gone; the reader knows it too
 
@@ -173,6 +221,16 @@ async def close_with_error(socket: WebSocket, message: str, code: str, close_cod
         await socket.close(close_code, f"{details.type}.{code}")
     except (WebSocketDisconnect, RuntimeError):
         return  # the client is gone
+
+
+def _check_update(text: str) -> None:
+    if len(text) > LONGEST_UPDATE:
+        raise PeerError(
+            f"This session.update is longer than {LONGEST_UPDATE} characters.",
+            "Shorten the instructions, or offer fewer tools.",
+            code="string_above_max_length",
+            param="session",
+        )
 
 
 class _Luggage:
