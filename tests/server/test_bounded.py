@@ -246,8 +246,8 @@ def frame(text: str) -> bytes:
 
 @pytest.mark.slow
 def test_a_flood_of_small_messages_delays_nobody_for_long() -> None:
-    """Thousands in one packet are acted on in turns with everybody else: in a row they took 2.5 s. The best of three, as
-    the machine is shared."""
+    """Thousands in one packet are acted on in turns with everybody else: in a row they took 2.5 s. The best of three,
+    as the machine is shared."""
 
     async def longest_ms() -> float:
         async with server() as made, client(made) as polite, plain(made) as (reader, writer):
