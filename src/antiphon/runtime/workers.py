@@ -109,7 +109,11 @@ class Workers:
     def _start(self, work: int, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(self._guard(work, coroutine), name=f"work {work}")
         self._tasks[work] = task
-        task.add_done_callback(lambda _: self._tasks.pop(work, None))
+        task.add_done_callback(lambda _: self._forget(work, coroutine))
+
+    def _forget(self, work: int, coroutine: Coroutine[Any, Any, None]) -> None:
+        self._tasks.pop(work, None)
+        coroutine.close()  # work that was stopped before it began would warn that nobody awaited it
 
     async def _guard(self, work: int, coroutine: Coroutine[Any, Any, None]) -> None:
         """The border of the work: whatever breaks inside ends this piece alone, with a reason."""

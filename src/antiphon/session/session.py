@@ -469,9 +469,17 @@ class Session:
                 code=None,
                 param="item_id",
             )
+        if request.content_index != 0:
+            raise PeerError(
+                f"Error truncating item: the item with id '{request.item_id}' has no content at index "
+                f"{request.content_index}.",
+                "The audio of an answer is its content 0.",
+                code="invalid_value",
+                param="content_index",
+            )
         position = samples_from_ms(request.audio_end_ms)
         length = entry.ledger.kept
-        if position > length or position < 0 or request.content_index != 0:
+        if position > length or position < 0:
             raise PeerError(
                 f"Audio content of {ms_from_samples(length)}ms is already shorter than {request.audio_end_ms}ms",
                 "audio_end_ms is the part that was played, in milliseconds from the start of the item's audio.",

@@ -2,7 +2,8 @@
 
 The session, its runtime, the hearing hub and the detector's rules are the real ones; only the detector itself (an
 energy detector in place of Silero), the recogniser, the model and the voice are scripted. Run it under
-`antiphon.testing.virtual_time.run`.
+`antiphon.testing.virtual_time.run`. What the story's ear is shown is also put into the words of the wire and held
+against the protocol: a story that ends raises if a rule was broken.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 from datetime import UTC, datetime
 from typing import TypeVar
 
+import msgspec
 import numpy as np
 
 from antiphon.audio.units import WIRE_RATE, Pcm16, Seconds
@@ -20,6 +22,7 @@ from antiphon.engines.vad.energy import EnergyVad
 from antiphon.hearing.hub import HearingHub
 from antiphon.hearing.runners import InPlace
 from antiphon.observe.timeline import Timeline
+from antiphon.protocol.outbound import Projection
 from antiphon.runtime.drive import Drive, Equipment
 from antiphon.runtime.workers import Engines
 from antiphon.session import outputs
@@ -28,6 +31,7 @@ from antiphon.session.inputs import Input
 from antiphon.session.outputs import Notice, Output
 from antiphon.session.session import Session
 from antiphon.session.settings import SessionConfig, Settings, Transcription
+from antiphon.testing.checker import Checker
 from antiphon.tools.api import ServerTool, ToolContext
 
 FRAME = WIRE_RATE // 50
@@ -42,10 +46,15 @@ class Ear:
         self.shown: list[tuple[Seconds, Notice]] = []
         self.audio = bytearray()
         self.closed: str | None = None
+        self.checker = Checker()
+        """Of the messages that a client would have been sent."""
+        self._projection = Projection(name, expires_at=0, with_additions=True)
 
     def show(self, notice: Notice, audio: bytes) -> None:
         self.shown.append((asyncio.get_running_loop().time(), notice))
         self.audio += audio
+        for message in self._projection.messages(notice, audio):
+            self.checker.received(msgspec.to_builtins(message))
 
     def close(self, reason: str) -> None:
         self.closed = reason
@@ -77,9 +86,12 @@ class Conversation:
         self.drive.attach(self.ear)
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Raises AssertionError if what was said broke a rule of the protocol."""
         await self.drive.close("the story is over")
         await self._hub.close()
+        if kind is None:
+            assert not self.ear.checker.faults, self.ear.checker.faults
 
     async def talk(self, seconds: Seconds) -> None:
         """The person makes a sound that the detector takes for a voice."""

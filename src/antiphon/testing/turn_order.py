@@ -28,6 +28,7 @@ class Turns(Watcher):
         self._commits = 0
         self._by_hand: str | None = None
         """The item of a commit that nobody but the client asked for, as long as it is the last thing that happened."""
+        self._timed_out_item: str | None = None
         self._answering = False
 
     def sent(self, message: ClientMessage) -> Complaints:
@@ -99,6 +100,7 @@ class Turns(Watcher):
             yield "R12", "timeout_triggered without an idle_timeout_ms"
         if self._turn is not None or self._answering:
             yield "R12", "timeout_triggered while somebody spoke"
+        self._timed_out_item = item_id
         self._next = "R12", server.AudioCommitted, item_id
 
     def _committed(self, item_id: str) -> Complaints:
@@ -106,7 +108,8 @@ class Turns(Watcher):
             yield "R5", f"the speech announced as {self._turn} was committed as {item_id}"
         if item_id in self._known:
             yield "R5", f"item {item_id} was committed twice"
-        self._by_hand = item_id if self._commits and self._turn is None else None
+        is_asked = self._commits > 0 and self._turn is None and self._timed_out_item != item_id
+        self._by_hand = item_id if is_asked else None
         self._commits -= bool(self._commits) and self._by_hand is not None
         self._turn = None
         if self._session is not None and self._session.audio.input.transcription is not None:
@@ -148,6 +151,8 @@ class Order(Watcher):
         self._visible: set[str] = set()
         self._previous: dict[str, str | None] = {}
         """As it was told when the item was first announced."""
+        self._deleted: set[str] = set()
+        """What a response is still writing is done even so, and a client may use the name again."""
         self._fronts = 0
         """Items that the client wants at the front."""
         self._knows_sent = False
@@ -174,6 +179,7 @@ class Order(Watcher):
                 if item_id not in self._visible:
                     yield "R10", f"item {item_id} was deleted and never there"
                 self._visible.discard(item_id)
+                self._deleted.add(item_id)
             case _:
                 pass
 
@@ -181,6 +187,9 @@ class Order(Watcher):
         item_id = item.id or ""
         if item_id in self._visible:
             yield "R10", f"item {item_id} was added twice"
+        if item_id in self._deleted:
+            self._deleted.discard(item_id)
+            del self._previous[item_id]
         if item_id in self._previous and self._previous[item_id] != previous:
             yield "R10", f"item {item_id} was added in another place than it was committed"
         elif item_id not in self._previous:
