@@ -1,0 +1,26 @@
+"""LiveKit Agents, unchanged: an AgentSession with OpenAI's RealtimeModel and a function that it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from stage import STORY, House, check_spoken, check_truncated, check_whole, python, spoken, whole
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+COMMAND = python("livekit", "talk_livekit.py")
+
+
+def test_a_whole_conversation(sounds: Path, tmp_path: Path) -> None:
+    # It cancels what the server has cancelled already, and knows OpenAI's refusal of that by the words it begins with.
+    performance = whole(COMMAND, sounds, tmp_path, refused=["response_cancel_not_active"])
+    check_whole(performance)
+    check_truncated(performance)
+    (cut,) = performance.shown("cut")
+    assert cut["text"]
+    assert STORY.startswith(cut["text"].strip())
+    assert all(told["message"].startswith("Cancellation failed") for told in performance.told("refused"))
+
+
+def test_a_spoken_question_to_the_embedded_engines(sounds: Path, embedded: House) -> None:
+    check_spoken(spoken(COMMAND, sounds, embedded))
