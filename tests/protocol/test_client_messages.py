@@ -15,8 +15,7 @@ from pydantic import BaseModel, TypeAdapter
 from wire_samples import ITEMS, RECEIVED, Json
 
 from antiphon.protocol import client, items
-from antiphon.protocol.client import ClientMessage
-from antiphon.protocol.codec import BadMessage, decode
+from antiphon.protocol.codec import BadMessage, Incoming, decode
 
 
 @cache
@@ -30,7 +29,7 @@ def official(sample: Json) -> BaseModel:
     return event
 
 
-def understood(message: Json) -> ClientMessage:
+def understood(message: Json) -> Incoming:
     result = decode(json.dumps(message))
     assert not isinstance(result, BadMessage), result.error
     return result

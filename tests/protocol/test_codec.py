@@ -14,7 +14,7 @@ from wire_samples import RECEIVED
 
 from antiphon.errors import PeerError
 from antiphon.protocol import client, codec
-from antiphon.protocol.codec import BadMessage, decode, decode_document
+from antiphon.protocol.codec import BadMessage, Incoming, decode, decode_document
 from antiphon.protocol.session_config import SessionPatch
 
 
@@ -204,7 +204,7 @@ def test_a_huge_word_is_not_repeated_to_its_sender() -> None:
 
 
 def test_sound_up_to_the_limit_is_taken_and_not_a_byte_more() -> None:
-    def append(size: int) -> client.ClientMessage | BadMessage:
+    def append(size: int) -> Incoming | BadMessage:
         sound = base64.b64encode(bytes(size)).decode()
         return decode(f'{{"type":"input_audio_buffer.append","audio":"{sound}"}}')
 

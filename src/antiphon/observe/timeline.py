@@ -19,10 +19,21 @@ from antiphon.session.outputs import Output
 KEPT = 512  # finished turns that a timeline remembers for statistics
 
 
+class ToolRun(Struct):
+    """One tool that the server ran for an answer."""
+
+    call_id: str
+    name: str
+    began: Seconds
+    ended: Seconds | None = None
+    """None while it runs, or if it was never heard of again."""
+
+
 class Turn(Struct):
     """One exchange: what the person said, and what came of it."""
 
     item_id: str
+    """Empty if nobody spoke: a typed question, or something said unasked."""
     speech_end: Seconds | None = None
     """The last voiced sample's arrival, the detector's own tail included."""
     silence_complete: Seconds | None = None
@@ -32,6 +43,9 @@ class Turn(Struct):
     first_token: Seconds | None = None
     first_clause: Seconds | None = None
     first_audio: Seconds | None = None
+    response_id: str = ""
+    began: Seconds | None = None
+    """When the answer was asked for."""
     ended: Seconds | None = None
     status: str = ""
     reason: str | None = None
@@ -39,12 +53,18 @@ class Turn(Struct):
     """What was recognised."""
     said: str = ""
     """What was answered."""
-    tools: list[str] = []
+    tools: list[ToolRun] = []
+
+    @property
+    def start(self) -> Seconds | None:
+        """When the wait for the answer began: at the end of speech, or with the request if nobody spoke."""
+        return self.began if self.speech_end is None else self.speech_end
 
     def stages_ms(self) -> dict[str, float]:
-        """Length of each stage that took place, in order. They add up to `voice_to_voice_ms`."""
+        """Length of each stage that took place, in order. They add up to the time from `start` to the first audio,
+        which is `voice_to_voice_ms` where somebody spoke."""
         found: dict[str, float] = {}
-        before = self.speech_end
+        before = self.start
         for name in STAGES:
             moment: Seconds | None = getattr(self, name)
             if moment is None or before is None:
@@ -71,8 +91,10 @@ def moment_of(at: Samples, heard: Samples, arrived: Seconds) -> Seconds:
 class Timeline:
     """Watches the steps of one session; `on_turn` is called with each turn when its response has ended."""
 
-    def __init__(self, on_turn: Callable[[Turn], None] | None = None) -> None:
+    def __init__(self, on_turn: Callable[[Turn], None] | None = None, kept: int = KEPT) -> None:
         self.turns: list[Turn] = []
+        """The last `kept` that have ended."""
+        self._kept = kept
         self._on_turn = on_turn
         self._speech_end: Seconds | None = None
         self._open: Turn | None = None
@@ -114,12 +136,17 @@ class Timeline:
             case outputs.Transcribe(work=work) if self._open is not None:
                 self._transcribing[work] = self._open
             case outputs.ResponseBegan(response=response):
-                self._answering[response.id] = self._open or Turn("")
-                self._open = None
+                turn = self._open or Turn("")
+                turn.response_id, turn.began = response.id, now
+                self._answering[response.id], self._open = turn, None
             case outputs.Generate(work=work, response_id=response_id) | outputs.Say(work=work, response_id=response_id):
                 self._working[work] = response_id
-            case outputs.ToolBegan(response_id=response_id, name=name):
-                self._answering[response_id].tools.append(name)
+            case outputs.ToolBegan(response_id=response_id, call_id=call_id, name=name):
+                self._answering[response_id].tools.append(ToolRun(call_id, name, now))
+            case outputs.ToolEnded(response_id=response_id, call_id=call_id):
+                for run in self._answering[response_id].tools:
+                    if run.call_id == call_id:
+                        run.ended = now
             case outputs.AudioSent(response_id=response_id):
                 turn = self._answering[response_id]
                 if turn.first_audio is None:
@@ -135,6 +162,6 @@ class Timeline:
         turn.said = " ".join(text_of(item) for item in response.output if isinstance(item, Message))
         self._working = {work: id for work, id in self._working.items() if id != response.id}
         self.turns.append(turn)
-        del self.turns[:-KEPT]
+        del self.turns[: -self._kept or None]
         if self._on_turn is not None:
             self._on_turn(turn)

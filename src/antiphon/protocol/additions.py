@@ -6,9 +6,34 @@ number is the version of what stands here.
 
 from __future__ import annotations
 
-from msgspec import Struct
+from collections.abc import Mapping
+from typing import Annotated, get_args
+
+from msgspec import Meta, Struct
 
 VERSION = 1
+
+# --- from the client -------------------------------------------------------------------------------------------------
+
+
+class Playout(Struct, frozen=True, kw_only=True, tag_field="type", tag="antiphon.playout"):
+    """How much of an answer's sound a person has heard by now, from a client that plays it itself.
+
+    Said every few hundred milliseconds while it plays, and whenever it stops. Without it a clock has to guess. Never
+    answered; an item that is not being spoken is ignored, for the report may have been under way when it was cut.
+    """
+
+    event_id: str | None = None
+    item_id: str
+    played_ms: Annotated[int, Meta(ge=0, le=2**31 - 1)]
+
+
+AdditionRequest = Playout
+
+REQUESTS: Mapping[str, type[AdditionRequest]] = {"antiphon.playout": Playout}
+"""Every message of ours that we understand, by its "type"."""
+
+# --- to the client ---------------------------------------------------------------------------------------------------
 
 
 class ToolStarted(Struct, frozen=True, tag_field="type", tag="antiphon.tool.started", kw_only=True):
@@ -32,4 +57,43 @@ class ToolDone(Struct, frozen=True, tag_field="type", tag="antiphon.tool.done", 
     ok: bool
 
 
-AdditionMessage = ToolStarted | ToolDone
+class Stage(Struct, frozen=True):
+    """One stretch of the wait for an answer."""
+
+    name: str
+    """"silence_complete", "committed", "transcript", "first_token", "first_clause" or "first_audio": how it ended."""
+    ms: float
+
+
+class ToolSpan(Struct, frozen=True):
+    """One tool that the server ran."""
+
+    call_id: str
+    name: str
+    start_ms: float
+    """From the beginning of the wait."""
+    ms: float
+
+
+class Timeline(Struct, frozen=True, tag_field="type", tag="antiphon.timeline", kw_only=True):
+    """Where the time of one answer went. Follows its `response.done`."""
+
+    event_id: str
+    response_id: str
+    item_id: str | None
+    """Of what the person said; null when nobody had spoken."""
+    status: str
+    reason: str | None
+    stages: tuple[Stage, ...]
+    """In order, without gaps: from the end of speech, or from the request, to the first sound that was sent."""
+    wait_ms: float | None
+    """Their sum; null if no sound was sent."""
+    tools: tuple[ToolSpan, ...]
+
+
+AdditionMessage = ToolStarted | ToolDone | Timeline
+
+TYPES: Mapping[str, type[AdditionMessage]] = {
+    str(message.__struct_config__.tag): message for message in get_args(AdditionMessage)
+}
+"""Every message of ours that we can send, by its "type"."""

@@ -7,6 +7,7 @@ here and nowhere else.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -14,11 +15,13 @@ from msgspec import Struct
 
 from antiphon.errors import PeerError
 from antiphon.protocol import client, diagnosis
-from antiphon.protocol.additions import AdditionMessage
+from antiphon.protocol.additions import REQUESTS, AdditionMessage, AdditionRequest
 from antiphon.protocol.client import ClientMessage
 from antiphon.protocol.server import ServerMessage
 
 Document = TypeVar("Document")
+Incoming = ClientMessage | AdditionRequest
+KNOWN: Mapping[str, type[Incoming]] = {**client.TYPES, **REQUESTS}
 
 MAX_REPAIRS = 32  # whole numbers written as floats in one message: more than any has integers that a client sets
 MAX_REPAIRED_LENGTH = 256 * 1024  # characters: a repair reads the text again, so a huge one is refused instead
@@ -32,7 +35,7 @@ class BadMessage(Struct, frozen=True):
     """The client's own name for it, if it could be read."""
 
 
-def decode(frame: str | bytes) -> ClientMessage | BadMessage:
+def decode(frame: str | bytes) -> Incoming | BadMessage:
     """Read one text frame.
 
     Keys that the protocol does not have are ignored. A whole number may be written as a float (500.0) wherever an
@@ -71,7 +74,7 @@ def encode(message: ServerMessage | AdditionMessage) -> str:
 
 _FAULTS = (msgspec.DecodeError, UnicodeError, RecursionError)
 """All that decoding raises: not JSON or not of the right shape, not UTF-8, nested too deeply."""
-_CLIENT: msgspec.json.Decoder[ClientMessage] = msgspec.json.Decoder(ClientMessage)
+_CLIENT: msgspec.json.Decoder[Incoming] = msgspec.json.Decoder(Incoming)
 _ANYTHING: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 _encode = msgspec.json.Encoder().encode
 
@@ -93,7 +96,7 @@ class _Envelope(Struct, frozen=True):
 _ENVELOPE = msgspec.json.Decoder(_Envelope)
 
 
-def _second_look(frame: str | bytes, fault: Exception) -> ClientMessage | BadMessage:
+def _second_look(frame: str | bytes, fault: Exception) -> Incoming | BadMessage:
     """The message after all, or what to tell its sender."""
     try:
         envelope = _ENVELOPE.decode(frame)
@@ -104,7 +107,7 @@ def _second_look(frame: str | bytes, fault: Exception) -> ClientMessage | BadMes
     if not isinstance(fault, msgspec.ValidationError):
         return BadMessage(diagnosis.not_json(fault), envelope.name)
     try:
-        return cast(ClientMessage, _with_whole_numbers(frame, ClientMessage, fault))
+        return cast(Incoming, _with_whole_numbers(frame, Incoming, fault))
     except msgspec.ValidationError as remaining:
         return BadMessage(_explain(envelope.type, remaining), envelope.name)
     except _FAULTS as worse:  # in a field that nobody reads, but the repair had to
@@ -115,10 +118,10 @@ def _explain(name: object, complaint: msgspec.ValidationError) -> PeerError:
     if name is None:
         return diagnosis.no_type()
     if not isinstance(name, str):
-        return diagnosis.unfit(complaint, ClientMessage)
-    if name not in client.TYPES:
-        return diagnosis.unknown_type(name, client.TYPES)
-    return diagnosis.unfit(complaint, client.TYPES[name])
+        return diagnosis.unfit(complaint, Incoming)
+    if name not in KNOWN:
+        return diagnosis.unknown_type(name, KNOWN)
+    return diagnosis.unfit(complaint, KNOWN[name])
 
 
 def _with_whole_numbers(text: str | bytes, kind: Any, complaint: msgspec.ValidationError) -> Any:

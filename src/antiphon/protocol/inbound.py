@@ -11,9 +11,9 @@ from typing import Any, Protocol, assert_never
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from antiphon.audio.units import Samples
+from antiphon.audio.units import Samples, samples_from_ms
 from antiphon.errors import PeerError
-from antiphon.protocol import client
+from antiphon.protocol import additions, client
 from antiphon.protocol import items as wire
 from antiphon.protocol import session_config as config
 from antiphon.session import inputs
@@ -30,6 +30,8 @@ from antiphon.session.settings import (
     Truncation,
     TurnDetection,
 )
+
+Incoming = client.ClientMessage | additions.AdditionRequest
 
 PICTURE_TYPES = tuple(f"data:image/{kind};base64," for kind in ("png", "jpeg", "jpg", "webp", "gif"))
 LONGEST_TEXT = 1_000_000  # characters of one setting or item: more is no conversation
@@ -53,7 +55,7 @@ class Luggage(Protocol):
         ...
 
 
-def read(message: client.ClientMessage, connection: str, heard: Samples, luggage: Luggage) -> Input | Append | Goodbye:
+def read(message: Incoming, connection: str, heard: Samples, luggage: Luggage) -> Input | Append | Goodbye:
     """What the message asks for. `heard` is how much sound had come before it. Raises `PeerError`."""
     request = message.event_id
     match message:
@@ -78,6 +80,8 @@ def read(message: client.ClientMessage, connection: str, heard: Samples, luggage
             return inputs.CreateResponse(connection, request, options)
         case client.ResponseCancel(response_id=response_id):
             return inputs.CancelResponse(connection, request, response_id)
+        case additions.Playout(item_id=item_id, played_ms=played_ms):
+            return inputs.AudioPlayed(item_id, samples_from_ms(played_ms))
         case client.SessionClose():
             return Goodbye()
         case client.OutputAudioClear():

@@ -54,6 +54,10 @@ class Projection:
         the format that goes out."""
         return list(self._project(notice, audio))
 
+    def timeline(self, report: additions.Timeline) -> list[Outgoing]:
+        """A turn's timeline, for a connection that wants to know."""
+        return [msgspec.structs.replace(report, event_id=self._id())] if self._with_additions else []
+
     def _id(self) -> str:
         self._count += 1
         return f"event_{self._prefix}{self._count:06d}"

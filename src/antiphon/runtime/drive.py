@@ -19,6 +19,7 @@ from antiphon.audio.ring import Ring
 from antiphon.audio.units import WIRE_RATE, Pcm16, Samples, Seconds, samples_from_ms
 from antiphon.hearing.edges import WINDOW
 from antiphon.hearing.hub import HearingHub
+from antiphon.observe.timeline import Timeline, Turn
 from antiphon.runtime.retained import RetainedAudio
 from antiphon.runtime.voice import SpokenAudio
 from antiphon.runtime.workers import Engines, Workers
@@ -45,6 +46,10 @@ class Link(Protocol):
     def show(self, notice: Notice, audio: bytes) -> None:
         """Pass it on. `audio` is the sound of an `AudioSent` or an `ItemRetrieved`, in the format that was asked for,
         and empty otherwise. Never waits."""
+        ...
+
+    def report(self, turn: Turn) -> None:
+        """Where the time of an answer went, once all that there was to show of it has been shown. Never waits."""
         ...
 
     def close(self, reason: str) -> None:
@@ -76,7 +81,8 @@ class Drive:
     ) -> None:
         self.session = session
         self.links: dict[str, Link] = {}
-        self._records = records
+        self._turns: deque[Turn] = deque()
+        self._records = (Timeline(self._turns.append, kept=0).record, *records)
         self._loop = asyncio.get_running_loop()
         self._inbox: deque[Input] = deque()
         self._is_busy = False
@@ -189,6 +195,10 @@ class Drive:
             record(now, item, out)
         for output in out:
             self._act(output)
+        while self._turns:
+            turn = self._turns.popleft()
+            for link in list(self.links.values()):
+                link.report(turn)
 
     def _act(self, output: Output) -> None:
         match output:

@@ -234,6 +234,13 @@ class Played(Struct, frozen=True, tag="played"):
     """Over all its items, from the first one's first sample."""
 
 
+class AudioPlayed(Struct, frozen=True, tag="audio_played"):
+    """The same from a connection that plays for itself: a person has heard this much of an item's sound."""
+
+    item_id: str
+    played: Samples
+
+
 # --- the rest --------------------------------------------------------------------------------------------------------
 
 
@@ -265,6 +272,7 @@ Input = (
     | CreateResponse
     | CancelResponse
     | ClearPlayback
+    | AudioPlayed
     | VoiceBegan
     | VoicePaused
     | SilenceTick

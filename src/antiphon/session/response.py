@@ -14,7 +14,7 @@ from typing import Any, assert_never
 import msgspec
 from msgspec import Struct
 
-from antiphon.audio.units import Seconds
+from antiphon.audio.units import Samples, Seconds
 from antiphon.session.conversation import Conversation, Entry, finished
 from antiphon.session.ids import Ids
 from antiphon.session.inputs import (
@@ -276,6 +276,14 @@ class Response:
             for piece in self.pieces
             if piece.ledger is not None and self.conversation is not None
         }
+
+    def confirm(self, item_id: str, played: Samples, now: Seconds) -> bool:
+        """A player says how much of this item was heard. False if no sound of it was sent."""
+        for piece in self.pieces:
+            if piece.item.id == item_id and piece.ledger is not None and piece.ledger.sent:
+                self.playout.report(piece.offset + min(played, piece.ledger.sent), now)
+                return True
+        return False
 
     # --- results of its work
 

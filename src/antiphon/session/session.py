@@ -88,6 +88,7 @@ class Session:
             inputs.CreateResponse: self._create_response,
             inputs.CancelResponse: self._cancel_response,
             inputs.ClearPlayback: self._clear_playback,
+            inputs.AudioPlayed: self._audio_played,
             inputs.VoiceBegan: self._voice_began,
             inputs.VoicePaused: self._hear,
             inputs.SilenceTick: self._hear,
@@ -729,6 +730,17 @@ class Session:
             self._last_spoken = response
             ends = response.playout.ends_at()
             self._quiet_since = self._now if ends is None else max(self._now, ends)
+
+    def _audio_played(self, item: inputs.AudioPlayed) -> None:
+        """A client says how far its own player is; where the server plays, the speaker knows better."""
+        if self._playback is not None:
+            return
+        for response in (self._active, self._last_spoken):
+            if response is not None and response.confirm(item.item_id, item.played, self._now):
+                if response is not self._active and self._quiet_since is not None:
+                    self._quiet_since = self._plays_until()
+                return
+        self._emit(Remark(f"nothing of item {item.item_id[:40]} is being played"))
 
     def _new_work(self, owner: Response | None = None) -> int:
         self._works += 1

@@ -20,7 +20,7 @@ import msgspec
 from msgspec import Struct
 
 from antiphon.protocol import codec
-from antiphon.protocol.additions import AdditionMessage
+from antiphon.protocol.additions import AdditionMessage, AdditionRequest
 from antiphon.protocol.server import ServerMessage
 from antiphon.testing.request_order import Answers, Mcp, Opening, Playback
 from antiphon.testing.response_order import Responses
@@ -97,6 +97,8 @@ class Checker:
         meaning = codec.decode(json.dumps(message))
         if isinstance(meaning, codec.BadMessage):
             return self.sent_unreadable(meaning.event_id)
+        if isinstance(meaning, AdditionRequest):
+            return self._note(())
         return self._note(complaint for watcher in self._watchers for complaint in watcher.sent(meaning))
 
     def sent_unreadable(self, event_id: str | None = None) -> list[Fault]:

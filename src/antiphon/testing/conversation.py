@@ -21,7 +21,7 @@ from antiphon.engines.fake import FakeLlm, FakeStt, FakeTts
 from antiphon.engines.vad.energy import EnergyVad
 from antiphon.hearing.hub import HearingHub
 from antiphon.hearing.runners import InPlace
-from antiphon.observe.timeline import Timeline
+from antiphon.observe.timeline import Timeline, Turn
 from antiphon.protocol.outbound import Projection
 from antiphon.runtime.drive import Drive, Equipment
 from antiphon.runtime.workers import Engines
@@ -55,6 +55,9 @@ class Ear:
         self.audio += audio
         for message in self._projection.messages(notice, audio):
             self.checker.received(msgspec.to_builtins(message))
+
+    def report(self, turn: Turn) -> None:
+        """Not remembered: the conversation has a timeline of its own."""
 
     def close(self, reason: str) -> None:
         self.closed = reason

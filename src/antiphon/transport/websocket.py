@@ -19,11 +19,13 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from antiphon.audio.formats import SoundReader, read_whole
 from antiphon.audio.units import Samples
 from antiphon.errors import PeerError
+from antiphon.observe.report import report as timeline_message
+from antiphon.observe.timeline import Turn
 from antiphon.protocol.client import MAX_APPEND_BYTES, SessionUpdate
 from antiphon.protocol.codec import BadMessage, decode, encode
 from antiphon.protocol.inbound import Append, Goodbye, read
 from antiphon.protocol.items import ErrorDetails
-from antiphon.protocol.outbound import Projection
+from antiphon.protocol.outbound import Outgoing, Projection
 from antiphon.protocol.server import Error
 from antiphon.runtime.drive import Drive
 from antiphon.session import inputs
@@ -84,7 +86,14 @@ class WebSocketLink:
     def show(self, notice: Notice, audio: bytes) -> None:
         if self._reason is not None:
             return
-        for message in self._projection.messages(notice, audio):
+        self._post(self._projection.messages(notice, audio))
+
+    def report(self, turn: Turn) -> None:
+        if self._reason is None:
+            self._post(self._projection.timeline(timeline_message(turn)))
+
+    def _post(self, messages: list[Outgoing]) -> None:
+        for message in messages:
             frame = encode(message)
             self._outbox.append(frame)
             self._outbox_bytes += len(frame)

@@ -1,0 +1,50 @@
+"""Our own messages on a real socket: only those who ask for them get them."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from calling import Client, client, server
+
+pytestmark = [pytest.mark.real]
+
+
+async def type_and_hear(caller: Client) -> list[str]:
+    """One typed turn to its end, and the next thing after it; the types of all that came."""
+    await caller.receive("session.created")
+    content = [{"type": "input_text", "text": "hello"}]
+    await caller.send("conversation.item.create", item={"type": "message", "role": "user", "content": content})
+    await caller.send("response.create")
+    await caller.receive("response.done")
+    await caller.send("input_audio_buffer.clear")
+    await caller.receive("input_audio_buffer.cleared")
+    return [event["type"] for event in caller.events]
+
+
+def test_a_timeline_follows_each_answer_for_who_asked() -> None:
+    async def story() -> None:
+        async with server() as made, client(made, "?antiphon=1") as asking, client(made) as other:
+            kinds = await type_and_hear(asking)
+            assert kinds.index("antiphon.timeline") > kinds.index("response.done")
+            told = next(event for event in asking.events if event["type"] == "antiphon.timeline")
+            done = next(event for event in asking.events if event["type"] == "response.done")
+            assert told["response_id"] == done["response"]["id"]
+            assert told["wait_ms"] == pytest.approx(sum(stage["ms"] for stage in told["stages"]), abs=0.5)
+            assert "antiphon.timeline" not in await type_and_hear(other)
+
+    asyncio.run(story())
+
+
+def test_what_was_played_is_taken_in_silence_and_checked() -> None:
+    async def story() -> None:
+        async with server() as made, client(made, "?antiphon=1") as caller:
+            kinds = await type_and_hear(caller)
+            item = next(event["item_id"] for event in caller.events if event["type"] == "response.output_audio.delta")
+            await caller.send("antiphon.playout", item_id=item, played_ms=20)
+            await caller.send("antiphon.playout", item_id=item, played_ms=-1, event_id="mine")
+            error = (await caller.receive("error"))["error"]
+            assert (error["param"], error["event_id"]) == ("played_ms", "mine")
+            assert kinds.count("error") == 0
+
+    asyncio.run(story())
