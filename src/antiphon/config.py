@@ -15,7 +15,7 @@ import tomllib
 import zoneinfo
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -163,8 +163,24 @@ class Trace(Section, frozen=True):
 
 
 class Tools(Section, frozen=True):
+    """What the server can do for the model by itself, and within which limits."""
+
+    assistants: Literal["auto", "always", "never"] = "auto"
+    """The offline assistant's own tools: time, arithmetic, timers, a list. "auto" is for itself alone."""
     list_path: Path = Path("~/.local/share/antiphon/lists.sqlite3")
     """Where the offline assistant keeps lists."""
+    modules: tuple[Word, ...] = ()
+    """Import paths of modules whose functions under `@tool` are tools."""
+    entry_points: tuple[Word, ...] = ()
+    """Names of installed packages' entry points in the group antiphon.tools; "*" is all of them."""
+    offer: tuple[Word, ...] = ("*",)
+    """Names, or patterns of names such as "list_*", of the tools that models are told of."""
+    deadline_s: UpToADay = 60.0
+    parallel: Annotated[int, Meta(ge=1, le=256)] = 8
+    output_bytes: Annotated[int, Meta(ge=500, le=10_000_000)] = 20_000
+    cache_s: Annotated[float, Meta(ge=0, le=86_400)] = 30.0
+    cache_entries: NotNegative = 1_000
+    cache_bytes: NotNegative = 16_000_000
 
 
 class Config(Section, frozen=True):
@@ -247,7 +263,7 @@ def _parsed(text: str, keys: tuple[str, ...], variable: str) -> Any:
             return json.loads(text)
         except ValueError:
             raise ConfigError(f"{variable} is not JSON", 'Write a table like this: {"marin": "af_heart"}') from None
-    if keys[-1] in ("keys", "allowed_origins", "allowed_hosts"):
+    if keys[-1] in ("keys", "allowed_origins", "allowed_hosts", "modules", "entry_points", "offer"):
         return [part.strip() for part in text.split(",") if part.strip()]
     return {"true": True, "false": False}.get(text.lower(), text)
 

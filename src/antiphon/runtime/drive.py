@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Protocol
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from antiphon.audio.formats import write_whole
 from antiphon.audio.ring import Ring
@@ -28,7 +28,8 @@ from antiphon.session.inputs import Input
 from antiphon.session.items import Item, Message, Role
 from antiphon.session.outputs import Notice, Output
 from antiphon.session.session import Session
-from antiphon.tools.api import ServerTool, ToolContext
+from antiphon.tools.api import ToolContext
+from antiphon.tools.runner import ToolRunner, Workroom
 
 log = logging.getLogger("antiphon.drive")
 
@@ -66,7 +67,7 @@ class Equipment(Struct, frozen=True):
 
     engines: Engines
     hub: HearingHub
-    tools: Mapping[str, ServerTool] = {}
+    tools: Workroom = field(default_factory=Workroom)
 
 
 class Drive:
@@ -93,7 +94,8 @@ class Drive:
         what is due at once.
         """
         self._audio = SpokenAudio()
-        self._workers = Workers(equipment.engines, equipment.tools, lambda: tool_context(self), self._audio, self.put)
+        tools = ToolRunner(equipment.tools, lambda: tool_context(self))
+        self._workers = Workers(equipment.engines, tools, self._audio, self.put)
         self._pre_roll = samples_from_ms(PRE_ROLL_MS)
         self._retained = RetainedAudio(session.config.retained_bytes)
         self._clips: list[Pcm16] = []

@@ -8,9 +8,8 @@ stopping it; whatever goes wrong in one becomes one `WorkFailed`. This is one of
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
 from typing import Any, TypeVar, cast
 
@@ -38,13 +37,11 @@ from antiphon.session import inputs
 from antiphon.session.clauses import ClauseSplitter
 from antiphon.session.outputs import Generate, RunTool, Say, Transcribe
 from antiphon.session.spoken_text import SpokenText
-from antiphon.tools.api import ServerTool, ToolContext, ToolError
+from antiphon.tools.runner import ToolCall, ToolRunner
 
 log = logging.getLogger("antiphon.workers")
 
 CLAUSES_AHEAD = 64  # that a voice may lag behind its model: a long answer's worth; then the model waits
-TOOL_LIMIT_S = 60.0  # nobody listens to silence for longer
-TOOL_OUTPUT_CHARS = 20_000  # about 5,000 tokens: what a model can read before the person wonders
 
 Put = Callable[[inputs.Input], None]
 T = TypeVar("T")
@@ -64,14 +61,12 @@ class Workers:
     def __init__(
         self,
         engines: Engines,
-        tools: Mapping[str, ServerTool],
-        context: Callable[[], ToolContext],
+        tools: ToolRunner,
         audio: SpokenAudio,
         put: Put,
     ) -> None:
         self._engines = engines
         self._tools = tools
-        self._context = context
         self._audio = audio
         self._put = put
         self._tasks: dict[int, asyncio.Task[None]] = {}
@@ -105,6 +100,7 @@ class Workers:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._tools.close()
 
     def _start(self, work: int, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(self._guard(work, coroutine), name=f"work {work}")
@@ -230,27 +226,8 @@ class Workers:
     # --- acting
 
     async def _run_tool(self, task: RunTool) -> None:
-        """Whatever a tool does, the model is told in one sentence, and the conversation goes on."""
-        try:
-            output, ok = await self._call(task), True
-        except ToolError as error:
-            output, ok = _error(str(error)), False
-        except TimeoutError:
-            output, ok = _error(f"{task.name} did not answer within {TOOL_LIMIT_S:.0f} seconds."), False
-        except Exception:
-            log.exception("the tool %s failed", task.name)
-            output, ok = _error(f"{task.name} failed."), False
-        self._put(inputs.ToolReturned(task.work, output[:TOOL_OUTPUT_CHARS], ok))
-
-    async def _call(self, task: RunTool) -> str:
-        try:
-            arguments = json.loads(task.arguments or "{}")
-        except ValueError:
-            raise ToolError(f"the arguments of {task.name} are not JSON.") from None
-        if not isinstance(arguments, dict):
-            raise ToolError(f"the arguments of {task.name} are not an object.")
-        async with asyncio.timeout(TOOL_LIMIT_S):
-            return await self._tools[task.name].call(arguments, self._context())
+        outcome = await self._tools.run(ToolCall(task.call_id, task.name, task.arguments))
+        self._put(inputs.ToolReturned(task.work, outcome.output, outcome.ok))
 
 
 class ClauseFeed:
@@ -298,10 +275,6 @@ def closing(events: AsyncIterator[T]) -> aclosing[AsyncGenerator[T, None]]:
 
 def _now() -> float:
     return asyncio.get_running_loop().time()
-
-
-def _error(sentence: str) -> str:
-    return json.dumps({"error": sentence})
 
 
 def _root(error: BaseException) -> BaseException:

@@ -1,4 +1,4 @@
-"""The server's routes: the Realtime WebSocket, client secrets, health, readiness, models.
+"""The server's routes: the Realtime WebSocket, client secrets, tools, health, readiness, models.
 
 Each request passes the door first. The routes translate between HTTP and the runtime; they decide nothing about
 conversations.
@@ -11,7 +11,6 @@ import itertools
 import logging
 import secrets
 import time
-from collections.abc import Iterable
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -33,9 +32,10 @@ from antiphon.server.limits import ByteBudgets
 from antiphon.server.opening import Wish, first_settings, read_wish, speaks_beta
 from antiphon.server.refusals import Refusal, refusal_from, turn_away
 from antiphon.server.sessions import Sessions
+from antiphon.server.tools import tools_page
 from antiphon.session.ids import Ids
 from antiphon.session.settings import FunctionTool, SessionConfig, Settings
-from antiphon.tools.api import ServerTool
+from antiphon.tools.registry import Registry
 from antiphon.transport.websocket import WebSocketLink, close_with_error
 
 log = logging.getLogger("antiphon.server")
@@ -54,11 +54,12 @@ BETA_CLOSE_CODE = 4000
 class State:
     """What the routes share."""
 
-    def __init__(self, config: Config, engines: EngineSet, sessions: Sessions, tools: tuple[FunctionTool, ...]) -> None:
+    def __init__(self, config: Config, engines: EngineSet, sessions: Sessions, tools: Registry) -> None:
         self.config = config
         self.engines = engines
         self.sessions = sessions
         self.tools = tools
+        self.offers = tool_offers(tools)
         self.is_ready = False
         # Without any key or secret configured, client secrets live as long as this process.
         self._fallback = secrets.token_bytes(32)
@@ -96,6 +97,9 @@ def make_app(state: State) -> ASGIApp:
     async def models(request: Request) -> Response:
         return JSONResponse({"object": "list", "data": [_model(choice.name) for choice in state.engines.choices]})
 
+    async def tools(request: Request) -> Response:
+        return Response(tools_page(state.tools), media_type="application/json")
+
     async def health(request: Request) -> Response:
         return PlainTextResponse("ok\n")
 
@@ -121,6 +125,7 @@ def make_app(state: State) -> ASGIApp:
             Route("/health", health),
             Route("/ready", ready),
             Route("/v1/models", models),
+            Route("/v1/tools", tools),
             Route("/v1/realtime/client_secrets", client_secrets, methods=["POST"]),
             *(Route(path, gone, methods=["POST"]) for path in GONE),
             WebSocketRoute("/v1/realtime", realtime),
@@ -195,7 +200,8 @@ async def _realtime(state: State, socket: WebSocket) -> None:
         await turn_away(refusal_from(error), socket.scope, socket.receive, socket.send)
         return
     refusal = _refusal(state, wish)
-    drive = None if refusal else state.sessions.begin(_session_config(state, settings))
+    visitor: Visitor = socket.state.visitor
+    drive = None if refusal else state.sessions.begin(_session_config(state, settings), visitor.owner)
     if drive is None:
         refusal = refusal or Refusal(503, "server_full", "All sessions are taken. Try again in a few seconds.")
         await turn_away(refusal, socket.scope, socket.receive, socket.send)
@@ -260,7 +266,7 @@ def _session_config(state: State, settings: Settings) -> SessionConfig:
     defaults = state.config.session
     return SessionConfig(
         settings=settings,
-        server_tools=() if settings.kind == "transcription" else state.tools,
+        server_tools=() if settings.kind == "transcription" else state.offers,
         lead_ms=defaults.lead_ms,
         max_turn_s=defaults.max_turn_s,
         lifetime_s=state.config.server.session_limit_s,
@@ -270,6 +276,7 @@ def _session_config(state: State, settings: Settings) -> SessionConfig:
     )
 
 
-def tool_offers(tools: Iterable[ServerTool]) -> tuple[FunctionTool, ...]:
+def tool_offers(tools: Registry) -> tuple[FunctionTool, ...]:
     """The server's tools as a session offers them to a model."""
-    return tuple(FunctionTool(tool.spec.name, tool.spec.description, tool.spec.parameters) for tool in tools)
+    specs = (each.tool.spec for each in tools.offered())
+    return tuple(FunctionTool(spec.name, spec.description, spec.parameters) for spec in specs)

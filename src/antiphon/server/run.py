@@ -28,13 +28,15 @@ from antiphon.hearing.hub import HearingHub
 from antiphon.observe.timeline import Turn
 from antiphon.runtime.drive import BACKLOG_S, Equipment
 from antiphon.runtime.workers import Engines
-from antiphon.server.app import IDLE_SWEEP_S, State, make_app, tool_offers
+from antiphon.server.app import IDLE_SWEEP_S, State, make_app
 from antiphon.server.bounded import BoundedHttp, BoundedWebSocket, allow_many_files
 from antiphon.server.door import is_loopback
 from antiphon.server.sessions import Sessions, Surroundings, Tracing
 from antiphon.server.tls import self_signed
 from antiphon.server.tokens import PREFIX as CLIENT_SECRET_PREFIX
-from antiphon.tools.api import ServerTool
+from antiphon.tools.loading import limits, workroom
+from antiphon.tools.registry import Registry
+from antiphon.tools.runner import Workroom
 
 log = logging.getLogger("antiphon.server")
 
@@ -64,19 +66,22 @@ async def running(
     config: Config,
     *,
     engines: EngineSet | None = None,
-    tools: tuple[ServerTool, ...] | None = None,
+    tools: tuple[object, ...] | None = None,
     on_turn: Callable[[Turn], None] | None = None,
 ) -> AsyncIterator[Running]:
-    """Run a server inside this loop until the block is left; then drain it. Raises `ConfigError`."""
+    """Run a server inside this loop until the block is left; then drain it. Raises `ConfigError`.
+
+    `tools` are in place of those of the configuration: functions under `@tool`, or objects like `ServerTool`.
+    """
     check(config)
     engines = engines or registry.make(config)
-    tools = _builtin_tools(config) if tools is None else tools
+    tooling = _workroom(config, tools)
     hub = HearingHub(engines.vad, backlog_s=BACKLOG_S)
-    equipment = Equipment(Engines(engines.stt, engines.llm, engines.tts), hub, {tool.spec.name: tool for tool in tools})
+    equipment = Equipment(Engines(engines.stt, engines.llm, engines.tts), hub, tooling)
     tracing = Tracing(config.trace.folder, config.trace.redact) if config.trace.folder else None
     surroundings = Surroundings(ZoneInfo(config.session.time_zone), config.session.locale)
     sessions = Sessions(equipment, config.server.max_sessions, surroundings, tracing, on_turn)
-    state = State(config, engines, sessions, tool_offers(tools))
+    state = State(config, engines, sessions, tooling.registry)
     with TemporaryDirectory(prefix="antiphon-") as folder:
         server = _Server(_uvicorn_config(config, state, Path(folder)))
         sock = _bind(config)
@@ -97,10 +102,7 @@ async def running(
             await asyncio.gather(serving, warming, sweeping, return_exceptions=True)
             await hub.close()
             await engines.close()
-            for tool in tools:
-                close = getattr(tool, "close", None)
-                if close is not None:
-                    await close()
+            await tooling.registry.close()
 
 
 def check(config: Config) -> None:
@@ -131,13 +133,10 @@ def _check_secrets(server: ServerSection) -> None:
         )
 
 
-def _builtin_tools(config: Config) -> tuple[ServerTool, ...]:
-    """The offline assistant's own tools; another model is offered its client's."""
-    if registry.choose("llm", config.llm).name != "assistant":
-        return ()
-    from antiphon.tools.builtin import builtin_tools
-
-    return tuple(builtin_tools(config.tools.list_path.expanduser()))
+def _workroom(config: Config, tools: tuple[object, ...] | None) -> Workroom:
+    if tools is not None:
+        return Workroom(Registry(tools, config.tools.offer), limits(config))
+    return workroom(config, with_assistants=registry.choose("llm", config.llm).name == "assistant")
 
 
 def _uvicorn_config(config: Config, state: State, folder: Path) -> uvicorn.Config:

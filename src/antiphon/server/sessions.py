@@ -11,6 +11,7 @@ import logging
 import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
+from functools import partial
 from pathlib import Path
 
 from msgspec import Struct
@@ -64,8 +65,9 @@ class Sessions:
         self._is_empty = asyncio.Event()
         self._is_empty.set()
 
-    def begin(self, config: SessionConfig) -> Drive | None:
-        """Start a session, or None if there is no room for it. It runs until `end`."""
+    def begin(self, config: SessionConfig, principal: str = "") -> Drive | None:
+        """Start a session, or None if there is no room for it. It runs until `end`. `principal` is who is served: see
+        `ToolContext`."""
         if self._is_draining or len(self.running) >= self.max_sessions:
             self.turned_away += 1
             return None
@@ -78,7 +80,7 @@ class Sessions:
         if trace is not None:
             records.append(trace.record)
             self._traces[session.id] = trace
-        drive = Drive(session, self._equipment, self._tool_context, tuple(records))
+        drive = Drive(session, self._equipment, partial(self._tool_context, principal), tuple(records))
         self.running[session.id] = drive
         self.started += 1
         self._is_empty.clear()
@@ -108,9 +110,10 @@ class Sessions:
         for drive in list(self.running.values()):
             await self.end(drive, "drain")
 
-    def _tool_context(self, drive: Drive) -> ToolContext:
+    def _tool_context(self, principal: str, drive: Drive) -> ToolContext:
         place = self._surroundings
-        return ToolContext(datetime.now(place.zone), place.locale, drive.session.id, drive.announce)
+        now = datetime.now(place.zone)
+        return ToolContext(now, place.locale, drive.session.id, drive.announce, principal)
 
     def _open_trace(self, name: str, seed: int, config: SessionConfig) -> TraceFile | None:
         if self._tracing is None:

@@ -33,6 +33,8 @@ from antiphon.session.session import Session
 from antiphon.session.settings import SessionConfig, Settings, Transcription
 from antiphon.testing.checker import Checker
 from antiphon.tools.api import ServerTool, ToolContext
+from antiphon.tools.registry import Registry
+from antiphon.tools.runner import Workroom
 
 FRAME = WIRE_RATE // 50
 T = TypeVar("T", bound=Notice)
@@ -80,7 +82,7 @@ class Conversation:
         self.timeline = Timeline()
         self._hub = HearingHub(EnergyVad(), InPlace())
         engines = Engines(stt or FakeStt(), llm or FakeLlm(), tts or FakeTts())
-        equipment = Equipment(engines, self._hub, {tool.spec.name: tool for tool in tools})
+        equipment = Equipment(engines, self._hub, Workroom(Registry(tools)))
         config = config or SessionConfig(Settings(transcription=Transcription()))
         records = (self.timeline.record, lambda now, item, out: self.steps.append((now, item, out)))
         self.drive = Drive(Session(config, Ids(7)), equipment, _context, records)

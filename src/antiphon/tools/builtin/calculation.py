@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from antiphon.engines.api import ToolSpec
-from antiphon.tools.api import ToolContext, ToolError
+from antiphon.tools.api import Conduct, ToolContext, ToolError
 from antiphon.tools.builtin.arguments import number, spec, words
 
 NUMBER = {"type": "number"}
@@ -35,6 +35,7 @@ UNIT = {"type": "string", "enum": [*SCALES, *sorted(TEMPERATURES)]}
 
 
 class Calculate:
+    conduct: Conduct = Conduct(reads_only=True)
     spec: ToolSpec = spec(
         "calculate",
         "Arithmetic with two numbers. With '%' it is left percent of right.",
@@ -67,6 +68,7 @@ def _result(left: float, operator: str, right: float) -> float:
 
 
 class Convert:
+    conduct: Conduct = Conduct(reads_only=True)
     spec: ToolSpec = spec(
         "convert", "Converts a measure into another unit.", value=NUMBER, from_unit=UNIT, to_unit=UNIT
     )

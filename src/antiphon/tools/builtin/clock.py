@@ -8,13 +8,14 @@ from datetime import timedelta
 from typing import Any
 
 from antiphon.engines.api import ToolSpec
-from antiphon.tools.api import ToolContext, ToolError
+from antiphon.tools.api import Conduct, ToolContext, ToolError
 from antiphon.tools.builtin.arguments import spec, words
 
 DAYS_AHEAD: Mapping[str, int] = {"today": 0, "tomorrow": 1}
 
 
 class GetTime:
+    conduct: Conduct = Conduct(reads_only=True)
     spec: ToolSpec = spec("get_time", "The current time of day.")
 
     async def call(self, arguments: Mapping[str, Any], context: ToolContext) -> str:
@@ -23,6 +24,7 @@ class GetTime:
 
 
 class GetDate:
+    conduct: Conduct = Conduct(reads_only=True)
     spec: ToolSpec = spec(
         "get_date", "The date of today or tomorrow.", day={"type": "string", "enum": ["today", "tomorrow"]}
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from antiphon.engines.api import ToolSpec
-from antiphon.tools.api import ServerTool, ToolContext, ToolError
+from antiphon.tools.api import Conduct, ServerTool, ToolContext, ToolError
 from antiphon.tools.builtin.arguments import spec, words
 
 BUSY_S = 5.0  # to wait for another process that writes
@@ -44,6 +44,7 @@ ITEM = {"type": "string", "description": "What it is about, such as milk."}
 
 
 class Add:
+    conduct: Conduct = Conduct(resource="list")
     spec: ToolSpec = spec("list_add", "Puts something on the list.", item=ITEM)
 
     def __init__(self, lists: Lists) -> None:
@@ -59,6 +60,7 @@ class Add:
 
 
 class Remove:
+    conduct: Conduct = Conduct(resource="list")
     spec: ToolSpec = spec("list_remove", "Takes something off the list.", item=ITEM)
 
     def __init__(self, lists: Lists) -> None:
@@ -71,6 +73,7 @@ class Remove:
 
 
 class Show:
+    conduct: Conduct = Conduct(reads_only=True, resource="list")
     spec: ToolSpec = spec("list_show", "What is on the list.")
 
     def __init__(self, lists: Lists) -> None:
@@ -82,6 +85,7 @@ class Show:
 
 
 class Clear:
+    conduct: Conduct = Conduct(resource="list", destroys=True)
     spec: ToolSpec = spec("list_clear", "Empties the list.")
 
     def __init__(self, lists: Lists) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from antiphon.engines.api import ToolSpec
-from antiphon.tools.api import ServerTool, ToolContext, ToolError
+from antiphon.tools.api import Conduct, ServerTool, ToolContext, ToolError
 from antiphon.tools.builtin.arguments import number, spec
 
 MOST_TIMERS = 10  # of one session
@@ -74,6 +74,7 @@ class SetTimer:
 
 
 class ListTimers:
+    conduct: Conduct = Conduct(reads_only=True)
     spec: ToolSpec = spec("list_timers", "How many seconds each running timer has left.")
 
     def __init__(self, timers: Timers) -> None:

@@ -1,0 +1,150 @@
+"""The tools that a server has, by name, and where each came from.
+
+It loads tools and knows which of them are offered to whom. It does not run them.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import importlib
+import importlib.metadata
+from collections.abc import Iterable, Iterator
+from types import ModuleType
+
+from msgspec import Struct
+
+from antiphon.errors import ConfigError, did_you_mean
+from antiphon.tools.api import Conduct, ServerTool, conduct_of
+from antiphon.tools.function import NAME, tool_of
+
+ENTRY_POINTS = "antiphon.tools"
+"""Group of a package's entry points. Each names a module, a tool, or a function that was made one by `@tool`."""
+
+
+class Registered(Struct, frozen=True):
+    """A tool, and where it came from."""
+
+    tool: ServerTool
+    conduct: Conduct
+    source: str
+    """In words, such as "built in" or "the module my_tools"."""
+
+    @property
+    def name(self) -> str:
+        return self.tool.spec.name
+
+
+class Registry:
+    """See the module. Iterates by name, so that a model is told of the same tools in the same bytes each time."""
+
+    def __init__(self, tools: Iterable[object] = (), offered: tuple[str, ...] = ("*",)) -> None:
+        """`offered` is a pattern of names, such as "list_*", or several."""
+        self._tools: dict[str, Registered] = {}
+        self._offered = offered
+        for tool in tools:
+            self.add(tool, "code")
+
+    def __len__(self) -> int:
+        return len(self._tools)
+
+    def __iter__(self) -> Iterator[Registered]:
+        return iter(sorted(self._tools.values(), key=lambda each: each.name))
+
+    def get(self, name: str) -> Registered | None:
+        return self._tools.get(name)
+
+    def add(self, thing: object, source: str) -> None:
+        """Take in a tool, or a function that was made one by `@tool`. Raises `ConfigError` for anything else, and for a
+        name that is taken."""
+        tool = tool_of(thing)
+        if tool is None:
+            raise ConfigError(
+                f"{source}: {getattr(thing, '__name__', type(thing).__name__)} is no tool",
+                "Put @tool above a typed function, or give it a `spec` and an async method `call`.",
+            )
+        name = tool.spec.name
+        if not NAME.fullmatch(name):
+            raise ConfigError(f"{source}: {name!r} is no name for a tool", "Use up to 64 letters, digits, '_' and '-'.")
+        known = self._tools.get(name)
+        if known is not None and known.tool is not tool:
+            raise ConfigError(
+                f"two tools are called {name!r}: one from {known.source}, one from {source}",
+                'Rename one with @tool(name="..."), or leave one out.',
+            )
+        self._tools[name] = Registered(tool, conduct_of(tool), source)
+
+    def add_module(self, name: str) -> None:
+        """Take in every tool of a module, by its import path. Raises `ConfigError`."""
+        self._add_from(_imported(name), f"the module {name}")
+
+    def add_entry_points(self, wanted: Iterable[str]) -> None:
+        """Take in the tools of installed packages by the names of their entry points; "*" is all. Raises
+        `ConfigError`."""
+        points = {point.name: point for point in importlib.metadata.entry_points(group=ENTRY_POINTS)}
+        for name in wanted:
+            if name != "*" and name not in points:
+                raise ConfigError(f"tools.entry_points: nobody has {name!r}", did_you_mean(name, points))
+        for name in sorted(points):
+            if name in wanted or "*" in wanted:
+                self._add_from(_loaded(points[name]), f"the entry point {name}")
+
+    def _add_from(self, thing: object, source: str) -> None:
+        if not isinstance(thing, ModuleType):
+            self.add(thing, source)
+            return
+        found = [each for name, each in sorted(vars(thing).items()) if not name.startswith("_") and tool_of(each)]
+        if not found:
+            raise ConfigError(f"{source} has no tools", "Put @tool above its functions.")
+        for each in found:
+            self.add(each, source)
+
+    def offers(self, name: str) -> bool:
+        """Whether models are told of this tool."""
+        return any(fnmatch.fnmatchcase(name, pattern) for pattern in self._offered)
+
+    def offered(self) -> tuple[Registered, ...]:
+        """What models are told of, by name."""
+        return tuple(each for each in self if self.offers(each.name))
+
+    async def close(self) -> None:
+        """End what the tools keep running. One that cannot end keeps no other from it."""
+        failures = []
+        for registered in self:
+            close = getattr(registered.tool, "close", None)
+            if close is None:
+                continue
+            try:
+                await close()
+            except Exception as error:  # noqa: BLE001 - raised together below
+                failures.append(error)
+        if failures:
+            raise ExceptionGroup("tools could not be closed", failures)
+
+
+def _imported(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ConfigError:
+        raise
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"tools.modules: there is no module {error.name!r}",
+            "Install it into this environment, or start where it lies, with PYTHONPATH=.",
+        ) from None
+    except Exception as error:  # the operator's code: whatever it raises, the start fails with its name
+        raise ConfigError(
+            f"tools.modules: {name} fails when it is imported: {type(error).__name__}: {error}",
+            f"Try: python -c 'import {name}'",
+        ) from error
+
+
+def _loaded(point: importlib.metadata.EntryPoint) -> object:
+    try:
+        return point.load()
+    except ConfigError:
+        raise
+    except Exception as error:  # as above
+        raise ConfigError(
+            f"tools.entry_points: {point.name} cannot be loaded: {type(error).__name__}: {error}",
+            "Leave it out, or ask the package's author.",
+        ) from error

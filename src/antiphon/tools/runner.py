@@ -1,0 +1,360 @@
+"""Runs the calls of one session's models: in turn or side by side, in time, kept and cut.
+
+Whatever a tool does, hang, raise, end the process, return a gigabyte or the wrong thing, the model is told in one
+sentence and the conversation goes on. It does not know responses or the wire; a call has an id, and so has its
+outcome. Cancelling `run` cancels the tool, unless that says otherwise. This is one of the few places where tasks are
+started.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import traceback
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from antiphon.audio.units import Seconds
+from antiphon.errors import did_you_mean
+from antiphon.tools.api import BadArguments, ToolContext, ToolError
+from antiphon.tools.cache import Question, ResultCache
+from antiphon.tools.output import fitted
+from antiphon.tools.registry import Registered, Registry
+from antiphon.tools.threads import STARTED, Thread, in_thread
+
+log = logging.getLogger("antiphon.tools")
+
+BYTES_PER_CHAR = 4  # in UTF-8, at most
+LARGE_CHARS = 256_000  # of output: cutting more takes long enough to be done off the event loop
+MOST_KEPT_CHARS = 4_000_000  # of one session's outputs, to be read on
+PLACE = re.compile(r"\{(\w+)\}")  # of an argument in the name of a resource
+MOST_WAITING = 64  # calls of one session that are not done: a model that asks for more has lost its way
+CLOSING_S: Seconds = 2.0  # for tools to leave when the session ends
+CLOSING_STEP_S: Seconds = 0.1  # between attempts: a tool that swallows one cancellation seldom swallows the next
+"""See `ToolRunner.close`."""
+
+
+class ToolLimits(Struct, frozen=True):
+    """What holds for every tool that says nothing else."""
+
+    deadline_s: Seconds = 60.0
+    """Nobody listens to silence for longer."""
+    parallel: int = 8
+    """Read-only calls of one session at a time."""
+    output_bytes: int = 20_000
+    """About 5,000 tokens: what a model can read before the person wonders."""
+    cache_s: Seconds = 30.0
+    cache_entries: int = 1_000
+    cache_bytes: int = 16_000_000
+    bad_arguments: int = 3
+    """Calls of one tool in a row whose arguments are wrong: then the model is told to stop."""
+
+
+class ToolCall(Struct, frozen=True):
+    """A model's wish."""
+
+    call_id: str
+    name: str
+    arguments: str
+    """JSON text, as the model wrote it."""
+
+
+class Outcome(Struct, frozen=True):
+    """What the model is told."""
+
+    call_id: str
+    output: str
+    ok: bool
+
+
+class Workroom:
+    """What all sessions of a process share: the tools, what they found, and whose turn it is at a resource."""
+
+    def __init__(self, registry: Registry | None = None, limits: ToolLimits | None = None) -> None:
+        self.registry = registry or Registry()
+        self.limits = limits or ToolLimits()
+        self.cache = ResultCache(_now, self.limits.cache_entries, self.limits.cache_bytes)
+        self.turns = Turns()
+
+
+class Turns:
+    """One at a time for each name, in the order of asking."""
+
+    def __init__(self) -> None:
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._users: dict[str, int] = {}
+
+    @asynccontextmanager
+    async def at(self, name: str, threads: list[Thread], ended: Callable[[], None]) -> AsyncIterator[None]:
+        """Wait for the turn, and have it until the block is left and all that is in `threads` then has come back. After
+        that, `ended` is called."""
+        lock = self._locks.setdefault(name, asyncio.Lock())
+        self._users[name] = self._users.get(name, 0) + 1
+        try:
+            await lock.acquire()
+        except BaseException:
+            self._leave(name)
+            raise
+
+        def end() -> None:
+            ended()
+            lock.release()
+            self._leave(name)
+
+        try:
+            yield
+        finally:
+            _when_all_are_done(threads, end)
+
+    def _leave(self, name: str) -> None:
+        self._users[name] -= 1
+        if not self._users[name]:
+            del self._users[name], self._locks[name]
+
+
+def _when_all_are_done(threads: list[Thread], act: Callable[[], None]) -> None:
+    pending = {thread for thread in threads if not thread.done()}
+
+    def done(thread: Thread) -> None:
+        pending.discard(thread)
+        if not pending:
+            act()
+
+    for thread in list(pending):
+        thread.add_done_callback(done)
+    if not pending:
+        act()
+
+
+class ToolRunner:
+    """The calls of one session. Everything is called on the event loop."""
+
+    def __init__(self, workroom: Workroom, context: Callable[[], ToolContext]) -> None:
+        """`context` makes what a tool is told of the moment of its call."""
+        self._room = workroom
+        self._context = context
+        self._running: set[asyncio.Task[str]] = set()
+        self._side_by_side = asyncio.Semaphore(workroom.limits.parallel)
+        self._own_turns = Turns()
+        self._mistakes: dict[str, int] = {}
+        self._remainders = Remainders()
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    async def run(self, call: ToolCall) -> Outcome:
+        """Run it to its outcome. Never raises anything but `CancelledError`, when it is cancelled itself."""
+        try:
+            return Outcome(call.call_id, await self._answer(call), True)
+        except ToolError as error:
+            return Outcome(call.call_id, error_text(str(error)), False)
+
+    async def close(self) -> None:
+        """Cancel what still runs and wait until it is gone, but no longer than `CLOSING_S`. A tool that will not end is
+        left to itself, and logged."""
+        for _ in range(round(CLOSING_S / CLOSING_STEP_S)):
+            if not self._running:
+                return
+            for task in self._running:
+                task.cancel()
+            await asyncio.wait(self._running, timeout=CLOSING_STEP_S)
+        for task in self._running:
+            log.error("the tool %s does not end when it is cancelled", task.get_name())
+
+    # --- one call
+
+    async def _answer(self, call: ToolCall) -> str:
+        registered = self._room.registry.get(call.name)
+        if registered is None:
+            known = (each.name for each in self._room.registry.offered())
+            raise ToolError(f"there is no tool called {call.name}. {did_you_mean(call.name, known)}")
+        if len(self._running) >= MOST_WAITING:
+            raise ToolError("too many calls are waiting already.")
+        try:
+            text = await self._found(registered, read_arguments(call.arguments), call)
+        except BadArguments as error:
+            raise ToolError(self._complaint(call.name, str(error))) from None
+        self._mistakes.pop(call.name, None)
+        return await self._fitted(registered, text)
+
+    def _complaint(self, name: str, error: str) -> str:
+        self._mistakes[name] = mistakes = self._mistakes.get(name, 0) + 1
+        text = f"the arguments of {name} are wrong: {error}"
+        if mistakes < self._room.limits.bad_arguments:
+            return text
+        return f"{text} This was attempt {mistakes}: do not call it again, and tell the person that it did not work."
+
+    async def _found(self, registered: Registered, arguments: Mapping[str, Any], call: ToolCall) -> str:
+        """From what was kept, or else from the tool."""
+        context = msgspec.structs.replace(self._context(), call_id=call.call_id, desk=self)
+        resource = resource_of(registered, arguments)
+        ttl_s = self._ttl_s(registered)
+        if ttl_s <= 0:
+            return await self._performed(registered, arguments, context, resource)
+        question = Question(
+            registered.name, context.principal, context.folder, msgspec.json.encode(arguments, order="sorted")
+        )
+        return await self._room.cache.found(
+            question, resource, ttl_s, lambda: self._performed(registered, arguments, context, resource)
+        )
+
+    def _ttl_s(self, registered: Registered) -> Seconds:
+        conduct = registered.conduct
+        if not conduct.reads_only:
+            return 0.0
+        if conduct.cache_s is not None:
+            return conduct.cache_s
+        return 0.0 if getattr(registered.tool, "depends_on_context", True) else self._room.limits.cache_s
+
+    async def _performed(
+        self, registered: Registered, arguments: Mapping[str, Any], context: ToolContext, resource: str
+    ) -> str:
+        """The tool's own work, in a task of its own: it can be left behind when it does not end in time."""
+        deadline_s = registered.conduct.deadline_s or self._room.limits.deadline_s
+        work = asyncio.create_task(self._guarded(registered, arguments, context, resource), name=registered.name)
+        self._running.add(work)
+        work.add_done_callback(self._running.discard)
+        try:
+            done, _ = await asyncio.wait({work}, timeout=deadline_s)
+        except asyncio.CancelledError:
+            work.cancel()
+            raise
+        if not done:
+            work.cancel()
+            raise ToolError(f"{registered.name} did not answer within {deadline_s:g} seconds.")
+        return work.result()
+
+    async def _guarded(
+        self, registered: Registered, arguments: Mapping[str, Any], context: ToolContext, resource: str
+    ) -> str:
+        """The border of a tool: whatever breaks inside becomes one sentence."""
+        name = registered.name
+        threads: list[Thread] = []
+        STARTED.set(threads)
+        try:
+            async with self._turn(registered, resource, threads):
+                text: object = await registered.tool.call(arguments, context)
+        except ToolError:
+            raise
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            raise ToolError(f"{name} gave up.") from None
+        except (SystemExit, KeyboardInterrupt):
+            log.error("the tool %s tried to end the server", name)
+            raise ToolError(f"{name} failed.") from None
+        except BaseException as error:  # noqa: BLE001 - a border: the tool's own code
+            _log_failure(name, error)
+            raise ToolError(f"{name} failed.") from None
+        if not isinstance(text, str):
+            log.error("the tool %s returned a %s in place of text", name, type(text).__name__)
+            raise ToolError(f"{name} failed.")
+        return text
+
+    @asynccontextmanager
+    async def _turn(self, registered: Registered, resource: str, threads: list[Thread]) -> AsyncIterator[None]:
+        """When the call may run: beside others if it changes nothing, otherwise when nobody else changes the same."""
+        if registered.conduct.reads_only:
+            async with self._side_by_side:
+                yield
+            return
+        changed = partial(self._room.cache.changed, resource)
+        turns = self._room.turns if resource else self._own_turns
+        async with turns.at(resource, threads, changed):
+            changed()
+            yield
+
+    # --- its output
+
+    async def _fitted(self, registered: Registered, text: str) -> str:
+        limit_bytes = registered.conduct.output_bytes or self._room.limits.output_bytes
+        if len(text) * BYTES_PER_CHAR <= limit_bytes:
+            return text
+        hint = f'; read on with read_more(token="{self._remainders.next_token}")'
+        if len(text) <= LARGE_CHARS:
+            found = fitted(text, limit_bytes, hint)
+        else:
+            found = await in_thread(fitted, {"text": text, "limit_bytes": limit_bytes, "hint": hint})
+        if found.left_out_bytes:
+            self._remainders.keep(text)
+        return found.text
+
+    def read_more(self, token: str, start: int) -> str:
+        """See `Desk`."""
+        return self._remainders.read(token, start, self._room.limits.output_bytes // BYTES_PER_CHAR)
+
+
+class Remainders:
+    """Long outputs of one session that were cut, to be read on. The oldest are given up first."""
+
+    def __init__(self) -> None:
+        self._texts: OrderedDict[str, str] = OrderedDict()
+        self._number = 0
+        self._chars = 0
+
+    @property
+    def next_token(self) -> str:
+        """Under which the next text will be kept."""
+        return f"t{self._number + 1}"
+
+    def keep(self, text: str) -> None:
+        """What is too large to be kept whole is kept as far as there is room."""
+        self._texts[self.next_token] = text = text[:MOST_KEPT_CHARS]
+        self._number += 1
+        self._chars += len(text)
+        while self._chars > MOST_KEPT_CHARS:
+            self._chars -= len(self._texts.popitem(last=False)[1])
+
+    def read(self, token: str, start: int, chars: int) -> str:
+        """The next stretch, as JSON with how to go on. Raises `ToolError`."""
+        text = self._texts.get(token)
+        if text is None:
+            raise ToolError(f"nothing is kept under {token} any more; call the tool again and ask it for less.")
+        part = text[max(0, start) : max(0, start) + chars]
+        following = max(0, start) + len(part)
+        more = {"next_start": following} if following < len(text) else {}
+        return msgspec.json.encode({"text": part, "total_characters": len(text), **more}).decode()
+
+
+def read_arguments(text: str) -> Mapping[str, Any]:
+    """The arguments of a call. Raises `BadArguments`."""
+    try:
+        arguments = msgspec.json.decode(text.strip() or "{}")
+    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
+        raise BadArguments("they are not JSON.") from None
+    if not isinstance(arguments, dict):
+        raise BadArguments("they are not a JSON object.")
+    return arguments
+
+
+def resource_of(registered: Registered, arguments: Mapping[str, Any]) -> str:
+    """What this call reads or changes."""
+    pattern = registered.conduct.resource
+    if "{" not in pattern:
+        return pattern
+    return PLACE.sub(lambda found: str(arguments.get(found[1], "")), pattern)
+
+
+def error_text(sentence: str) -> str:
+    """What the model reads of an error."""
+    return msgspec.json.encode({"error": sentence}).decode()
+
+
+def _log_failure(name: str, error: BaseException) -> None:
+    """Where it broke. What it says may hold what a person said, and is shown only where debugging is wished for."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "nowhere"
+    log.error("the tool %s failed: %s at %s", name, type(error).__name__, place)
+    log.debug("the tool %s failed", name, exc_info=error)
+
+
+def _now() -> Seconds:
+    return asyncio.get_running_loop().time()

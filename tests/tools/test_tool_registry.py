@@ -1,0 +1,153 @@
+"""Tools come from code, modules and entry points, and each name is one tool."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from importlib.metadata import EntryPoint, EntryPoints
+from pathlib import Path
+
+import pytest
+
+from antiphon.config import load
+from antiphon.errors import ConfigError
+from antiphon.server.tools import tools_page
+from antiphon.tools.function import tool
+from antiphon.tools.loading import workroom
+from antiphon.tools.registry import Registry
+
+MODULE = '''
+from antiphon.tools.api import Conduct
+from antiphon.tools.function import tool
+
+@tool(conduct=Conduct(reads_only=True))
+def opening_hours(shop: str) -> str:
+    """When a shop is open."""
+    return "from nine to five"
+
+@tool
+def _hidden() -> None: ...
+
+def no_tool() -> None: ...
+'''
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "shop_tools.py").write_text(MODULE)
+    (tmp_path / "empty_tools.py").write_text("")
+    (tmp_path / "broken_tools.py").write_text("1 / 0")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "shop_tools", raising=False)
+    return "shop_tools"
+
+
+@tool
+def beta() -> None: ...
+
+
+@tool
+def alpha() -> None: ...
+
+
+def names(registry: Registry) -> list[str]:
+    return [each.name for each in registry]
+
+
+def test_tools_stand_in_one_order() -> None:
+    assert names(Registry([beta, alpha])) == names(Registry([alpha, beta])) == ["alpha", "beta"]
+
+
+def test_a_module_brings_its_public_tools(shop: str) -> None:
+    registry = Registry()
+    registry.add_module(shop)
+    assert names(registry) == ["opening_hours"]
+    assert next(iter(registry)).source == "the module shop_tools"
+    registry.add_module(shop)  # the same tool is not another one
+    assert len(registry) == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "complaint"),
+    [
+        ("nowhere_tools", "there is no module 'nowhere_tools'"),
+        ("empty_tools", "has no tools"),
+        ("broken_tools", "fails when it is imported: ZeroDivisionError"),
+    ],
+)
+def test_a_module_that_brings_nothing_is_refused(shop: str, module: str, complaint: str) -> None:
+    with pytest.raises(ConfigError, match=complaint):
+        Registry().add_module(module)
+
+
+def test_a_name_is_taken_once() -> None:
+    @tool(name="alpha")
+    def another() -> None: ...
+
+    registry = Registry([alpha])
+    with pytest.raises(ConfigError, match="two tools are called 'alpha': one from code, one from the module m"):
+        registry.add(another, "the module m")
+    with pytest.raises(ConfigError, match="is no tool"):
+        registry.add(len, "code")
+
+
+def test_entry_points_are_taken_by_name(shop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    points = EntryPoints(
+        EntryPoint(name, value, "antiphon.tools")
+        for name, value in (("shop", shop), ("hours", f"{shop}:opening_hours"), ("gone", "nowhere_tools"))
+    )
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: points)
+    for wanted in (("shop",), ("hours",), ("hours", "shop")):
+        registry = Registry()
+        registry.add_entry_points(wanted)
+        assert names(registry) == ["opening_hours"]
+    with pytest.raises(ConfigError, match="nobody has 'shops'"):
+        registry.add_entry_points(["shops"])
+    with pytest.raises(ConfigError, match="gone cannot be loaded"):
+        registry.add_entry_points(["*"])
+
+
+def test_a_configuration_says_which_there_are_and_which_are_offered(shop: str, tmp_path: Path) -> None:
+    environ = {"ANTIPHON_TOOLS__MODULES": shop, "ANTIPHON_TOOLS__OFFER": "opening_*,list_show"}
+    overrides = {"tools.list_path": tmp_path / "list.sqlite3"}
+    alone = workroom(load(None, environ, overrides), with_assistants=False)
+    assert names(alone.registry) == ["opening_hours", "read_more"]
+    both = workroom(load(None, {**environ, "ANTIPHON_TOOLS__DEADLINE_S": "3"}, overrides), with_assistants=True)
+    assert {"get_time", "opening_hours"} < set(names(both.registry))
+    assert [each.name for each in both.registry.offered()] == ["list_show", "opening_hours"]
+    assert both.limits.deadline_s == 3
+    never = load(None, {"ANTIPHON_TOOLS__ASSISTANTS": "never"}, overrides)
+    assert names(workroom(never, with_assistants=True).registry) == []
+
+
+def test_the_page_tells_what_there_is(shop: str) -> None:
+    registry = Registry([alpha], offered=("b*",))
+    registry.add_module(shop)
+    page = json.loads(tools_page(registry))
+    assert [(each["id"], each["offered"]) for each in page["data"]] == [("alpha", False), ("opening_hours", False)]
+    assert page["data"][1]["conduct"]["reads_only"] is True
+    assert page["data"][1]["source"] == "the module shop_tools"
+    assert page["data"][1]["parameters"]["required"] == ["shop"]
+
+
+def test_one_that_cannot_be_closed_keeps_no_other_from_it() -> None:
+    closed: list[str] = []
+
+    class Closing:
+        def __init__(self, name: str, *, fails: bool = False) -> None:
+            found = Registry([alpha]).get("alpha")
+            assert found is not None
+            self.spec = type(found.tool.spec)(name, "", {})
+            self.call = found.tool.call
+            self._fails = fails
+
+        async def close(self) -> None:
+            if self._fails:
+                raise OSError("no")
+            closed.append(self.spec.name)
+
+    registry = Registry([Closing("a"), Closing("b", fails=True), Closing("c")])
+    with pytest.raises(ExceptionGroup):
+        asyncio.run(registry.close())
+    assert closed == ["a", "c"]
