@@ -1,4 +1,4 @@
-"""The official Python client, unchanged, against our server with its real embedded engines."""
+"""The official Python client, unchanged, asynchronous and synchronous; every event passes its strict types."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 from openai import AsyncOpenAI
 from openai.types.realtime import RealtimeServerEvent
 from pydantic import TypeAdapter
+from stage import House, check_spoken, check_truncated, check_whole, own_python, spoken, whole
 
 from antiphon.audio.pcm import int16_from_float
 from antiphon.audio.resample import resampled
@@ -24,6 +25,8 @@ from antiphon.server.run import Running, running
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 STRICT: TypeAdapter[Any] = TypeAdapter(RealtimeServerEvent)
 KEY = "a key for tests"
+SYNCHRONOUS = own_python("talk_openai_sync.py")
+ASYNCHRONOUS = own_python("talk_openai.py")
 
 
 @pytest.fixture
@@ -140,7 +143,6 @@ def test_a_spoken_conversation(serve: Callable[..., None]) -> None:
                 await connection.input_audio_buffer.append(audio=base64.b64encode(sound[start : start + 4800]).decode())
             events = await until(connection, "response.done")
             seen = [event.type for event in events]
-            assert list(dict.fromkeys(zip(seen, (seen[:n].count(kind) for n, kind in enumerate(seen)), strict=True)))
             once = [kind for n, kind in enumerate(seen) if not kind.endswith(".delta") or kind not in seen[:n]]
             assert once == ORDER
             done = next(event for event in events if event.type.endswith("transcription.completed"))
@@ -153,3 +155,19 @@ def test_a_spoken_conversation(serve: Callable[..., None]) -> None:
             assert np.abs(np.frombuffer(audio, "<i2")).max() > 3000
 
     serve(story)
+
+
+def test_a_whole_conversation(sounds: Path, tmp_path: Path) -> None:
+    performance = whole(ASYNCHRONOUS, sounds, tmp_path)
+    check_whole(performance)
+    check_truncated(performance)
+
+
+def test_a_whole_conversation_of_the_synchronous_client_over_tls(sounds: Path, tmp_path: Path) -> None:
+    performance = whole(SYNCHRONOUS, sounds, tmp_path, tls=True)
+    check_whole(performance)
+    check_truncated(performance)
+
+
+def test_a_spoken_question_of_the_synchronous_client_to_the_embedded_engines(sounds: Path, embedded: House) -> None:
+    check_spoken(spoken(SYNCHRONOUS, sounds, embedded))
