@@ -129,6 +129,8 @@ class Recogniser(Remote, frozen=True):
 
     stream: bool = False
     """Ask an OpenAI-compatible server for the words as they are recognised; some refuse what they do not know."""
+    logprobs: bool = False
+    """Ask it how sure it is of each word, when a client wants to know; likewise."""
 
 
 class Model(Remote, frozen=True):

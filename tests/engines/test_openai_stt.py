@@ -103,3 +103,23 @@ def test_a_stream_that_breaks_off_is_an_error() -> None:
 def test_an_error_inside_the_stream_is_quoted() -> None:
     error = refused(Act(body=b'data: {"type": "error", "error": {"message": "too loud"}}\n\n'), stream=True)
     assert (error.code, "too loud" in error.message) == ("upstream_failed", True)
+
+
+def test_how_sure_it_is_is_asked_only_if_both_want_it() -> None:
+    wished = SttRequest(logprobs=True)
+    assert sent(wished, logprobs=True).fields["include[]"] == "logprobs"
+    assert "include[]" not in sent(wished).fields
+    assert "include[]" not in sent(SttRequest(), logprobs=True).fields
+
+
+def test_how_sure_it_was() -> None:
+    tokens = b'"logprobs": [{"token": "hi", "logprob": -0.25, "bytes": [104, 105]}]'
+    whole = Act(body=b'{"text": "hi", %s}' % tokens, media_type="application/json")
+    assert heard(Script(stt=whole)) == [Transcript("hi", logprobs=(("hi", -0.25),))]
+    events = b'data: {"type":"transcript.text.delta","delta":"hi",%s}\n\n' % tokens
+    events += b'data: {"type":"transcript.text.done","text":"hi",%s}\n\n' % tokens
+    streamed = Act(body=events, media_type="text/event-stream")
+    assert heard(Script(stt=streamed), stream=True) == [
+        TranscriptDelta("hi", (("hi", -0.25),)),
+        Transcript("hi", logprobs=(("hi", -0.25),)),
+    ]

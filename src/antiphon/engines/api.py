@@ -39,6 +39,10 @@ class Vad(Protocol):
         ...
 
 
+LogProbs = tuple[tuple[str, float], ...]
+"""Each token of a text, and the natural logarithm of its probability, at most 0."""
+
+
 class SttRequest(Struct, frozen=True):
     """What is known about an utterance besides its sound."""
 
@@ -50,12 +54,15 @@ class SttRequest(Struct, frozen=True):
     """The model name that the client asked for; an engine may ignore it."""
     purpose: Literal["conversation", "transcription"] = "conversation"
     """Whether the words go to our own assistant, so that its grammar may be used, or only onto a screen."""
+    logprobs: bool = False
+    """Whether somebody wants them; an engine that has none ignores it."""
 
 
 class TranscriptDelta(Struct, frozen=True):
     """More text of an utterance that is still being recognised. Append-only: never taken back."""
 
     text: str
+    logprobs: LogProbs = ()
 
 
 class Transcript(Struct, frozen=True):
@@ -67,6 +74,8 @@ class Transcript(Struct, frozen=True):
     """ISO-639-1 code, with or without a region, where the engine knows."""
     confidence: float | None = None
     """In [0, 1], where the engine has one."""
+    logprobs: LogProbs = ()
+    """Of the whole text, also when deltas had theirs."""
 
 
 class Stt(Protocol):

@@ -69,7 +69,8 @@ class FakeStt:
     async def transcribe(self, pcm: Pcm, request: SttRequest) -> AsyncIterator[TranscriptDelta | Transcript]:
         line = next(self._lines)
         await _wait(self._delay_s, line)
-        yield Transcript(str(line), self._language, 1.0)
+        sure = tuple((word, 0.0) for word in str(line).split()) if request.logprobs else ()
+        yield Transcript(str(line), self._language, 1.0, sure)
 
 
 class FakeLlm:

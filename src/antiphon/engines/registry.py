@@ -130,7 +130,8 @@ def _fake(kind: str) -> Factory:
 def _openai_stt(settings: Recogniser, workshop: Workshop) -> Any:
     from antiphon.engines.stt.openai import OpenAiStt
 
-    return OpenAiStt(workshop.upstream(settings), settings.model, stream=settings.stream)
+    upstream = workshop.upstream(settings)
+    return OpenAiStt(upstream, settings.model, stream=settings.stream, logprobs=settings.logprobs)
 
 
 def _openai_llm(settings: Model, workshop: Workshop) -> Any:

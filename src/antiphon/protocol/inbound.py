@@ -108,6 +108,7 @@ def patch_from(patch: config.SessionPatch) -> SettingsPatch:
         input_format=_format(heard.format),
         output_format=_format(spoken.format),
         transcription=_transcription(heard.transcription),
+        logprobs=UNSET if patch.include is UNSET else config.LOGPROBS in (patch.include or ()),
         turn_detection=_turn_detection(heard.turn_detection),
         tools=_tools(patch.tools),
         tool_choice=_tool_choice(patch.tool_choice),
@@ -118,7 +119,7 @@ def patch_from(patch: config.SessionPatch) -> SettingsPatch:
     )
 
 
-REFLECTED = ("tracing", "prompt", "include")
+REFLECTED = ("tracing", "prompt")
 """Settings that are accepted and echoed. What they ask for is not done yet, or is nothing that a cascade could do."""
 HINTS = ("parallel_tool_calls", "reasoning")
 """Settings that are handed to the model, which may know them."""

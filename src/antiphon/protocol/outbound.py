@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any, Literal, assert_never, cast
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from antiphon.audio.units import ms_from_samples
 from antiphon.errors import Bug
@@ -217,15 +217,20 @@ class Projection:
         self, notice: outputs.TranscriptionGrew | outputs.TranscriptionDone | outputs.TranscriptionFailed
     ) -> Outgoing:
         match notice:
-            case outputs.TranscriptionGrew(item_id=item_id, text=text):
-                return server.TranscriptionDelta(event_id=self._id(), item_id=item_id, delta=text)
-            case outputs.TranscriptionDone(item_id=item_id, text=text, seconds=seconds, language=language):
+            case outputs.TranscriptionGrew(item_id=item_id, text=text, logprobs=logprobs):
+                return server.TranscriptionDelta(
+                    event_id=self._id(), item_id=item_id, delta=text, logprobs=_logprobs(logprobs)
+                )
+            case outputs.TranscriptionDone(
+                item_id=item_id, text=text, seconds=seconds, language=language, logprobs=logprobs
+            ):
                 return server.TranscriptionCompleted(
                     event_id=self._id(),
                     item_id=item_id,
                     transcript=text,
                     usage=wire.TranscriptionDuration(seconds),
                     languages=(wire.TranscriptionLanguage(language),) if language else UNSET,
+                    logprobs=_logprobs(logprobs),
                 )
             case outputs.TranscriptionFailed(item_id=item_id, code=code, message=message):
                 failure = wire.TranscriptionFailure(type="transcription_error", code=code, message=message)
@@ -233,6 +238,11 @@ class Projection:
 
 
 # --- nouns -----------------------------------------------------------------------------------------------------------
+
+
+def _logprobs(found: tuple[tuple[str, float], ...]) -> tuple[wire.LogProb, ...] | UnsetType:
+    """Left out where there are none."""
+    return tuple(wire.LogProb(token=token, logprob=p, bytes=tuple(token.encode())) for token, p in found) or UNSET
 
 
 def item_for(item: Item) -> wire.Item:
@@ -332,7 +342,7 @@ def session_from(session_id: str, settings: Settings, expires_at: int) -> config
         transcription=_wire_transcription(settings),
         turn_detection=_wire_detection(settings.turn_detection),
     )
-    include = _reflection(settings, "include", None, tuple[config.Include, ...] | None)
+    include = (config.LOGPROBS,) if settings.logprobs else None
     if settings.kind == "transcription":
         audio = config.TranscriptionAudio(input=heard)
         return config.TranscriptionSession(id=session_id, expires_at=expires_at, audio=audio, include=include)
@@ -356,6 +366,7 @@ def session_from(session_id: str, settings: Settings, expires_at: int) -> config
         tool_choice=msgspec.convert(settings.tool_choice, config.ToolChoice),
         max_output_tokens="inf" if settings.max_output_tokens is None else settings.max_output_tokens,
         truncation=_wire_truncation(settings.truncation),
+        include=include,
         **hints,
         **reflected,
     )
@@ -365,7 +376,6 @@ HINT_TYPES: dict[str, Any] = {"parallel_tool_calls": bool, "reasoning": config.R
 REFLECTED_TYPES: dict[str, Any] = {
     "tracing": Literal["auto"] | config.Tracing,
     "prompt": config.Prompt,
-    "include": tuple[config.Include, ...],
 }
 """Settings that are echoed as they were given."""
 

@@ -29,6 +29,7 @@ Speed = Annotated[float, Meta(ge=0.25, le=1.5)]
 TokenLimit = Annotated[int, Meta(ge=1, le=2**31 - 1)] | Literal["inf"]
 
 Include = Literal["item.input_audio_transcription.logprobs"]
+LOGPROBS: Include = "item.input_audio_transcription.logprobs"
 Eagerness = Literal["low", "medium", "high", "auto"]
 
 # --- tools -----------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 from msgspec import Struct
 
@@ -127,15 +127,16 @@ class Workers:
 
     async def _transcribe(self, task: Transcribe, pcm: Pcm16) -> None:
         sound = resampled(float_from_int16(pcm), WIRE_RATE, HEARING_RATE)
-        request = SttRequest(task.language, task.prompt, task.model, "conversation" if task.answer else "transcription")
+        purpose: Literal["conversation", "transcription"] = "conversation" if task.answer else "transcription"
+        request = SttRequest(task.language, task.prompt, task.model, purpose, task.logprobs)
         async with closing(self._engines.stt.transcribe(sound, request)) as events:
             async for event in events:
                 match event:
-                    case TranscriptDelta(text):
-                        self._put(inputs.TranscriptGrew(task.work, text))
-                    case Transcript(text, language):
+                    case TranscriptDelta(text, logprobs):
+                        self._put(inputs.TranscriptGrew(task.work, text, logprobs))
+                    case Transcript(text=text, language=language, logprobs=logprobs):
                         seconds = seconds_from_samples(pcm.size)
-                        self._put(inputs.TranscriptReady(task.work, text.strip(), language, seconds))
+                        self._put(inputs.TranscriptReady(task.work, text.strip(), language, seconds, logprobs))
                         return
         raise EngineError("the recogniser ended without a transcript", "This is a mistake in the engine.")
 

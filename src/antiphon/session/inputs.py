@@ -160,6 +160,8 @@ class Result(Struct, frozen=True):
 
 class TranscriptGrew(Result, frozen=True, tag="transcript_grew"):
     text: str
+    logprobs: tuple[tuple[str, float], ...] = ()
+    """Tokens and the natural logarithms of their probabilities, where the recogniser has them."""
 
 
 class TranscriptReady(Result, frozen=True, tag="transcript_ready"):
@@ -167,6 +169,7 @@ class TranscriptReady(Result, frozen=True, tag="transcript_ready"):
     language: str | None = None
     seconds: float = 0.0
     """Length of the audio that was recognised."""
+    logprobs: tuple[tuple[str, float], ...] = ()
 
 
 class TextWritten(Result, frozen=True, tag="text_written"):

@@ -50,6 +50,7 @@ class Transcribe(Struct, frozen=True, tag="transcribe"):
     model: str | None = None
     answer: bool = True
     """Whether the words are for our own model, or only for the client to read."""
+    logprobs: bool = False
     clip: int | None = None
     """The stretch is of this sound, which came with the request, and not of the stream."""
 
@@ -220,6 +221,7 @@ class ItemTruncated(Struct, frozen=True, tag="item_truncated"):
 class TranscriptionGrew(Struct, frozen=True, tag="transcription_grew"):
     item_id: str
     text: str
+    logprobs: tuple[tuple[str, float], ...] = ()
 
 
 class TranscriptionDone(Struct, frozen=True, tag="transcription_done"):
@@ -227,6 +229,9 @@ class TranscriptionDone(Struct, frozen=True, tag="transcription_done"):
     text: str
     seconds: float
     language: str | None = None
+    logprobs: tuple[tuple[str, float], ...] = ()
+    """Tokens and the natural logarithms of their probabilities, if the client wants them and the recogniser has them.
+    """
 
 
 class TranscriptionFailed(Struct, frozen=True, tag="transcription_failed"):

@@ -320,6 +320,7 @@ class Session:
             model=wish.model if wish else None,
             answer=self.settings.kind == "realtime",
             clip=clip,
+            logprobs=self.settings.logprobs,
         )
         self._transcripts[task.work] = task
         self._emit(task)
@@ -330,13 +331,14 @@ class Session:
         # A sound that came with an item is the client's own; it asked for the words of its buffer only.
         tell = self.settings.transcription is not None and task.clip is None
         match result:
-            case inputs.TranscriptGrew(text=text):
+            case inputs.TranscriptGrew(text=text, logprobs=logprobs):
                 if tell:
-                    self._emit(outputs.TranscriptionGrew(item_id, text))
-            case inputs.TranscriptReady(text=text, seconds=seconds, language=language):
+                    self._emit(outputs.TranscriptionGrew(item_id, text, logprobs if task.logprobs else ()))
+            case inputs.TranscriptReady(text=text, seconds=seconds, language=language, logprobs=logprobs):
                 del self._transcripts[result.work]
                 if tell:
-                    self._emit(outputs.TranscriptionDone(item_id, text, seconds, language))
+                    wanted = logprobs if task.logprobs else ()
+                    self._emit(outputs.TranscriptionDone(item_id, text, seconds, language, wanted))
                 if text.strip():
                     self._heard_language = language
                 self._recognised(item_id, text)
@@ -815,8 +817,7 @@ class Session:
             self._time_out(item.heard)
         if self.expires_in_s > 0:
             return
-        minutes = round(self.config.lifetime_s / 60)
-        message = f"Your session hit the maximum duration of {minutes} minutes."
+        message = f"Your session hit the maximum duration of {_duration(self.config.lifetime_s)}."
         self._emit(Refused(None, None, message, "session_expired"))
         self._finish(inputs.Finish("session_expired"))
 
@@ -839,6 +840,10 @@ def _with_words(context: tuple[Item | str, ...] | None, item_id: str, text: str)
     return tuple(
         with_transcript(part, text) if isinstance(part, Message) and part.id == item_id else part for part in context
     )
+
+
+def _duration(seconds: Seconds) -> str:
+    return f"{seconds / 60:.0f} minutes" if seconds % 60 == 0 else f"{seconds:g} seconds"
 
 
 def _chosen(option: Any, setting: Any) -> Any:

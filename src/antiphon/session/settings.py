@@ -87,6 +87,8 @@ class Settings(Struct, frozen=True):
     input_format: AudioFormat = AudioFormat()
     output_format: AudioFormat = AudioFormat()
     transcription: Transcription | None = None
+    logprobs: bool = False
+    """Whether the client is told how sure the recogniser is of each token."""
     turn_detection: TurnDetection | None = TurnDetection()
     tools: tuple[Tool, ...] = ()
     tool_choice: str | Mapping[str, Any] = "auto"
@@ -96,7 +98,7 @@ class Settings(Struct, frozen=True):
     hints: Mapping[str, Any] = {}
     """Wishes for the model that only some models know: "parallel_tool_calls", "reasoning"."""
     reflected: Mapping[str, Any] = {}
-    """Settings that are accepted, echoed, and change nothing in the core: tracing, prompt, include, and the like."""
+    """Settings that are accepted, echoed, and change nothing in the core: tracing, prompt, and the like."""
 
 
 class SettingsPatch(Struct, frozen=True, omit_defaults=True):
@@ -111,6 +113,7 @@ class SettingsPatch(Struct, frozen=True, omit_defaults=True):
     input_format: AudioFormat | UnsetType = UNSET
     output_format: AudioFormat | UnsetType = UNSET
     transcription: Transcription | UnsetType | None = UNSET
+    logprobs: bool | UnsetType = UNSET
     turn_detection: TurnDetection | UnsetType | None = UNSET
     tools: tuple[Tool, ...] | UnsetType = UNSET
     tool_choice: str | Mapping[str, Any] | UnsetType = UNSET

@@ -15,7 +15,7 @@ from msgspec import Struct
 from antiphon.audio.pcm import int16_from_float
 from antiphon.audio.units import HEARING_RATE, Pcm
 from antiphon.audio.wav import wav_from_mono
-from antiphon.engines.api import SttRequest, Transcript, TranscriptDelta
+from antiphon.engines.api import LogProbs, SttRequest, Transcript, TranscriptDelta
 from antiphon.engines.http import Answer, Call, Upstream, cut_short, error_message, malformed, reported
 
 T = TypeVar("T")
@@ -29,14 +29,18 @@ class OpenAiStt:
 
     languages: frozenset[str] | None = None
 
-    def __init__(self, upstream: Upstream, model: str | None = None, *, stream: bool = False) -> None:
+    def __init__(
+        self, upstream: Upstream, model: str | None = None, *, stream: bool = False, logprobs: bool = False
+    ) -> None:
         """`model` None passes the client's choice on, or else "whisper-1", the name that every server knows.
 
-        `stream` asks for the words as they are recognised. Some servers refuse what they do not know.
+        `stream` asks for the words as they are recognised, `logprobs` for how sure it is of each when a client wants to
+        know. Some servers refuse what they do not know.
         """
         self._upstream = upstream
         self._model = model
         self._stream = stream
+        self._logprobs = logprobs
 
     async def warm(self) -> None:
         """Open a connection."""
@@ -60,10 +64,10 @@ class OpenAiStt:
             if event.error is not None or event.type == "error":
                 raise reported(self._upstream.origin, error_message(data.encode()))
             if event.type == "transcript.text.delta" and event.delta:
-                yield TranscriptDelta(event.delta)
+                yield TranscriptDelta(event.delta, _logprobs(event.logprobs))
             elif event.type == "transcript.text.done":
                 await answer.finish()
-                yield Transcript(event.text.strip(), _code(event.language))
+                yield Transcript(event.text.strip(), _code(event.language), logprobs=_logprobs(event.logprobs))
                 return
         raise cut_short(self._upstream.origin)
 
@@ -77,12 +81,20 @@ class OpenAiStt:
             fields["prompt"] = request.prompt
         if self._stream:
             fields["stream"] = "true"
+        if self._logprobs and request.logprobs:
+            fields["include[]"] = "logprobs"
         return Call("/audio/transcriptions", fields=fields, file=("speech.wav", wav, "audio/wav"))
+
+
+class _LogProb(Struct):
+    token: str = ""
+    logprob: float = 0.0
 
 
 class _Whole(Struct):
     text: str
     language: str | None = None
+    logprobs: tuple[_LogProb, ...] | None = None
 
 
 class _Event(Struct):
@@ -90,12 +102,17 @@ class _Event(Struct):
     delta: str = ""
     text: str = ""
     language: str | None = None
+    logprobs: tuple[_LogProb, ...] | None = None
     error: Any = None
 
 
 def _whole(body: bytes, origin: str) -> Transcript:
     heard = _decoded(body, _Whole, origin)
-    return Transcript(heard.text.strip(), _code(heard.language))
+    return Transcript(heard.text.strip(), _code(heard.language), logprobs=_logprobs(heard.logprobs))
+
+
+def _logprobs(found: tuple[_LogProb, ...] | None) -> LogProbs:
+    return tuple((each.token, each.logprob) for each in found or ())
 
 
 def _code(language: str | None) -> str | None:
