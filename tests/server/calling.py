@@ -14,6 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
 from antiphon.config import load
+from antiphon.engines.api import Stt
 from antiphon.engines.fake import FakeLlm, FakeStt, FakeTts
 from antiphon.engines.registry import EngineSet
 from antiphon.engines.vad.energy import EnergyVad
@@ -24,7 +25,7 @@ TOKEN_SECRET = "the tests' own secret, which is long enough"
 
 
 @asynccontextmanager
-async def server(llm: FakeLlm | None = None, stt: FakeStt | None = None, **overrides: Any) -> AsyncIterator[Running]:
+async def server(llm: FakeLlm | None = None, stt: Stt | None = None, **overrides: Any) -> AsyncIterator[Running]:
     """A server that is ready; an override's double underscore stands for the dot."""
     named = {name.replace("__", "."): value for name, value in overrides.items()}
     config = load(None, {}, {"server.port": 0, "server.drain_s": 0.5} | named)

@@ -16,6 +16,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from antiphon.audio.units import Pcm
+from antiphon.engines.utterance import Utterance
 
 # --- hearing ---------------------------------------------------------------------------------------------------------
 
@@ -56,6 +57,10 @@ class SttRequest(Struct, frozen=True):
     """Whether the words go to our own assistant, so that its grammar may be used, or only onto a screen."""
     logprobs: bool = False
     """Whether somebody wants them; an engine that has none ignores it."""
+    is_partial: bool = False
+    """Whether this is a look at an utterance that goes on: it may wait for others' whole ones, and cut corners."""
+    translate: bool = False
+    """Whether to write it down in English, whatever was spoken. Only for engines whose `translates` is true."""
 
 
 class TranscriptDelta(Struct, frozen=True):
@@ -63,6 +68,14 @@ class TranscriptDelta(Struct, frozen=True):
 
     text: str
     logprobs: LogProbs = ()
+
+
+class Word(Struct, frozen=True):
+    """One word, and when it was said: seconds from the beginning of the utterance."""
+
+    text: str
+    start_s: float
+    end_s: float
 
 
 class Transcript(Struct, frozen=True):
@@ -76,6 +89,8 @@ class Transcript(Struct, frozen=True):
     """In [0, 1], where the engine has one."""
     logprobs: LogProbs = ()
     """Of the whole text, also when deltas had theirs."""
+    words: tuple[Word, ...] = ()
+    """With their times, where the engine knows them."""
 
 
 class Stt(Protocol):
@@ -93,6 +108,24 @@ class Stt(Protocol):
 
         `pcm` is the whole utterance at 16 kHz, with up to a second of quiet around it.
         """
+        ...
+
+
+class Hypothesis(Struct, frozen=True):
+    """What an utterance that goes on sounds like so far. The text so far is `stable` and `tail` joined."""
+
+    stable: str
+    """Append-only: each hypothesis's begins with that of the one before."""
+    tail: str
+    """May change or go."""
+
+
+class Listener(Protocol):
+    """Turns an utterance into text while it is still being said."""
+
+    def listen(self, utterance: Utterance, request: SttRequest) -> AsyncIterator[Hypothesis | Transcript]:
+        """Yield any number of `Hypothesis` while the utterance grows, then, once it has ended, exactly one
+        `Transcript` of the whole of it. A transcript is its own: it need not begin with what was stable."""
         ...
 
 

@@ -14,7 +14,7 @@ from typing import Any, Literal, cast
 from msgspec import Struct
 
 from antiphon.config import Config, Engine, Model, Recogniser, Remote, Voice
-from antiphon.engines.api import Llm, Stt, Tts, Vad
+from antiphon.engines.api import Listener, Llm, Stt, Tts, Vad
 from antiphon.errors import ConfigError, UnknownName
 
 log = logging.getLogger("antiphon.engines")
@@ -186,6 +186,15 @@ def choose(role: Role, settings: Engine) -> Choice:
     name = EMBEDDED[role]
     reason = "it is built in" if role == "vad" else f"built in; {role}.base_url is not set"
     return Choice(role, name, reason, _caveat(role, name))
+
+
+def listener_of(stt: Stt) -> Listener:
+    """The recogniser as one that listens while somebody speaks: by itself if it can, else by LocalAgreement."""
+    if hasattr(stt, "listen"):
+        return cast("Listener", stt)
+    from antiphon.engines.stt.agreement import Agreeing
+
+    return Agreeing(stt)
 
 
 def _base_url(settings: Engine) -> str | None:

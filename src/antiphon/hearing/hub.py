@@ -187,6 +187,7 @@ class HearingHub:
                 chosen.append((stream, since))
             else:  # it was closed or reset while it queued
                 stream.is_waiting = False
+                stream.tell_watchers()
         if not chosen:
             return None
         oldest = min(since for _, since in chosen)
@@ -214,6 +215,8 @@ class HearingHub:
             if stream.is_waiting:
                 has_more = True
                 self._ready.append((stream, now))
+            if stream.watchers:
+                stream.tell_watchers()
         if has_more and self._timer is None:
             self._start()  # they have waited for this batch already
         elif self._ready:

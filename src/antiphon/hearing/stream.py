@@ -7,6 +7,7 @@ score.
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol
@@ -69,6 +70,8 @@ class HearingStream:
         self.dropped: Samples = 0
         """How much was never scored, because it came faster than it could be."""
         self.epoch = 0
+        self.watchers: list[tuple[int, asyncio.Future[None]]] = []
+        """Who waits until at most so many windows wait: see `caught_up`."""
         self._place = place
         self._rate_hz = rate_hz
         self._backlog_windows = 0
@@ -153,6 +156,27 @@ class HearingStream:
         self.edges.reset()
         self._place.forget_memory(self)
 
+    async def caught_up(self, windows: int = 0) -> None:
+        """Wait until at most this many whole windows wait to be scored, and, for 0, none is being scored either.
+
+        The events of what was scored have been delivered then. A stream that is closed or reset has caught up.
+        """
+        while self.waiting > windows or (not windows and self.is_waiting):
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self.watchers.append((windows, future))
+            await future
+
+    def tell_watchers(self) -> None:
+        """Called by the hub after each of the stream's windows that has watchers, and by the stream's end."""
+        watchers, self.watchers = self.watchers, []
+        for windows, future in watchers:
+            if future.done():
+                continue
+            if self.waiting > windows or (not windows and self.is_waiting):
+                self.watchers.append((windows, future))
+            else:
+                future.set_result(None)
+
     def turn_closed(self, heard: Samples | None = None) -> None:
         """See `Edges.turn_closed`."""
         self.edges.turn_closed(heard)
@@ -164,6 +188,7 @@ class HearingStream:
             self.is_open = self._is_listening = False
             self._start_over()
             self._place.release(self)
+            self.tell_watchers()
 
     # --- what the hub calls
     # ------------------------------------------------------------------------------------------

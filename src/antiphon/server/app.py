@@ -21,8 +21,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from antiphon.config import Config
-from antiphon.engines.registry import EngineSet
+from antiphon.engines.registry import EngineSet, listener_of
 from antiphon.errors import PeerError
+from antiphon.hearing.hub import HearingHub
 from antiphon.protocol.outbound import Projection
 from antiphon.runtime.drive import Drive
 from antiphon.server.client_secrets import make_client_secret, read_body
@@ -33,6 +34,7 @@ from antiphon.server.opening import Wish, first_settings, read_wish, speaks_beta
 from antiphon.server.refusals import Refusal, refusal_from, turn_away
 from antiphon.server.sessions import Sessions
 from antiphon.server.tools import tools_page
+from antiphon.server.transcribe import Captions, read_form
 from antiphon.session.ids import Ids
 from antiphon.session.settings import FunctionTool, SessionConfig, Settings
 from antiphon.tools.registry import Registry
@@ -54,8 +56,11 @@ BETA_CLOSE_CODE = 4000
 class State:
     """What the routes share."""
 
-    def __init__(self, config: Config, engines: EngineSet, sessions: Sessions, tools: Registry) -> None:
+    def __init__(
+        self, config: Config, engines: EngineSet, hub: HearingHub, sessions: Sessions, tools: Registry
+    ) -> None:
         self.config = config
+        self.hub = hub
         self.engines = engines
         self.sessions = sessions
         self.tools = tools
@@ -65,6 +70,8 @@ class State:
         self._fallback = secrets.token_bytes(32)
         self.ids = Ids(secrets.randbits(64))
         self.links: set[WebSocketLink] = set()
+        self.captions = 0
+        """Live transcriptions beside the sessions."""
         loop = asyncio.get_running_loop()
         self.budgets = ByteBudgets(config.server.max_bytes_per_minute, loop.time)
         self.apply(config)
@@ -120,6 +127,9 @@ def make_app(state: State) -> ASGIApp:
     async def realtime(socket: WebSocket) -> None:
         await _realtime(state, socket)
 
+    async def transcribe(socket: WebSocket) -> None:
+        await _captions(state, socket)
+
     app = Starlette(
         routes=[
             Route("/health", health),
@@ -129,6 +139,7 @@ def make_app(state: State) -> ASGIApp:
             Route("/v1/realtime/client_secrets", client_secrets, methods=["POST"]),
             *(Route(path, gone, methods=["POST"]) for path in GONE),
             WebSocketRoute("/v1/realtime", realtime),
+            WebSocketRoute("/ws/transcribe", transcribe),
         ],
         exception_handlers={HTTPException: _no_route, PeerError: _peer_error, Exception: _own_fault},
     )
@@ -253,6 +264,30 @@ async def _serve(state: State, socket: WebSocket, drive: Drive, wish: Wish) -> s
         state.links.discard(link)
     log.info("session %s: %s is gone: %s", drive.session.id, name, reason)
     return reason
+
+
+async def _captions(state: State, socket: WebSocket) -> None:
+    """A live transcription: see `server.transcribe`."""
+    try:
+        form = read_form(socket.query_params)
+    except PeerError as error:
+        await turn_away(refusal_from(error), socket.scope, socket.receive, socket.send)
+        return
+    refusal = _refusal(state, Wish())
+    if state.captions + len(state.sessions.running) >= state.sessions.max_sessions:
+        refusal = refusal or Refusal(503, "server_full", "All sessions are taken. Try again in a few seconds.")
+    if refusal is not None:
+        await turn_away(refusal, socket.scope, socket.receive, socket.send)
+        return
+    visitor: Visitor = socket.state.visitor
+    state.captions += 1
+    try:
+        await socket.accept(_subprotocol(socket.scope.get("subprotocols", [])))
+        captions = Captions(socket, state.hub, listener_of(state.engines.stt), form, state.budgets.of(visitor.name))
+        reason = await captions.serve(state.config.server.idle_timeout_s)
+        log.info("a live transcription ended: %s", reason)
+    finally:
+        state.captions -= 1
 
 
 def _settings(state: State, socket: WebSocket, wish: Wish) -> Settings:

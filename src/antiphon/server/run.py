@@ -6,6 +6,7 @@ Used by `antiphon serve` in the foreground, and by the demo and tests as a conte
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 import os
 import signal
@@ -81,7 +82,7 @@ async def running(
     tracing = Tracing(config.trace.folder, config.trace.redact) if config.trace.folder else None
     surroundings = Surroundings(ZoneInfo(config.session.time_zone), config.session.locale)
     sessions = Sessions(equipment, config.server.max_sessions, surroundings, tracing, on_turn)
-    state = State(config, engines, sessions, tooling.registry)
+    state = State(config, engines, hub, sessions, tooling.registry)
     with TemporaryDirectory(prefix="antiphon-") as folder:
         server = _Server(_uvicorn_config(config, state, Path(folder)))
         sock = _bind(config)
@@ -188,6 +189,7 @@ def _in_url(host: str) -> str:
 
 async def _warm(state: State) -> None:
     """Ready is said only once the first person would not wait."""
+    await asyncio.to_thread(importlib.import_module, "av")  # a tenth of a second, which nobody's call should pay
     await state.engines.warm()
     state.is_ready = True
 

@@ -1,0 +1,88 @@
+"""Which containers of sound we read, how one is told by its first bytes, and how it is opened in memory.
+
+FFmpeg's libraries do the reading, through PyAV, in this process. They can do far more than we want: a playlist that
+somebody uploads would make them open other files and addresses. So the formats are an allow-list, and no protocol is
+allowed at all: what is opened is the bytes at hand.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from antiphon.errors import PeerError
+
+if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+
+Container = Literal["webm", "ogg", "mp4", "wav", "mp3", "flac", "adts"]
+
+DEMUXERS: dict[Container, str] = {
+    "webm": "matroska",
+    "ogg": "ogg",
+    "mp4": "mp4",
+    "wav": "wav",
+    "mp3": "mp3",
+    "flac": "flac",
+    "adts": "aac",
+}
+"""FFmpeg's name for the reader of each."""
+ALLOWED = "matroska,webm,ogg,mov,mp4,m4a,wav,w64,mp3,flac,aac,aiff,caf,amr,au,asf"
+MIDDLES = (b"\x1f\x43\xb6\x75", b"moof", b"mdat")
+"""How a WebM cluster and an MP4 fragment begin: what comes of a recorder whose beginning was lost."""
+SNIFF_BYTES = 12
+
+
+def sniffed(start: bytes) -> Container | None:
+    """The container that begins with these bytes, at least `SNIFF_BYTES` of them; None for anything else, raw samples
+    included. Raises `PeerError` for the middle of a container: no reader finds its way into that."""
+    if start.startswith(MIDDLES[0]) or start[4:8] in MIDDLES[1:]:
+        raise PeerError(
+            "this is the middle of a recording, and its header is missing",
+            "Send a recorder's chunks from the first one on; after a break, start a new MediaRecorder.",
+            code="invalid_audio",
+        )
+    if start.startswith(b"\x1a\x45\xdf\xa3"):
+        return "webm"
+    if start.startswith(b"OggS"):
+        return "ogg"
+    if start[4:8] == b"ftyp":
+        return "mp4"
+    if start.startswith(b"RIFF") and start[8:12] == b"WAVE":
+        return "wav"
+    if start.startswith(b"fLaC"):
+        return "flac"
+    if start.startswith(b"ID3"):
+        return "mp3"
+    return None
+
+
+def opened(source: Any, container: Container | None = None) -> tuple[InputContainer, AudioStream]:
+    """A binary file object, open for reading, and the first sound in it. Blocks while it reads. Raises `PeerError`.
+
+    Without a `container` FFmpeg looks for itself, among those that we allow.
+    """
+    import av
+
+    try:
+        made = av.open(
+            source,
+            format=DEMUXERS[container] if container else None,
+            container_options={"format_whitelist": ALLOWED, "protocol_whitelist": ""},
+            metadata_errors="replace",
+        )
+    except av.error.FFmpegError as error:
+        raise unreadable(error) from None
+    if not made.streams.audio:
+        made.close()
+        raise PeerError("there is no sound in this file", "Send one with an audio track.", code="invalid_audio")
+    return cast("InputContainer", made), made.streams.audio[0]
+
+
+def unreadable(error: Exception) -> PeerError:
+    """FFmpeg's refusal, for who sent the bytes."""
+    return PeerError(
+        f"this sound cannot be read: {getattr(error, 'strerror', None) or error}",
+        "Send WebM, Ogg, MP4, WAV, MP3 or FLAC with a whole header, or 16-bit little-endian samples without one.",
+        code="invalid_audio",
+    )
