@@ -133,7 +133,10 @@ async def _serve(wish: Wish) -> None:
     stt, llm, tts = FakeStt("hello", STT_MS / 1000), FakeLlm(wish.answer, LLM_MS / 1000), FakeTts(TTS_MS / 1000)
     engines = EngineSet(detector, stt, llm, tts, ())
     limits = config.Server(port=0, max_sessions=10_000, max_bytes_per_minute=10**12, drain_s=1.0)
-    settings = config.Config(server=limits, trace=config.Trace(Path(wish.trace) if wish.trace else None))
+    # The sound of items that is kept to be retrieved has a budget of its own; here it would only hide the rest.
+    session = config.SessionDefaults(retained_audio_bytes=0)
+    trace = config.Trace(Path(wish.trace) if wish.trace else None)
+    settings = config.Config(server=limits, session=session, trace=trace)
     loop = asyncio.get_running_loop()
     stdin = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stdin), sys.stdin)

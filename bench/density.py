@@ -8,7 +8,7 @@ Every caller sends the noise of a quiet room all the time, in messages of 20 ms,
 seconds; the answer takes nearly three. Server and callers have a process and a core each. The callers' frames are
 made beforehand and written to the sockets as they are, so that the generator is not what is measured; how late it was
 is told. The server's engines are scripted, its detector is real. Its processor time is the kernel's count, sockets
-included.
+included; its memory is without the sound of items that is kept to be retrieved, which has a budget of its own.
 """
 
 from __future__ import annotations
