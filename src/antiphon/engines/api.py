@@ -1,4 +1,4 @@
-"""The four engines that a voice system needs, each as a small Protocol: Vad, Stt, Llm, Tts.
+"""The engines that a voice system needs, each as a small Protocol: Vad, Stt, Llm, Tts, and TurnModel if there is one.
 
 An engine does not know sessions, responses, wire messages or metrics. It is made once per process by its factory in
 `engines.registry` and shared by every session; whatever belongs to one utterance or one answer is an argument.
@@ -42,6 +42,18 @@ class Vad(Protocol):
 
 LogProbs = tuple[tuple[str, float], ...]
 """Each token of a text, and the natural logarithm of its probability, at most 0."""
+
+
+class TurnModel(Protocol):
+    """Tells from the sound of a turn so far whether it is over."""
+
+    async def warm(self) -> None:
+        """Load and run once. May be called again; does nothing then."""
+        ...
+
+    async def score(self, pcm: Pcm) -> float:
+        """P(the turn is over) in [0, 1], for a turn at 16 kHz that ends in a short silence. Off the event loop."""
+        ...
 
 
 class SttRequest(Struct, frozen=True):

@@ -11,9 +11,9 @@ from enum import Enum
 
 from antiphon.audio.units import Samples, Seconds
 from antiphon.errors import Bug
-from antiphon.session.inputs import SilenceTick, VoiceBegan, VoicePaused, VoiceTick
+from antiphon.session.inputs import SilenceTick, VoiceBegan, VoiceDismissed, VoicePaused, VoiceSuspected, VoiceTick
 
-HearingEvent = VoiceBegan | VoicePaused | SilenceTick | VoiceTick
+HearingEvent = VoiceBegan | VoicePaused | SilenceTick | VoiceTick | VoiceSuspected | VoiceDismissed
 
 WINDOW: Samples = 768  # 512 samples at 16 kHz: 32 ms
 HYSTERESIS = 0.15  # a voice goes on down to this much below the threshold: vowels fade before words end
@@ -113,15 +113,20 @@ class Edges:
 
     def _hear_quiet(self, score: float, heard: Samples, arrived: Seconds) -> HearingEvent | None:
         oldest = heard - ONSET_SPAN * WINDOW
+        was_suspected = bool(self._onsets)
         self._onsets = [start for start in self._onsets if start >= oldest]
         if score >= self._start_score:
             self._run = 0
             self._onsets.append(heard - WINDOW)
+            if len(self._onsets) >= ONSET_WINDOWS:
+                return self._begin(self._onsets[0], heard, arrived)
             # One window alone is no voice yet, but no silence either: a turn must not end on it.
-            return self._begin(self._onsets[0], heard, arrived) if len(self._onsets) >= ONSET_WINDOWS else None
+            return VoiceSuspected(heard - WINDOW, heard, arrived)
         if self._run >= RESET_WINDOWS:
             self._run, self._is_stale = 0, True
-        return SilenceTick(heard, arrived) if self.voice is Voice.PAUSED else None
+        if self.voice is Voice.PAUSED:
+            return SilenceTick(heard, arrived)
+        return VoiceDismissed(heard, arrived) if was_suspected and not self._onsets else None
 
     def _begin(self, at: Samples, heard: Samples, arrived: Seconds) -> VoiceBegan:
         self.voice, self._run, self._began = Voice.SPEAKING, 0, heard

@@ -53,6 +53,8 @@ class Turn(Struct):
     """What was recognised."""
     said: str = ""
     """What was answered."""
+    was_prepared: bool = False
+    """The answer was begun before the turn was over; its stages until then took no time of the person's."""
     tools: list[ToolRun] = []
 
     @property
@@ -88,6 +90,14 @@ def moment_of(at: Samples, heard: Samples, arrived: Seconds) -> Seconds:
     return arrived - seconds_from_samples(heard - at)
 
 
+class Provisional(Struct):
+    """Words that were recognised before their turn was over."""
+
+    item_id: str
+    work: int
+    text: str | None = None
+
+
 class Timeline:
     """Watches the steps of one session; `on_turn` is called with each turn when its response has ended."""
 
@@ -99,6 +109,9 @@ class Timeline:
         self._speech_end: Seconds | None = None
         self._open: Turn | None = None
         self._transcribing: dict[int, Turn] = {}
+        self._provisional: Provisional | None = None
+        self._prepared: tuple[int, dict[str, Seconds]] | None = None
+        """Work that began before its turn was over, and its moments so far."""
         self._answering: dict[str, Turn] = {}
         self._working: dict[int, str] = {}
 
@@ -115,6 +128,9 @@ class Timeline:
             case inputs.TranscriptReady(work=work, text=text) if work in self._transcribing:
                 turn = self._transcribing.pop(work)
                 turn.transcript, turn.heard = now, text
+            case inputs.TranscriptReady(work=work, text=text):
+                if self._provisional is not None and self._provisional.work == work:
+                    self._provisional.text = text
             case inputs.TextWritten(work=work):
                 self._mark(work, "first_token", now)
             case inputs.ClauseBegan(work=work):
@@ -123,6 +139,9 @@ class Timeline:
                 pass
 
     def _mark(self, work: int, name: str, now: Seconds) -> None:
+        if self._prepared is not None and self._prepared[0] == work:
+            self._prepared[1].setdefault(name, now)
+            return
         turn = self._answering.get(self._working.get(work, ""))
         if turn is not None and getattr(turn, name) is None:
             setattr(turn, name, now)
@@ -133,13 +152,25 @@ class Timeline:
                 arrived = cause.arrived if isinstance(cause, inputs.SilenceTick | inputs.VoicePaused) else None
                 self._open = Turn(item_id, self._speech_end, arrived, now)
                 self._speech_end = None
+                self._take_provisional(self._open)
+            case outputs.Transcribe(item_id=item_id, work=work, is_provisional=True):
+                self._provisional = Provisional(item_id, work)
             case outputs.Transcribe(work=work) if self._open is not None:
+                self._open.transcript, self._open.heard = None, ""
                 self._transcribing[work] = self._open
             case outputs.ResponseBegan(response=response):
                 turn = self._open or Turn("")
                 turn.response_id, turn.began = response.id, now
                 self._answering[response.id], self._open = turn, None
-            case outputs.Generate(work=work, response_id=response_id) | outputs.Say(work=work, response_id=response_id):
+            case outputs.Generate(work=work, response_id=None):
+                self._prepared = (work, {})
+            case outputs.Release(work=work, response_id=response_id):
+                self._working[work] = response_id
+                self._take_prepared(response_id)
+            case (
+                outputs.Generate(work=work, response_id=str(response_id))
+                | outputs.Say(work=work, response_id=response_id)
+            ):
                 self._working[work] = response_id
             case outputs.ToolBegan(response_id=response_id, call_id=call_id, name=name):
                 self._answering[response_id].tools.append(ToolRun(call_id, name, now))
@@ -155,6 +186,24 @@ class Timeline:
                 self._end(now, response)
             case _:
                 pass
+
+    def _take_provisional(self, turn: Turn) -> None:
+        """The turn is over: words that were recognised before are its own, unless they are asked for again."""
+        known, self._provisional = self._provisional, None
+        if known is None or known.item_id != turn.item_id:
+            return
+        if known.text is None:
+            self._transcribing[known.work] = turn
+        else:
+            turn.transcript, turn.heard = turn.committed, known.text
+
+    def _take_prepared(self, response_id: str) -> None:
+        """What was done before the turn was over took none of the person's time."""
+        turn, prepared = self._answering[response_id], self._prepared
+        self._prepared = None
+        turn.was_prepared = True
+        for name in prepared[1] if prepared is not None else ():
+            setattr(turn, name, turn.transcript)
 
     def _end(self, now: Seconds, response: outputs.ResponseInfo) -> None:
         turn = self._answering.pop(response.id)

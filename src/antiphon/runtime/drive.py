@@ -17,7 +17,8 @@ from msgspec import Struct, field
 from antiphon.audio.formats import write_whole
 from antiphon.audio.ring import Ring
 from antiphon.audio.units import WIRE_RATE, Pcm16, Samples, Seconds, samples_from_ms
-from antiphon.hearing.edges import WINDOW
+from antiphon.hearing import prosody
+from antiphon.hearing.edges import WINDOW, HearingEvent
 from antiphon.hearing.hub import HearingHub
 from antiphon.observe.timeline import Timeline, Turn
 from antiphon.runtime.retained import RetainedAudio
@@ -102,7 +103,7 @@ class Drive:
         self._ring = Ring(self._pre_roll, round((session.config.max_turn_s + BACKLOG_S) * WIRE_RATE))
         self._kept: Samples | None = None
         self._is_backlogged = False
-        self._hearing = equipment.hub.open(self.put, threshold=None)
+        self._hearing = equipment.hub.open(self._take_heard, threshold=None)
 
     # --- what comes in
 
@@ -135,6 +136,12 @@ class Drive:
             needed = max(0, self._ring.end - unheard - self._pre_roll)
             start = needed if start is None else min(start, needed)
         self._ring.keep(start)
+
+    def _take_heard(self, event: HearingEvent | inputs.HearingFailed) -> None:
+        self.put(event)
+        if isinstance(event, inputs.VoicePaused) and self.session.judges_pauses:
+            voice = self._heard(max(0, event.at - prosody.SPAN), event.at, None)
+            self.put(prosody.measured(voice, event.at))
 
     def bring(self, pcm: Pcm16) -> int:
         """Hand over a sound that the next request speaks of, at 24 kHz. Returns the number by which it does."""
@@ -221,6 +228,10 @@ class Drive:
                 self._retained.forget(item_id)
             case outputs.Generate():
                 self._workers.generate(output)
+            case outputs.Release(work=work):
+                self._workers.release(work)
+            case outputs.ScoreTurn(start=start, stop=stop):
+                self._workers.score_turn(output, self._heard(start, stop, None))
             case outputs.Say():
                 self._workers.say(output)
             case outputs.RunTool():
@@ -233,8 +244,8 @@ class Drive:
             case outputs.Close(reason=reason):
                 for link in list(self.links.values()):
                     link.close(reason)
-            case outputs.Remark():
-                pass  # it is for the trace, which has it
+            case outputs.SpeculationEnded() | outputs.BargeInJudged() | outputs.Remark():
+                pass  # they are for the trace, which has them
             case _:  # what is left are notices: a command that is not above does not pass the type checker
                 self._show(output)
 

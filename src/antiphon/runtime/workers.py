@@ -29,19 +29,22 @@ from antiphon.engines.api import (
     TranscriptDelta,
     Tts,
     TtsRequest,
+    TurnModel,
 )
 from antiphon.errors import AntiphonError, EngineError
+from antiphon.hearing.words import WordReader
 from antiphon.runtime.context import request_from
 from antiphon.runtime.voice import SpokenAudio, Stretch
 from antiphon.session import inputs
 from antiphon.session.clauses import ClauseSplitter
-from antiphon.session.outputs import Generate, RunTool, Say, Transcribe
+from antiphon.session.outputs import Generate, RunTool, Say, ScoreTurn, Transcribe
 from antiphon.session.spoken_text import SpokenText
 from antiphon.tools.runner import ToolCall, ToolRunner
 
 log = logging.getLogger("antiphon.workers")
 
 CLAUSES_AHEAD = 64  # that a voice may lag behind its model: a long answer's worth; then the model waits
+PIECES_AHEAD = 48  # of an answer that may not be wanted: its first clause, and a little more
 
 Put = Callable[[inputs.Input], None]
 T = TypeVar("T")
@@ -53,6 +56,8 @@ class Engines(Struct, frozen=True):
     stt: Stt
     llm: Llm
     tts: Tts
+    turns: TurnModel | None = None
+    """Tells from the sound whether a turn is over, if there is one."""
 
 
 class Workers:
@@ -70,6 +75,9 @@ class Workers:
         self._audio = audio
         self._put = put
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._gates: dict[int, asyncio.Event] = {}
+        """Of work that was begun before its turn was over: what costs waits behind them."""
+        self._reader = WordReader()
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -80,7 +88,18 @@ class Workers:
         self._start(task.work, self._transcribe(task, pcm))
 
     def generate(self, task: Generate) -> None:
+        if task.response_id is None:
+            self._gates[task.work] = asyncio.Event()
         self._start(task.work, self._generate(task))
+
+    def score_turn(self, task: ScoreTurn, pcm: Pcm16) -> None:
+        self._start(task.work, self._score_turn(task, pcm))
+
+    def release(self, work: int) -> None:
+        """What was made ready is wanted: go on with the rest."""
+        gate = self._gates.pop(work, None)
+        if gate is not None:
+            gate.set()
 
     def say(self, task: Say) -> None:
         self._start(task.work, self._say(task))
@@ -109,7 +128,14 @@ class Workers:
 
     def _forget(self, work: int, coroutine: Coroutine[Any, Any, None]) -> None:
         self._tasks.pop(work, None)
+        self._gates.pop(work, None)
         coroutine.close()  # work that was stopped before it began would warn that nobody awaited it
+
+    async def _wanted(self, work: int) -> None:
+        """Wait until it is certain that somebody wants this work."""
+        gate = self._gates.get(work)
+        if gate is not None:
+            await gate.wait()
 
     async def _guard(self, work: int, coroutine: Coroutine[Any, Any, None]) -> None:
         """The border of the work: whatever breaks inside ends this piece alone, with a reason."""
@@ -136,9 +162,15 @@ class Workers:
                         self._put(inputs.TranscriptGrew(task.work, text, logprobs))
                     case Transcript(text=text, language=language, logprobs=logprobs):
                         seconds = seconds_from_samples(pcm.size)
-                        self._put(inputs.TranscriptReady(task.work, text.strip(), language, seconds, logprobs))
+                        reading = self._reader.read(text, language or task.language)
+                        self._put(inputs.TranscriptReady(task.work, text.strip(), language, seconds, logprobs, reading))
                         return
         raise EngineError("the recogniser ended without a transcript", "This is a mistake in the engine.")
+
+    async def _score_turn(self, task: ScoreTurn, pcm: Pcm16) -> None:
+        assert self._engines.turns is not None
+        sound = resampled(float_from_int16(pcm), WIRE_RATE, HEARING_RATE)
+        self._put(inputs.TurnScored(task.work, await self._engines.turns.score(sound)))
 
     # --- thinking and speaking
 
@@ -166,11 +198,14 @@ class Workers:
 
     async def _write(self, task: Generate, clauses: asyncio.Queue[str | None] | None) -> None:
         """Ask the model, and pass its text on clause by clause as soon as each can be said."""
-        end = LlmEnd()
+        end, pieces = LlmEnd(), 0
         feed = None if clauses is None else ClauseFeed(clauses, task.language)
         try:
             async with closing(self._engines.llm.write(request_from(task))) as events:
                 async for event in events:
+                    pieces += 1
+                    if pieces > PIECES_AHEAD:
+                        await self._wanted(task.work)
                     match event:
                         case TextDelta(text):
                             self._put(inputs.TextWritten(task.work, text))
@@ -199,10 +234,13 @@ class Workers:
             while (clause := await clauses.get()) is not None:
                 await stretch.until_wanted()
                 self._put(inputs.ClauseBegan(work, clause))
+                self._reader.spoke(clause)
                 words = spoken_text.feed(clause)
                 if words:
                     await self._voice(work, words, request, stretch)
                 self._put(inputs.ClauseEnded(work))
+                if words:
+                    await self._wanted(work)
             stretch.finish()
         finally:
             if not stretch.made:

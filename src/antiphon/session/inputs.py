@@ -142,6 +142,33 @@ class VoiceTick(Struct, frozen=True, tag="voice_tick"):
     arrived: Seconds
 
 
+class VoiceSuspected(Struct, frozen=True, tag="voice_suspected"):
+    """One voiced window in quiet: no voice yet, but no silence either."""
+
+    at: Samples
+    """Start of the window."""
+    heard: Samples
+    arrived: Seconds
+
+
+class VoiceDismissed(Struct, frozen=True, tag="voice_dismissed"):
+    """Nothing came of the suspicion."""
+
+    heard: Samples
+    arrived: Seconds
+
+
+class Prosody(Struct, frozen=True, tag="prosody"):
+    """How the last voiced half second before a pause sounded: see `hearing.prosody`."""
+
+    heard: Samples
+    """End of the voice that it describes."""
+    pitch_fall: float | None
+    """Octaves by which the pitch fell towards the end; negative if it rose; None where no pitch was found."""
+    energy_fall_db: float
+    """How much quieter its last fifth was than the rest."""
+
+
 class HearingFailed(Struct, frozen=True, tag="hearing_failed"):
     """The voice detector broke, or audio came faster than it may be kept."""
 
@@ -158,6 +185,21 @@ class Result(Struct, frozen=True):
     work: int
 
 
+class Reading(Struct, frozen=True, omit_defaults=True):
+    """What an utterance's words say about the turn, as figures: the session judges by them and never reads the words,
+    so that a trace replays with its words crossed out. See `hearing.words`.
+    """
+
+    words: int = 0
+    """The same for texts of the same words, whatever their case and punctuation. 0 is of no words."""
+    over: float | None = None
+    """P(the sentence is whole) in [0, 1]; None if the language is not known well enough to say."""
+    is_backchannel: bool = False
+    """Nothing but "mm-hm", "right", and the like."""
+    echoed: float = 0.0
+    """Share of the words, in [0, 1], that we said ourselves in this order within the last seconds."""
+
+
 class TranscriptGrew(Result, frozen=True, tag="transcript_grew"):
     text: str
     logprobs: tuple[tuple[str, float], ...] = ()
@@ -170,6 +212,14 @@ class TranscriptReady(Result, frozen=True, tag="transcript_ready"):
     seconds: float = 0.0
     """Length of the audio that was recognised."""
     logprobs: tuple[tuple[str, float], ...] = ()
+    reading: Reading = Reading()
+
+
+class TurnScored(Result, frozen=True, tag="turn_scored"):
+    """What the audio turn model says."""
+
+    probability: float
+    """That the turn is over, in [0, 1]."""
 
 
 class TextWritten(Result, frozen=True, tag="text_written"):
@@ -280,9 +330,13 @@ Input = (
     | VoicePaused
     | SilenceTick
     | VoiceTick
+    | VoiceSuspected
+    | VoiceDismissed
+    | Prosody
     | HearingFailed
     | TranscriptGrew
     | TranscriptReady
+    | TurnScored
     | TextWritten
     | CallWritten
     | WritingEnded

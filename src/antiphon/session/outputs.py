@@ -8,7 +8,7 @@ named by position in both.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -53,6 +53,16 @@ class Transcribe(Struct, frozen=True, tag="transcribe"):
     logprobs: bool = False
     clip: int | None = None
     """The stretch is of this sound, which came with the request, and not of the stream."""
+    is_provisional: bool = False
+    """The person may go on speaking; then the words were for nothing."""
+
+
+class ScoreTurn(Struct, frozen=True, tag="score_turn"):
+    """Ask the audio turn model whether the turn that this stretch ends is over."""
+
+    work: int
+    start: Samples
+    stop: Samples
 
 
 class RetainAudio(Struct, frozen=True, tag="retain_audio"):
@@ -82,7 +92,8 @@ class Generate(Struct, frozen=True, tag="generate"):
     """Write the next part of a response, and speak it if `voice` is given."""
 
     work: int
-    response_id: str
+    response_id: str | None
+    """None: the turn may not be over. Make the answer's beginning ready, and wait for `Release` with the rest."""
     context: tuple[Item, ...]
     """The conversation as the person knows it: interrupted answers end where they were cut off."""
     instructions: str
@@ -97,6 +108,13 @@ class Generate(Struct, frozen=True, tag="generate"):
     """For models that know them: "parallel_tool_calls", "reasoning"."""
     language: str | None = None
     """That the answer is probably in, as an ISO-639-1 code, with or without a region; None if nobody knows."""
+
+
+class Release(Struct, frozen=True, tag="release"):
+    """What was made ready under this number is this response's; go on with it."""
+
+    work: int
+    response_id: str
 
 
 class Say(Struct, frozen=True, tag="say"):
@@ -359,6 +377,22 @@ class ToolEnded(Struct, frozen=True, tag="tool_ended"):
     ok: bool
 
 
+class SpeculationEnded(Struct, frozen=True, tag="speculation_ended"):
+    """What came of an answer that was prepared before its turn was over: for the trace and the metrics."""
+
+    outcome: Literal["hit", "miss", "failed"]
+    tokens: int
+    """That the model had written by then. Of a miss they were for nothing."""
+
+
+class BargeInJudged(Struct, frozen=True, tag="barge_in_judged"):
+    """Whether a voice over our answer was meant for us: for the trace and the metrics."""
+
+    outcome: Literal["confirmed", "dismissed", "backchannel", "echo", "brief"]
+    held_ms: int
+    """How long the answer was held back for it."""
+
+
 class Remark(Struct, frozen=True, tag="remark"):
     """Why nothing was said, or what was dropped: for the trace, never for the wire."""
 
@@ -374,6 +408,8 @@ Command = (
     | TrimAudio
     | ForgetAudio
     | Generate
+    | Release
+    | ScoreTurn
     | Say
     | RunTool
     | StopWork
@@ -409,4 +445,4 @@ Notice = (
     | ToolBegan
     | ToolEnded
 )
-Output = Command | Notice | Remark
+Output = Command | Notice | SpeculationEnded | BargeInJudged | Remark

@@ -27,6 +27,8 @@ class Playout:
         self.sent: Samples = 0
         self.reported: Samples | None = None
         """What the player itself has said last."""
+        self.is_held = False
+        """Nothing goes out: somebody may be interrupting. What was sent plays on."""
 
     def report(self, played: Samples, now: Seconds) -> None:
         """The player has played so much by now: the clock goes on from there."""
@@ -50,14 +52,14 @@ class Playout:
     def may_send(self, piece: Samples, settled: bool, now: Seconds) -> bool:
         """Whether this piece goes out now. An unsettled piece may still grow to a whole delta: it goes only if the
         player is about to run dry."""
-        if piece == 0:
+        if piece == 0 or self.is_held:
             return False
         ahead = self.sent - self.played(now)
         return ahead <= self._room(piece, settled) + GRAIN
 
     def due(self, piece: Samples, settled: bool) -> Seconds | None:
         """When `may_send` becomes true by the mere passing of time; None if there is nothing to wait for."""
-        if piece == 0 or self._anchor is None:
+        if piece == 0 or self.is_held or self._anchor is None:
             return None
         since, before = self._anchor
         return since + seconds_from_samples(self.sent - self._room(piece, settled) - before)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET
@@ -21,8 +21,10 @@ from msgspec import UNSET
 from antiphon.audio.units import WIRE_RATE, Samples, Seconds, ms_from_samples, samples_from_ms, seconds_from_samples
 from antiphon.errors import PeerError
 from antiphon.session import inputs, outputs
+from antiphon.session.bargein import LISTENED, LONGEST_SILENCE, SILENCE, BargeIn, BargeInState, Verdict, judged
 from antiphon.session.buffer import InputBuffer
 from antiphon.session.conversation import Conversation, Entry, as_heard, is_unrecognised, with_transcript
+from antiphon.session.endpoint import Endpoint, limits_of
 from antiphon.session.ids import Ids
 from antiphon.session.inputs import Input, Request, Result
 from antiphon.session.items import Item, Message, Picture, Role, Speech, Status
@@ -40,8 +42,9 @@ from antiphon.session.settings import (
     TurnDetection,
     patched,
 )
+from antiphon.session.speculation import Speculation, SpeculationState
 from antiphon.session.truncation import left_behind, tokens_of_frame
-from antiphon.session.turn import Turn
+from antiphon.session.turn import Turn, TurnState
 
 ANNOUNCEMENTS = 32  # that may wait to be spoken; whoever has more to say than this is not listened to anyway
 
@@ -61,6 +64,15 @@ class Session:
         self._out: list[Output] = []
         self._buffer = InputBuffer()
         self._turn = Turn()
+        self._endpoint = Endpoint()
+        self._barge_in = BargeIn()
+        self._speculation = Speculation()
+        self._scoring: int | None = None
+        """Number of the work that scores the pause by its sound."""
+        self._replayed: deque[Result] = deque()
+        """Results that were held back, and are to be taken now."""
+        self._last_reading: tuple[str, inputs.Reading] | None = None
+        """Of the words that were recognised last, and whose item they are."""
         self._works = 0
         self._responses: dict[str, Response] = {}
         self._active: Response | None = None
@@ -93,6 +105,9 @@ class Session:
             inputs.VoicePaused: self._hear,
             inputs.SilenceTick: self._hear,
             inputs.VoiceTick: self._hear,
+            inputs.VoiceSuspected: self._voice_suspected,
+            inputs.VoiceDismissed: self._voice_dismissed,
+            inputs.Prosody: self._endpoint.hear_prosody,
             inputs.HearingFailed: self._hearing_failed,
             inputs.Played: self._played,
             inputs.Announce: self._announce,
@@ -113,6 +128,8 @@ class Session:
             self._take(item)
         else:
             self._ask(item)
+        while self._replayed and not self._is_over:
+            self._take(self._replayed.popleft())
         if not self._is_over:
             self._settle()
         return self._out
@@ -126,9 +143,14 @@ class Session:
         moments += [due for response in self._responses.values() if (due := response.deadline()) is not None]
         if self._announcements and self._may_announce(ignoring_playback=True):
             moments.append(self._plays_until())
-        if (due := self._silence_due()) is not None:
-            moments.append(due)
+        moments += [due for due in (self._silence_due(), self._barge_in.deadline) if due is not None]
         return max(self._now, min(moments))
+
+    @property
+    def judges_pauses(self) -> bool:
+        """Whether it wants to know how a voice sounded before it paused."""
+        detection = self.settings.turn_detection
+        return detection is not None and self._is_continuous(detection)
 
     @property
     def expires_in_s(self) -> float:
@@ -155,6 +177,12 @@ class Session:
             self._take_for_response(response, result)
         elif result.work in self._transcripts:
             self._take_transcript(result)
+        elif result.work in self._speculation.works:
+            self._take_speculated(result)
+        elif result.work == self._barge_in.work:
+            self._take_overheard(result)
+        elif result.work == self._scoring:
+            self._take_score(result)
         else:
             self._emit(Remark(f"late: {type(result).__name__} of work {result.work}"))
 
@@ -194,6 +222,8 @@ class Session:
         for response in list(self._responses.values()):
             response.end(Ending("cancel", "client_cancelled"), self._now)
             self._retire(response)
+        self._drop_speculation()
+        self._settle_barge_in("dismissed")
         for work in sorted(self._transcripts):
             self._emit(outputs.StopWork(work))
         self._transcripts.clear()
@@ -235,6 +265,8 @@ class Session:
     def _change_detection(self, detection: TurnDetection | None) -> None:
         self._emit(outputs.Listen(detection))
         if detection is None:
+            self._drop_speculation()
+            self._settle_barge_in("dismissed")
             if self._turn.is_open:
                 self._turn.close()
                 self._buffer.take(self._buffer.start)
@@ -244,6 +276,20 @@ class Session:
 
     # --- what the person says
 
+    def _voice_suspected(self, event: inputs.VoiceSuspected) -> None:
+        detection = self.settings.turn_detection
+        if detection is None:
+            return
+        if self._turn.is_open:
+            self._turn.hear(event)
+            self._speculation.doubt()
+        elif detection.interrupt_response and self._is_heard():
+            self._barge_in.suspect(self._now)
+            self._hold_answer()
+
+    def _voice_dismissed(self, event: inputs.VoiceDismissed) -> None:
+        self._settle_barge_in("dismissed")
+
     def _voice_began(self, event: inputs.VoiceBegan) -> None:
         detection = self.settings.turn_detection
         if detection is None:
@@ -252,9 +298,20 @@ class Session:
             self._hear(event)
             return
         self._quiet_since = None
+        self._drop_speculation()
+        self._speculation.begin_turn()
         self._turn.begin(event, self._ids.make("item"), self._buffer.start, detection.prefix_padding_ms)
         self._buffer.begin_turn(self._turn.start)
         self._emit(outputs.KeepAudio(self._turn.start))
+        if detection.interrupt_response and self._weighs_words(detection) and self._is_heard():
+            self._barge_in.weigh(self._now)
+            self._hold_answer()
+        else:
+            self._accept_turn(detection)
+
+    def _accept_turn(self, detection: TurnDetection) -> None:
+        """The voice is meant for us: the turn that it opened is announced."""
+        self._settle_barge_in("confirmed")
         self._emit(outputs.SpeechStarted(self._turn.item_id, self._turn.start))
         if detection.interrupt_response:
             self._interrupt()
@@ -274,13 +331,237 @@ class Session:
         detection = self.settings.turn_detection
         if detection is None or not self._turn.is_open:
             return
+        pause = self._turn.silence()
         self._turn.hear(event)
-        if self._turn.is_over(detection, round(self.config.max_turn_s * WIRE_RATE)):
+        match event:
+            case inputs.VoiceBegan():
+                self._endpoint.went_on(pause)
+                self._drop_speculation()
+            case inputs.VoicePaused():
+                self._endpoint.begin()
+                self._scoring = None
+            case _:
+                pass
+        if self._barge_in.is_open and not self._overhear(event, detection):
+            return
+        if self._turn.is_over(self._wait(detection), round(self.config.max_turn_s * WIRE_RATE)):
             item_id = self._turn.item_id
             self._emit(outputs.SpeechStopped(item_id, self._turn.heard))
             self._close_turn(self._turn.heard)
             if detection.create_response and self.settings.kind == "realtime":
                 self._respond_to_turn(item_id)
+        else:
+            self._speculate(detection)
+
+    def _wait(self, detection: TurnDetection) -> Samples:
+        """How much silence ends the turn, by what is known now."""
+        if self._is_continuous(detection):
+            return self._endpoint.wait(limits_of(detection))
+        return samples_from_ms(detection.silence_duration_ms)
+
+    def _is_continuous(self, detection: TurnDetection) -> bool:
+        return detection.kind == "semantic_vad" or self.config.continuous_endpoint
+
+    # --- the answer that is prepared while the person may go on
+
+    def _speculate(self, detection: TurnDetection) -> None:
+        """The person pauses. Have the words so far recognised, if that is worth it."""
+        wish = self.config.speculation
+        if self._turn.silence() < samples_from_ms(wish.after_ms) or self._turn.state is not TurnState.PAUSED:
+            return
+        if not self._speculation.may_begin(wish.attempts):
+            return
+        prepares = wish.answers and self._speculation.spent < wish.most_wasted
+        if not (prepares or self._is_continuous(detection)):
+            return
+        task = self._recognition(self._turn.item_id, self._turn.start, self._turn.heard, is_provisional=True)
+        self._speculation.listen(task)
+        self._emit(task)
+        if self.config.scores_turns and self._is_continuous(detection):
+            self._scoring = self._new_work()
+            self._emit(outputs.ScoreTurn(self._scoring, self._turn.start, self._turn.heard))
+
+    def _take_speculated(self, result: Result) -> None:
+        question = self._speculation.question
+        if isinstance(result, inputs.WorkFailed):
+            self._emit(outputs.SpeculationEnded("failed", self._speculation.tokens))
+            if question is not None and result.work == question.work:
+                self._speculation.lose_answer()
+            else:  # the words are asked for again when the turn is over
+                self._stop(*self._speculation.works)
+                self._speculation.fail()
+            return
+        self._speculation.hold(result)
+        if isinstance(result, inputs.TranscriptReady) and question is None:
+            self._speculation.reading = result.reading
+            self._endpoint.hear_words(result.reading.over)
+            self._prepare_answer(result)
+
+    def _prepare_answer(self, words: inputs.TranscriptReady) -> None:
+        """Ask the model about the words so far, unless the question cannot be known yet."""
+        detection, wish, task = self.settings.turn_detection, self.config.speculation, self._speculation.task
+        if detection is None or not wish.answers or not detection.create_response or task is None:
+            return
+        is_known = self._active is None and not self.conversation.unrecognised()
+        if self.settings.kind != "realtime" or not words.text.strip() or not is_known:
+            return
+        manner = self._manner(ResponseOptions())
+        own = Message(task.item_id, Role.USER, (Speech(task.start, task.stop, words.text),))
+        context = (*self.conversation.as_heard(), own)
+        left = self._left_behind(context, manner, "")
+        if left and self.settings.truncation.kind == "disabled":
+            return
+        said = self.settings.transcription.language if self.settings.transcription else None
+        question = self._question(manner, "", context[left:], said or words.language)
+        question = msgspec.structs.replace(question, work=self._new_work())
+        self._speculation.think(question)
+        self._emit(question)
+
+    def _known_words(self, *, is_all: bool) -> outputs.Transcribe | None:
+        """The turn is over: the recognition of its words if that has begun and `is_all` was said by then."""
+        if self._speculation.state not in (SpeculationState.HEARING, SpeculationState.THINKING):
+            return None
+        task = self._speculation.task
+        kept = self._speculation.commit(is_all=is_all)
+        if kept is None:
+            if task is not None:
+                self._emit(outputs.StopWork(task.work))
+            return None
+        task, results = kept
+        self._replayed.extend(results)
+        return task
+
+    def _use_prepared(self, response: Response, question: outputs.Generate) -> bool:
+        """Give the response what was prepared for it, if it asks the same; else that was for nothing."""
+        item_id, reading = self._last_reading or ("", None)
+        entry = self.conversation.visible(item_id)
+        own = entry.item if entry is not None and item_id == response.answers_turn else None
+        if not self._speculation.fits(question, reading, own):
+            self._drop_speculation()
+            return False
+        tokens = self._speculation.tokens
+        work, results = self._speculation.release()
+        self._owners[work] = response
+        response.start_round(work)
+        self._emit(outputs.Release(work, response.id))
+        self._emit(outputs.SpeculationEnded("hit", tokens))
+        for result in results:
+            if response.expects(result):
+                self._take_for_response(response, result)
+        return True
+
+    def _drop_speculation(self) -> None:
+        """Nothing of what was prepared is wanted."""
+        self._scoring = None
+        if self._speculation.state is SpeculationState.IDLE:
+            return
+        self._stop(*self._speculation.works)
+        if self._speculation.question is not None:
+            self._emit(outputs.SpeculationEnded("miss", self._speculation.tokens))
+        self._speculation.drop()
+
+    def _stop(self, *works: int) -> None:
+        for work in works:
+            self._emit(outputs.StopWork(work))
+
+    def _take_score(self, result: Result) -> None:
+        self._scoring = None
+        if isinstance(result, inputs.TurnScored):
+            self._endpoint.hear_model(result.probability)
+
+    # --- a voice over our answer
+
+    def _weighs_words(self, detection: TurnDetection) -> bool:
+        if self.config.barge_in == "auto":
+            return detection.kind == "semantic_vad"
+        return self.config.barge_in == "words"
+
+    def _is_heard(self) -> bool:
+        """Whether an answer of ours is being played."""
+        response = self._active or self._last_spoken
+        ends = response.playout.ends_at() if response is not None else None
+        return ends is not None and ends > self._now
+
+    def _hold_answer(self) -> None:
+        if self._active is not None:
+            self._active.playout.is_held = True
+
+    def _settle_barge_in(self, outcome: Literal["dismissed", "confirmed"]) -> None:
+        """It is decided; whatever of the answer goes on is free to."""
+        if self._barge_in.state is BargeInState.CLEAR:
+            return
+        self._end_hold(outcome)
+        if self._barge_in.work is not None:
+            self._emit(outputs.StopWork(self._barge_in.work))
+        self._barge_in.clear()
+
+    def _end_hold(self, outcome: Literal["dismissed"] | Verdict) -> None:
+        held_s = self._now - self._barge_in.began if self._barge_in.holds else 0.0
+        self._emit(outputs.BargeInJudged(outcome, round(held_s * 1000)))
+        if self._active is not None:
+            self._active.playout.is_held = False
+
+    def _pursue_barge_in(self, heard: Samples) -> None:
+        """Ask for the words of the voice, or decide without them."""
+        if self._barge_in.wants_words(self._now) and self._turn.is_open:
+            stop = max(self._turn.heard, heard)
+            task = self._recognition(
+                self._turn.item_id, max(self._turn.start, stop - LISTENED), stop, is_provisional=True
+            )
+            self._barge_in.ask_words(task.work)
+            self._emit(task)
+        if not self._barge_in.wants_verdict(self._now):
+            return
+        if self._barge_in.state is BargeInState.SUSPECTED:
+            self._settle_barge_in("dismissed")
+        else:
+            self._judge("confirmed" if self._turn.state is TurnState.SPEAKING else "brief")
+
+    def _take_overheard(self, result: Result) -> None:
+        """The words of the voice are known, or cannot be."""
+        if isinstance(result, inputs.TranscriptGrew):
+            return
+        self._barge_in.work = None
+        if isinstance(result, inputs.TranscriptReady):
+            goes_on = self._turn.state is TurnState.SPEAKING
+            self._judge(judged(result.reading, goes_on=goes_on, knows_echo=self.config.knows_echo))
+
+    def _judge(self, verdict: Verdict) -> None:
+        detection = self.settings.turn_detection
+        if not self._barge_in.is_open or detection is None:
+            return
+        if verdict == "confirmed":
+            self._accept_turn(detection)
+            return
+        self._end_hold(verdict)
+        self._barge_in.let_pass(self._now, goes_on=self._turn.state is TurnState.SPEAKING)
+
+    def _overhear(
+        self,
+        event: inputs.VoiceBegan | inputs.VoicePaused | inputs.SilenceTick | inputs.VoiceTick,
+        detection: TurnDetection,
+    ) -> bool:
+        """More of a voice of which nobody was told. Returns whether it has become an ordinary turn."""
+        if isinstance(event, inputs.VoiceBegan | inputs.VoiceTick):
+            if self._barge_in.state is BargeInState.PASSED and not self._is_heard():
+                self._accept_turn(detection)
+                return True
+            self._barge_in.went_on(self._now)
+        enough = LONGEST_SILENCE if self._barge_in.work is not None else SILENCE
+        too_long = self._turn.heard - self._turn.start >= round(self.config.max_turn_s * WIRE_RATE)
+        if self._barge_in.state is BargeInState.PASSED and (self._turn.silence() >= enough or too_long):
+            self._ignore_turn()
+        return False
+
+    def _ignore_turn(self) -> None:
+        """The voice was not for us: as if it had never been."""
+        self._settle_barge_in("dismissed")
+        self._turn.close()
+        self._emit(outputs.TurnClosed(self._turn.heard))
+        self._buffer.take(self._turn.heard)
+        self._emit(outputs.KeepAudio(None))
+        if self._active is None:
+            self._quiet_since = self._now
 
     def _hearing_failed(self, event: inputs.HearingFailed) -> None:
         self._emit(Refused(None, None, event.message, event.code, kind="server_error"))
@@ -288,15 +569,20 @@ class Session:
     def _close_turn(self, end: Samples) -> None:
         """The open turn becomes an item."""
         item_id = self._turn.item_id
+        is_quiet = self._turn.state is TurnState.PAUSED and end <= self._turn.heard
         self._turn.close()
         self._emit(outputs.TurnClosed(self._turn.heard))
-        self._commit(item_id, end)
+        self._commit(item_id, end, self._known_words(is_all=is_quiet))
 
-    def _commit(self, item_id: str, end: Samples) -> None:
+    def _commit(self, item_id: str, end: Samples, words: outputs.Transcribe | None = None) -> None:
+        """What was said becomes an item; `words` is the recognition of it if that has begun."""
         self._quiet_since = None
         start, stop = self._buffer.take(end)
         self._add_speech(item_id, Speech(start, stop))
-        self._transcribe(item_id, start, stop)
+        if words is None:
+            self._transcribe(item_id, start, stop)
+        else:
+            self._transcripts[words.work] = words
         self._emit(outputs.KeepAudio(None if self.settings.turn_detection else self._buffer.start))
 
     def _add_speech(self, item_id: str, speech: Speech) -> None:
@@ -309,8 +595,15 @@ class Session:
         self._emit(outputs.RetainAudio(item_id, speech.start, speech.stop))
 
     def _transcribe(self, item_id: str, start: Samples, stop: Samples, clip: int | None = None) -> None:
+        task = self._recognition(item_id, start, stop, clip)
+        self._transcripts[task.work] = task
+        self._emit(task)
+
+    def _recognition(
+        self, item_id: str, start: Samples, stop: Samples, clip: int | None = None, *, is_provisional: bool = False
+    ) -> outputs.Transcribe:
         wish = self.settings.transcription
-        task = outputs.Transcribe(
+        return outputs.Transcribe(
             work=self._new_work(),
             item_id=item_id,
             start=start,
@@ -321,9 +614,8 @@ class Session:
             answer=self.settings.kind == "realtime",
             clip=clip,
             logprobs=self.settings.logprobs,
+            is_provisional=is_provisional,
         )
-        self._transcripts[task.work] = task
-        self._emit(task)
 
     def _take_transcript(self, result: Result) -> None:
         task = self._transcripts[result.work]
@@ -336,6 +628,7 @@ class Session:
                     self._emit(outputs.TranscriptionGrew(item_id, text, logprobs if task.logprobs else ()))
             case inputs.TranscriptReady(text=text, seconds=seconds, language=language, logprobs=logprobs):
                 del self._transcripts[result.work]
+                self._last_reading = (item_id, result.reading)
                 if tell:
                     wanted = logprobs if task.logprobs else ()
                     self._emit(outputs.TranscriptionDone(item_id, text, seconds, language, wanted))
@@ -383,11 +676,15 @@ class Session:
     def _commit_audio(self, item: inputs.CommitAudio) -> None:
         self._buffer.check(item.end)
         if self._turn.is_open:
+            if self._barge_in.is_open:
+                self._accept_turn(self.settings.turn_detection or TurnDetection())
             self._close_turn(item.end)
         else:
             self._commit(self._ids.make("item"), item.end)
 
     def _clear_audio(self, item: inputs.ClearAudio) -> None:
+        self._drop_speculation()
+        self._settle_barge_in("dismissed")
         if self._turn.is_open:
             self._turn.close()
         self._emit(outputs.TurnClosed(self._turn.heard))
@@ -675,41 +972,46 @@ class Session:
         self._generate(response)
 
     def _generate(self, response: Response) -> None:
-        manner = response.manner
-        instructions = f"{manner.instructions}\n\n{response.note}".strip() if response.note else manner.instructions
         context = self._context_items(response)
         if response.context is None:
-            left = self._left_behind(context, instructions, manner)
+            left = self._left_behind(context, response.manner, response.note)
             if left and self.settings.truncation.kind == "disabled":
                 message = "The conversation is longer than the model's context, and truncation is disabled."
                 self._end(response, Ending("fail", error_code="context_length_exceeded", error_message=message))
                 return
             self.conversation.leave_behind(context[:left])
             context = context[left:]
+        question = self._question(response.manner, response.note, context, self._language)
+        if response.rounds:
+            question = msgspec.structs.replace(question, tool_choice="auto")
+        elif response.context is None and self._use_prepared(response, question):
+            return
         work = self._new_work(response)
         response.start_round(work)
-        self._emit(
-            outputs.Generate(
-                work=work,
-                response_id=response.id,
-                context=context,
-                instructions=instructions,
-                tools=manner.client_tools + manner.server_tools,
-                tool_choice=manner.tool_choice if len(response.rounds) == 1 else "auto",
-                max_tokens=manner.max_tokens,
-                model=manner.model,
-                voice=manner.voice if manner.speaks else None,
-                speed=manner.speed,
-                output_format=manner.output_format,
-                hints=manner.hints,
-                language=self._language,
-            )
+        self._emit(msgspec.structs.replace(question, work=work, response_id=response.id))
+
+    def _question(self, manner: Manner, note: str, context: tuple[Item, ...], language: str | None) -> outputs.Generate:
+        """What the model is asked, as a command that has no number yet."""
+        return outputs.Generate(
+            work=0,
+            response_id=None,
+            context=context,
+            instructions=_with_note(manner.instructions, note),
+            tools=manner.client_tools + manner.server_tools,
+            tool_choice=manner.tool_choice,
+            max_tokens=manner.max_tokens,
+            model=manner.model,
+            voice=manner.voice if manner.speaks else None,
+            speed=manner.speed,
+            output_format=manner.output_format,
+            hints=manner.hints,
+            language=language,
         )
 
-    def _left_behind(self, context: tuple[Item, ...], instructions: str, manner: Manner) -> int:
+    def _left_behind(self, context: tuple[Item, ...], manner: Manner, note: str) -> int:
         """How many of the oldest items the model can no longer be told of."""
         wish = self.settings.truncation
-        frame = tokens_of_frame(instructions, manner.client_tools + manner.server_tools)
+        frame = tokens_of_frame(_with_note(manner.instructions, note), manner.client_tools + manner.server_tools)
         room = max(0, self.config.context_tokens - frame)
         return left_behind(context, room if wish.limit is None else min(room, wish.limit), wish.ratio)
 
@@ -730,6 +1032,8 @@ class Session:
         if response is self._active:
             self._active = None
             self._last_spoken = response
+            if self._speculation.state is SpeculationState.OWED:
+                self._drop_speculation()
             ends = response.playout.ends_at()
             self._quiet_since = self._now if ends is None else max(self._now, ends)
 
@@ -742,6 +1046,12 @@ class Session:
                 if response is not self._active and self._quiet_since is not None:
                     self._quiet_since = self._plays_until()
                 return
+        entry = self.conversation.visible(item.item_id)
+        if entry is not None and entry.ledger is not None and entry.heard is not None:
+            # It was cut, by our clock; the player knows better where. What a truncation said stands.
+            heard = min(item.played, entry.ledger.kept)
+            self.conversation.hear_until(item.item_id, entry.ledger.text_until(heard))
+            return
         self._emit(Remark(f"nothing of item {item.item_id[:40]} is being played"))
 
     def _new_work(self, owner: Response | None = None) -> int:
@@ -812,6 +1122,7 @@ class Session:
             response.note = f"The person has said nothing for {detection.idle_timeout_ms / 1000:g} seconds."
 
     def _pass_time(self, item: inputs.TimePassed) -> None:
+        self._pursue_barge_in(item.heard)
         due = self._silence_due()
         if due is not None and due <= self._now:
             self._time_out(item.heard)
@@ -820,6 +1131,10 @@ class Session:
         message = f"Your session hit the maximum duration of {_duration(self.config.lifetime_s)}."
         self._emit(Refused(None, None, message, "session_expired"))
         self._finish(inputs.Finish("session_expired"))
+
+
+def _with_note(instructions: str, note: str) -> str:
+    return f"{instructions}\n\n{note}".strip() if note else instructions
 
 
 def _clip_of(item: Item) -> Speech | None:

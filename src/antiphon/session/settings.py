@@ -153,6 +153,19 @@ class ResponseOptions(Struct, frozen=True, omit_defaults=True):
     """The context in place of the conversation: items, or ids of items that are in it."""
 
 
+class Speculating(Struct, frozen=True):
+    """How much may be prepared before it is certain that it is wanted."""
+
+    answers: bool = False
+    """Prepare the answer, and not only the words that judge the pause."""
+    after_ms: int = 160
+    """Silence after which it begins."""
+    attempts: int = 4
+    """In one turn: a person who pauses often is not worth more."""
+    most_wasted: int = 50_000
+    """Tokens written for nothing in a session, after which it stops trying."""
+
+
 class SessionConfig(Struct, frozen=True):
     """What a session starts with. Only `settings` can change later, and only through the session."""
 
@@ -179,3 +192,12 @@ class SessionConfig(Struct, frozen=True):
     """The server plays the answers itself and says how far it got (`inputs.Played`); connections are told of it."""
     max_tool_rounds: int = 8
     """Model, tools, model, tools ...: after this many the response ends, so that a confused model cannot loop."""
+    speculation: Speculating = Speculating()
+    continuous_endpoint: bool = False
+    """Judge the pauses of server_vad as those of semantic_vad: its silence is then the usual wait, not the only one."""
+    barge_in: Literal["auto", "voice", "words"] = "auto"
+    """What interrupts an answer: any voice, or words that are meant for us. By itself a voice for server_vad."""
+    knows_echo: bool = True
+    """Whether our own words, coming back through the microphone, are taken for an echo."""
+    scores_turns: bool = False
+    """Whether there is an audio turn model to ask."""

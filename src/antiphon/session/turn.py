@@ -10,9 +10,8 @@ from __future__ import annotations
 from enum import Enum
 
 from antiphon.audio.units import Samples, samples_from_ms
-from antiphon.session.inputs import SilenceTick, VoiceBegan, VoicePaused, VoiceTick
+from antiphon.session.inputs import SilenceTick, VoiceBegan, VoicePaused, VoiceSuspected, VoiceTick
 from antiphon.session.machine import Table, step
-from antiphon.session.settings import TurnDetection
 
 
 class TurnState(Enum):
@@ -52,7 +51,7 @@ class Turn:
         self.start = max(earliest, event.at - samples_from_ms(padding_ms))
         self.heard = event.heard
 
-    def hear(self, event: VoiceBegan | VoicePaused | SilenceTick | VoiceTick) -> None:
+    def hear(self, event: VoiceBegan | VoicePaused | SilenceTick | VoiceTick | VoiceSuspected) -> None:
         """Take in what the detector says while the turn is open."""
         match event:
             case VoiceBegan():
@@ -61,7 +60,7 @@ class Turn:
             case VoicePaused(at=at):
                 self.state = step(MOVES, self.state, "pause")
                 self._voice_end = at
-            case SilenceTick() | VoiceTick():
+            case SilenceTick() | VoiceTick() | VoiceSuspected():
                 pass
         self.heard = event.heard
 
@@ -69,11 +68,11 @@ class Turn:
         """How long it has been quiet since the last voiced window."""
         return self.heard - self._voice_end if self.state is TurnState.PAUSED else 0
 
-    def is_over(self, detection: TurnDetection, longest: Samples) -> bool:
-        """Whether the silence is long enough to answer, or the turn too long to go on."""
+    def is_over(self, wait: Samples, longest: Samples) -> bool:
+        """Whether it has been quiet for at least `wait`, or the turn is too long to go on."""
         if not self.is_open:
             return False
-        enough = self.state is TurnState.PAUSED and self.silence() >= samples_from_ms(detection.silence_duration_ms)
+        enough = self.state is TurnState.PAUSED and self.silence() >= wait
         return enough or self.heard - self.start >= longest
 
     def close(self) -> None:
