@@ -18,7 +18,7 @@ from antiphon.hearing.edges import (
     HearingEvent,
     Voice,
 )
-from antiphon.session.inputs import SilenceTick, VoiceBegan, VoicePaused, VoiceTick
+from antiphon.session.inputs import SilenceTick, VoiceBegan, VoiceDismissed, VoicePaused, VoiceSuspected, VoiceTick
 
 SCORES = {"#": 0.9, "+": 0.4, ".": 0.1}
 
@@ -29,16 +29,19 @@ class Listener:
     def __init__(self, threshold: float = 0.5) -> None:
         self.edges = Edges(threshold)
         self.windows = 0
+        self.suspicions: list[VoiceSuspected | VoiceDismissed] = []
 
     def hear(self, line: str) -> list[HearingEvent]:
         return self.hear_scores(SCORES[mark] for mark in line)
 
     def hear_scores(self, scores: Iterable[float]) -> list[HearingEvent]:
-        events = []
+        events: list[HearingEvent] = []
         for score in scores:
             self.windows += 1
             event = self.edges.hear(score, self.windows * WINDOW, self.windows / 10)
-            if event is not None:
+            if isinstance(event, VoiceSuspected | VoiceDismissed):
+                self.suspicions.append(event)
+            elif event is not None:
                 events.append(event)
         return events
 
@@ -54,6 +57,26 @@ def test_a_hole_in_the_onset_does_not_move_it() -> None:
 @pytest.mark.parametrize("line", ["#...#...#", "+++++++++", ".........", "#..#..#"])
 def test_clicks_and_murmurs_are_no_voice(line: str) -> None:
     assert Listener().hear(line) == []
+
+
+def test_one_voiced_window_is_a_suspicion_until_it_is_too_old_to_be_an_onset() -> None:
+    listener = Listener()
+    listener.hear("..#..")
+    assert listener.suspicions == [VoiceSuspected(2 * WINDOW, 3 * WINDOW, 0.3)]
+    listener.hear(".....")
+    assert listener.suspicions[1:] == [VoiceDismissed(6 * WINDOW, 0.6)]
+
+
+def test_a_suspicion_that_becomes_a_voice_is_not_dismissed() -> None:
+    listener = Listener()
+    listener.hear("#.#....")
+    assert listener.suspicions == [VoiceSuspected(0, WINDOW, 0.1)]
+
+
+def test_a_suspicion_in_a_pause_is_told_and_its_end_is_the_next_silence() -> None:
+    listener = Listener()
+    listener.hear("##.#......")
+    assert listener.suspicions == [VoiceSuspected(0, WINDOW, 0.1), VoiceSuspected(3 * WINDOW, 4 * WINDOW, 0.4)]
 
 
 def test_a_pause_is_told_at_its_first_window_and_every_window_after() -> None:
