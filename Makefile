@@ -10,7 +10,7 @@ CLIENTS := .venv-clients
 PROGRAMS := tests/conformance
 export PYTHONUTF8 = 1
 
-.PHONY: help demo test test-all conformance e2e check bench install install-dev install-clients lock clean
+.PHONY: help demo test test-all conformance e2e check docs bench install install-dev install-clients lock clean
 
 help:
 	@echo "make demo         hear a conversation: no key, no microphone, no network"
@@ -87,6 +87,10 @@ $(PROGRAMS)/node/node_modules/.installed: $(PROGRAMS)/node/package-lock.json $(C
 	@echo "== installing the Node clients"
 	@cd $(PROGRAMS)/node && PATH="$(CURDIR)/$(CLIENTS)/node/bin:$$PATH" npm ci --silent
 	@touch $@
+
+# What of the protocol is done, from the code.
+docs: install
+	$(BIN)/python -m antiphon.protocol.coverage > docs/coverage.md
 
 e2e:
 	@echo "make e2e: there is no browser page yet, so there is nothing to open in a browser."; exit 2
