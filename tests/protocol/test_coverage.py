@@ -113,6 +113,16 @@ def test_a_message_is_said_to_be_sent_if_the_code_makes_it(name: str, kind: type
     assert is_made is (claim is not State.UNSENT), f"{name} is {claim}, and {'' if is_made else 'not '}made: {ASK}"
 
 
+def test_what_is_said_never_to_be_sent_is_not_made() -> None:
+    nouns = [kind for kind, fields in FIELDS.items() if fields and all(is_unsent(entry) for entry in fields.values())]
+    assert len(nouns) > 2
+    assert [kind.__name__ for kind in nouns if kind.__name__ in made()] == [], ASK
+
+
+def is_unsent(entry: Entry) -> bool:
+    return entry.state is State.UNSENT
+
+
 def test_what_is_said_to_be_reflected_is_what_is_reflected() -> None:
     settings = FIELDS[session_config.SessionPatch]
     assert named(settings, State.REFLECTED) == set(inbound.REFLECTED), ASK

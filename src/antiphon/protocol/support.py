@@ -122,6 +122,7 @@ _STATUS_OF_ITEM = limited(
 )
 _NO_TRACING = "our traces are the server's own, for its operator: see `antiphon serve --trace`"
 _NO_PROMPTS = "stored prompts are at OpenAI; send `instructions`"
+_LOGPROBS = "a recogniser's server may give them; PocketSphinx does not"
 _MCP_LATER = "the tool is kept and shown, but its server is not asked yet"
 
 FIELDS: Mapping[type[Struct], Fields] = {
@@ -155,12 +156,9 @@ FIELDS: Mapping[type[Struct], Fields] = {
             model="passed on to the model's server, unless the operator has set one",
             parallel_tool_calls="passed on to models that know it; the offline assistant makes one call at a time",
             reasoning="passed on to models that know it; the offline assistant does not reason",
+            include=_LOGPROBS,
         )
-        | reflected(
-            tracing=_NO_TRACING,
-            prompt=_NO_PROMPTS,
-            include="the only value asks for log probabilities, which no recogniser gives",
-        )
+        | reflected(tracing=_NO_TRACING, prompt=_NO_PROMPTS)
     ),
     config.AudioPatch: works("input output"),
     config.AudioInputPatch: (
@@ -269,11 +267,9 @@ FIELDS: Mapping[type[Struct], Fields] = {
     server.ItemDeleted: _OF_ITEM,
     server.ItemRetrieved: _ID | works("item"),
     server.ItemTruncated: _OF_ITEM | works("content_index audio_end_ms"),
-    server.TranscriptionDelta: _OF_SPEECH | works("delta") | unsent(logprobs="no recogniser gives any"),
+    server.TranscriptionDelta: _OF_SPEECH | works("delta") | limited(logprobs=_LOGPROBS),
     server.TranscriptionSegment: _OF_SPEECH | works("id speaker start end text"),
-    server.TranscriptionCompleted: (
-        _OF_SPEECH | works("transcript usage languages") | unsent(logprobs="no recogniser gives any")
-    ),
+    server.TranscriptionCompleted: (_OF_SPEECH | works("transcript usage languages") | limited(logprobs=_LOGPROBS)),
     server.TranscriptionFailed: _OF_SPEECH | works("error"),
     server.SpeechStarted: _OF_ITEM | works("audio_start_ms"),
     server.SpeechStopped: _OF_ITEM | works("audio_end_ms"),
@@ -312,7 +308,7 @@ FIELDS: Mapping[type[Struct], Fields] = {
     items.ErrorDetails: works("type code message param event_id"),
     items.RateLimit: every(State.UNSENT, "name limit remaining reset_seconds", "there are no limits"),
     items.Conversation: every(State.UNSENT, "id object", "see conversation.created"),
-    items.LogProb: every(State.UNSENT, "token logprob bytes", "no recogniser gives any"),
+    items.LogProb: works("token logprob bytes"),
     items.TranscriptionTokens: every(
         State.UNSENT, "total_tokens input_tokens output_tokens input_token_details", "recognition is counted in seconds"
     ),
