@@ -244,6 +244,8 @@ class Drive:
             case outputs.Close(reason=reason):
                 for link in list(self.links.values()):
                     link.close(reason)
+            case outputs.Remark(text=text, warns=True):
+                log.warning("session %s: %s", self.session.id, text)
             case outputs.SpeculationEnded() | outputs.BargeInJudged() | outputs.Remark():
                 pass  # they are for the trace, which has them
             case _:  # what is left are notices: a command that is not above does not pass the type checker

@@ -397,6 +397,8 @@ class Remark(Struct, frozen=True, tag="remark"):
     """Why nothing was said, or what was dropped: for the trace, never for the wire."""
 
     text: str
+    warns: bool = False
+    """Also for the log: whoever runs the server may want to change something."""
 
 
 Command = (

@@ -50,6 +50,7 @@ from antiphon.session.outputs import (
 )
 from antiphon.session.playout import Playout
 from antiphon.session.settings import AudioFormat, FunctionTool
+from antiphon.session.whole_json import WholeJson
 
 Emit = Callable[[Output], None]
 
@@ -84,6 +85,7 @@ MOVES: Table[ResponseState] = {
     ResponseState.FAILED: {},
 }
 
+NO_RESULT = '{"error":"The answer was interrupted before there was a result. It may have been done, or not."}'
 EXHAUSTED = {"length": "max_output_tokens", "content_filter": "content_filter"}
 """Reasons of a model to stop before it was done, and what the protocol calls them."""
 
@@ -146,6 +148,7 @@ class Round:
         self.work = work
         self.message: Piece | None = None
         self.calls: dict[int, Piece | HiddenCall] = {}
+        self.arguments: dict[int, WholeJson] = {}
         self.is_written = False
         self.is_spoken = False
 
@@ -343,6 +346,10 @@ class Response:
             self._complete_calls(round, run_tool)
             known = self._begin_call(call, ids)
             round.calls[call.index] = known
+            round.arguments[call.index] = WholeJson()
+        arguments = round.arguments[call.index]
+        if arguments.is_whole:
+            return  # white space, or what a confused model adds
         match known:
             case HiddenCall():
                 known.arguments += call.arguments
@@ -352,6 +359,8 @@ class Response:
                     self._emit(ArgumentsSent(self.id, known.index, known.item.id, call.call_id, call.arguments))
             case _:
                 assert_never(known)
+        if arguments.feed(call.arguments):
+            self._complete_calls(round, run_tool)
 
     def _begin_call(self, call: CallWritten, ids: Ids) -> Piece | HiddenCall:
         ours = {tool.name for tool in self.manner.server_tools}
@@ -415,6 +424,12 @@ class Response:
         outputs = tuple(FunctionOutput(ids.make("item"), call.call_id, output) for call, output in self._answered)
         self._answered.clear()
         return calls + outputs
+
+    def take_unread(self, ids: Ids) -> tuple[FunctionCall | FunctionOutput, ...]:
+        """`take_answers` when there is no next round: what was still running has no result, and the model is told."""
+        self._answered += [(call, NO_RESULT) for call in self._tool_calls.values()]
+        self._tool_calls.clear()
+        return self.take_answers(ids)
 
     # --- items
 

@@ -214,6 +214,7 @@ class Session:
     def _attach(self, item: inputs.Attach) -> None:
         self._emit(outputs.Welcomed(item.connection, self.id, self.conversation.id, self.settings, self.expires_in_s))
         self._emit(outputs.Listen(self.settings.turn_detection))
+        self._warn_of_namesakes()
 
     def _detach(self, item: inputs.Detach) -> None:
         """The session goes on without it; whoever owns the session decides for how long."""
@@ -241,8 +242,17 @@ class Session:
         before = self.settings.turn_detection
         self.settings = patched(self.settings, patch)
         self._emit(outputs.SettingsChanged(self.id, self.settings, self.expires_in_s))
+        if patch.tools is not UNSET:
+            self._warn_of_namesakes()
         if self.settings.turn_detection != before:
             self._change_detection(self.settings.turn_detection)
+
+    def _warn_of_namesakes(self) -> None:
+        """The client's own function wins: it may be what the person counts on. Who runs the server is to know."""
+        ours = {tool.name for tool in self.config.server_tools}
+        for tool in self.settings.tools:
+            if isinstance(tool, FunctionTool) and tool.name in ours:
+                self._emit(Remark(f"the client's own {tool.name} takes the place of the server's", warns=True))
 
     def _check_patch(self, patch: SettingsPatch) -> None:
         """Refuse the whole patch if any of it is not allowed now."""
@@ -983,7 +993,9 @@ class Session:
             context = context[left:]
         question = self._question(response.manner, response.note, context, self._language)
         if response.rounds:
-            question = msgspec.structs.replace(question, tool_choice="auto")
+            # A wish of the client is for the first round. A model that goes in circles has to answer in the last one.
+            choice = "none" if len(response.rounds) >= self.config.max_tool_rounds else "auto"
+            question = msgspec.structs.replace(question, tool_choice=choice)
         elif response.context is None and self._use_prepared(response, question):
             return
         work = self._new_work(response)
@@ -1029,6 +1041,10 @@ class Session:
         """A response that has ended is nobody's any more."""
         self._responses.pop(response.id, None)
         self._owners = {work: owner for work, owner in self._owners.items() if owner is not response}
+        if response.conversation is not None:
+            # What tools have done is known to the model also when the answer was not told to its end.
+            for item in response.take_unread(self._ids):
+                self.conversation.add(Entry(item, hidden=True))
         if response is self._active:
             self._active = None
             self._last_spoken = response

@@ -33,7 +33,8 @@ async def in_thread(function: Callable[..., T], arguments: Mapping[str, Any]) ->
     Raises what it raises; `ToolError` if it tries to end the process, or if too many others have not come back.
     Cancelling stops the wait and not the function: nothing of it is heard of then.
     """
-    if not _places.acquire(blocking=False):
+    places = _places
+    if not places.acquire(blocking=False):
         raise ToolError("too many other tools are at work; try again later.")
     loop = asyncio.get_running_loop()
     future: Thread = loop.create_future()
@@ -49,7 +50,7 @@ async def in_thread(function: Callable[..., T], arguments: Mapping[str, Any]) ->
         except BaseException as failure:  # noqa: BLE001 - it is raised where the result is awaited
             error = failure
         finally:
-            _places.release()
+            places.release()
         try:
             loop.call_soon_threadsafe(_settle, future, (result, error))
         except RuntimeError:
@@ -58,7 +59,7 @@ async def in_thread(function: Callable[..., T], arguments: Mapping[str, Any]) ->
     try:
         threading.Thread(target=work, name="tool", daemon=True).start()
     except RuntimeError:
-        _places.release()
+        places.release()
         raise ToolError("no thread can be started; try again later.") from None
     started = STARTED.get()
     if started is not None:
