@@ -43,9 +43,10 @@ ENVIRONMENTS = ROOT / ".venv-clients"
 KEY = "a-key-for-tests"
 PATIENCE_S = 50.0
 
-Plot = Literal["whole", "sum"]
+Plot = Literal["whole", "own", "sum"]
 """What a program plays. "whole", against scripted engines: a typed turn, a spoken one with a function call, and an
-answer that is interrupted. "sum", against the embedded ones: one spoken question."""
+answer that is interrupted. "own": the same, while the client's own voice detector finds the turns. "sum", against the
+embedded engines: one spoken question."""
 
 LINES = {
     "weather": "what is the weather",
@@ -205,12 +206,23 @@ def whole(
     return asyncio.run(play())
 
 
+def with_turns_of_its_own(command: Sequence[Path], sounds: Path, folder: Path) -> Performance:
+    """The same without a voice detector of ours. When its person speaks, a client cancels at once, without asking
+    itself whether there is anything to cancel."""
+
+    async def play() -> Performance:
+        async with scripted(folder, tls=False) as house:
+            return await _perform(command, "own", sounds, house, ["response_cancel_not_active"])
+
+    return asyncio.run(play())
+
+
 def spoken(command: Sequence[Path], sounds: Path, house: House) -> Performance:
     """One spoken question to a server with the embedded engines."""
     return asyncio.run(_perform(command, "sum", sounds, house))
 
 
-def check_whole(performance: Performance) -> None:
+def check_whole(performance: Performance, cancelled_by: str = "turn_detected") -> None:
     """What the whole plot has to come to with any client that keeps a conversation."""
     answers = [note["text"] for note in performance.shown("answered") if note["text"]]
     assert answers[:2] == ["You said hello.", "It is sunny in Paris."]
@@ -221,7 +233,7 @@ def check_whole(performance: Performance) -> None:
     assert performance.shown("tool") == [{"saw": "tool", "city": "Paris"}]
     endings = [output["response"] for output in performance.told("response_ended")]
     assert [ending["status"] for ending in endings] == ["completed"] * 3 + ["cancelled", "completed"]
-    assert endings[3]["reason"] == "turn_detected"
+    assert endings[3]["reason"] == cancelled_by
 
 
 def check_spoken(performance: Performance) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from stage import STORY, House, check_spoken, check_truncated, check_whole, python, spoken, whole
+from stage import STORY, House, check_spoken, check_truncated, check_whole, python, spoken, whole, with_turns_of_its_own
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 COMMAND = python("livekit", "talk_livekit.py")
@@ -20,6 +20,13 @@ def test_a_whole_conversation(sounds: Path, tmp_path: Path) -> None:
     assert cut["text"]
     assert STORY.startswith(cut["text"].strip())
     assert all(told["message"].startswith("Cancellation failed") for told in performance.told("refused"))
+
+
+def test_a_whole_conversation_with_turns_of_its_own(sounds: Path, tmp_path: Path) -> None:
+    performance = with_turns_of_its_own(COMMAND, sounds, tmp_path)
+    check_whole(performance, cancelled_by="client_cancelled")
+    check_truncated(performance)
+    assert performance.told("speech_started") == []
 
 
 def test_a_spoken_question_to_the_embedded_engines(sounds: Path, embedded: House) -> None:

@@ -11,6 +11,7 @@ import time
 
 from livekit import rtc
 from livekit.agents import (
+    NOT_GIVEN,
     Agent,
     AgentSession,
     ConversationItemAddedEvent,
@@ -92,6 +93,7 @@ async def main() -> None:
         voice="marin",
         base_url=person.url.replace("ws", "http", 1).removesuffix("/realtime"),
         api_key=person.key,
+        turn_detection=None if person.plot == "own" else NOT_GIVEN,
     )
     session: AgentSession[None] = AgentSession(llm=model)
     watch(session)

@@ -10,9 +10,9 @@ import asyncio
 from person import Person
 from pipecat.adapters.schemas.function_schema import FunctionSchema
 from pipecat.adapters.schemas.tools_schema import ToolsSchema
+from pipecat.audio.vad.silero import SileroVADAnalyzer
 from pipecat.frames.frames import (
     ErrorFrame,
-    InputAudioRawFrame,
     LLMMessagesAppendFrame,
     OutputAudioRawFrame,
     StartFrame,
@@ -25,6 +25,7 @@ from pipecat.processors.aggregators.llm_response_universal import (
     LLMAssistantAggregator,
     LLMContextAggregatorPair,
     LLMUserAggregator,
+    LLMUserAggregatorParams,
     UserTurnMessageAddedMessage,
 )
 from pipecat.services.llm_service import FunctionCallParams
@@ -36,31 +37,14 @@ from pipecat.services.openai.realtime.events import (
     TurnDetection,
 )
 from pipecat.services.openai.realtime.llm import OpenAIRealtimeLLMService
-from pipecat.transports.base_input import BaseInputTransport
 from pipecat.transports.base_output import BaseOutputTransport
 from pipecat.transports.base_transport import TransportParams
 from pipecat.workers.runner import WorkerRunner
+from pipecat_microphone import RATE_HZ, Microphone
 
-RATE_HZ = 24_000
+ANSWER_HZ = 24_000
 
 person = Person()
-
-
-class Microphone(BaseInputTransport):
-    """Hands over what the person says, frame by frame, once the pipeline has started."""
-
-    def __init__(self, params: TransportParams) -> None:
-        super().__init__(params)
-        self._started = asyncio.Event()
-
-    async def start(self, frame: StartFrame) -> None:
-        await super().start(frame)
-        await self.set_transport_ready(frame)
-        self._started.set()
-
-    async def put(self, data: bytes) -> None:
-        await self._started.wait()
-        await self.push_audio_frame(InputAudioRawFrame(audio=data, sample_rate=RATE_HZ, num_channels=1))
 
 
 class Loudspeaker(BaseOutputTransport):
@@ -73,7 +57,7 @@ class Loudspeaker(BaseOutputTransport):
 
     async def write_audio_frame(self, frame: OutputAudioRawFrame) -> bool:
         clock = asyncio.get_running_loop().time
-        self._free_at = max(self._free_at, clock()) + len(frame.audio) / 2 / RATE_HZ
+        self._free_at = max(self._free_at, clock()) + len(frame.audio) / 2 / ANSWER_HZ
         if any(frame.audio):
             person.note("audio", bytes=len(frame.audio))
         await asyncio.sleep(self._free_at - clock())
@@ -94,6 +78,7 @@ async def get_weather(params: FunctionCallParams) -> None:
 
 
 async def main() -> None:
+    finds_turns = person.plot == "own"
     llm = OpenAIRealtimeLLMService(
         api_key=person.key,
         base_url=person.url,
@@ -102,7 +87,10 @@ async def main() -> None:
             system_instruction="You are a helpful guide.",
             session_properties=SessionProperties(
                 audio=AudioConfiguration(
-                    input=AudioInput(transcription=InputAudioTranscription(), turn_detection=TurnDetection())
+                    input=AudioInput(
+                        transcription=InputAudioTranscription(),
+                        turn_detection=False if finds_turns else TurnDetection(),
+                    )
                 )
             ),
         ),
@@ -110,9 +98,12 @@ async def main() -> None:
     llm.register_function("get_weather", get_weather)
     params = TransportParams(audio_in_enabled=True, audio_out_enabled=True, audio_out_end_silence_secs=0)
     microphone, loudspeaker = Microphone(params), Loudspeaker(params)
-    aggregators = LLMContextAggregatorPair(LLMContext(tools=ToolsSchema(standard_tools=[WEATHER])))
+    aggregators = LLMContextAggregatorPair(
+        LLMContext(tools=ToolsSchema(standard_tools=[WEATHER])),
+        user_params=LLMUserAggregatorParams(vad_analyzer=SileroVADAnalyzer() if finds_turns else None),
+    )
     pipeline = Pipeline([microphone, aggregators.user(), llm, loudspeaker, aggregators.assistant()])
-    rates = PipelineParams(audio_in_sample_rate=RATE_HZ, audio_out_sample_rate=RATE_HZ)
+    rates = PipelineParams(audio_in_sample_rate=RATE_HZ, audio_out_sample_rate=ANSWER_HZ)
     worker = PipelineWorker(pipeline, params=rates, enable_rtvi=False)
     watch(worker, aggregators)
 
