@@ -57,6 +57,12 @@ class Client:
                 if event["type"] == kind:
                     return event
 
+    async def receive_all(self) -> None:
+        """Whatever still comes, errors too, until `ConnectionClosed` is raised."""
+        async with asyncio.timeout(10):
+            while True:
+                self.events.append(json.loads(await self.socket.recv()))
+
     async def seen(self, kind: str) -> dict[str, Any]:
         """An event of this kind: one that came already, or the next."""
         found = next((event for event in self.events if event["type"] == kind), None)
