@@ -6,11 +6,14 @@ import asyncio
 import logging
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 from calling import KEY, TOKEN_SECRET, Client, client, refusal, server, web
 from openai import AsyncOpenAI
+
+from antiphon.server import client_secrets
 
 pytestmark = pytest.mark.real
 PATH = "/v1/realtime/client_secrets"
@@ -105,6 +108,24 @@ def test_who_may_make_one_and_how_much_it_may_say() -> None:
             wide = await backend.post(PATH, json={"session": {"instructions": noise}})
             assert (wide.status_code, wide.json()["error"]["param"]) == (400, "session")
             assert (await backend.get(PATH)).status_code == 405
+
+    asyncio.run(story())
+
+
+def test_a_body_that_does_not_arrive_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_secrets, "BODY_TIMEOUT_S", 0.1)
+
+    async def story() -> None:
+        async with server(**LOCKED) as made:
+            address = urlsplit(made.url)
+            reader, writer = await asyncio.open_connection(address.hostname, address.port)
+            head = (
+                f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {KEY}\r\nContent-Length: 9\r\n\r\n{{"
+            )
+            writer.write(head.encode())
+            assert (await reader.readline()).split()[1] == b"408"
+            assert b'"request_timeout"' in await reader.read(2000)
+            writer.close()
 
     asyncio.run(story())
 

@@ -143,7 +143,14 @@ def make_app(state: State) -> ASGIApp:
         ],
         exception_handlers={HTTPException: _no_route, PeerError: _peer_error, Exception: _own_fault},
     )
+    app.router.default = _nowhere
     return _behind_the_door(app, state)
+
+
+async def _nowhere(scope: Scope, receive: Receive, send: Send) -> None:
+    """No route has this path; a WebSocket is told so as well."""
+    refusal = Refusal(404, "unknown_url", f"Invalid URL ({scope.get('method', 'GET')} {scope['path']}).")
+    await turn_away(refusal, scope, receive, send)
 
 
 async def _no_route(request: Request, error: Exception) -> Response:
