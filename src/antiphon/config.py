@@ -29,6 +29,8 @@ FILE_NAME = "antiphon.toml"
 EXAMPLE = "See antiphon.toml.example for every key, its type and its range."
 SHOWN_CHARS = 60  # of a value that is wrong: enough to find it again
 LOCALE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|\d{3}))?")
+LISTS = frozenset({"keys", "allowed_origins", "allowed_hosts", "modules", "entry_points", "offer", "roots", "fetch"})
+"""What is written with commas in an environment variable."""
 SECRET = frozenset({"keys", "api_key", "token_secret"})
 
 
@@ -175,6 +177,10 @@ class Tools(Section, frozen=True):
     """Import paths of modules whose functions under `@tool` are tools."""
     entry_points: tuple[Word, ...] = ()
     """Names of installed packages' entry points in the group antiphon.tools; "*" is all of them."""
+    roots: tuple[Path, ...] = ()
+    """Folders whose files a model may read, find and search."""
+    fetch: tuple[Word, ...] = ()
+    """Hosts whose pages a model may read: "example.org", "*.example.org" for all below it, "*" for any."""
     offer: tuple[Word, ...] = ("*",)
     """Names, or patterns of names such as "list_*", of the tools that models are told of."""
     deadline_s: UpToADay = 60.0
@@ -265,7 +271,7 @@ def _parsed(text: str, keys: tuple[str, ...], variable: str) -> Any:
             return json.loads(text)
         except ValueError:
             raise ConfigError(f"{variable} is not JSON", 'Write a table like this: {"marin": "af_heart"}') from None
-    if keys[-1] in ("keys", "allowed_origins", "allowed_hosts", "modules", "entry_points", "offer"):
+    if keys[-1] in LISTS:
         return [part.strip() for part in text.split(",") if part.strip()]
     return {"true": True, "false": False}.get(text.lower(), text)
 

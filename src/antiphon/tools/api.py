@@ -18,6 +18,10 @@ def _nobody(text: str) -> None:
     """Where reports go when nobody listens."""
 
 
+def _always() -> bool:
+    return True
+
+
 class Desk(Protocol):
     """What a tool may do with the other calls of its session."""
 
@@ -45,6 +49,9 @@ class ToolContext(Struct, frozen=True):
     """Where the session works, for tools that know folders. What was found in one is not shown in another."""
     call_id: str = ""
     desk: Desk | None = None
+    is_wanted: Callable[[], bool] = _always
+    """Whether anybody still waits for the result. A function that is not async cannot be cancelled: one that may take
+    long looks here now and then, and leaves."""
     progress: Callable[[str], None] = _nobody
     """Tell how far the work is, in a few words that can be said aloud. Safe to call from any thread."""
 

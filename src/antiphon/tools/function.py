@@ -32,7 +32,8 @@ FIELD = re.compile(r"^:param[ ]+(?:[^:\n]*[ ])?(\w+):(.*(?:\n[ \t]+.*)*)", re.MU
 class FunctionTool:
     """A function that the server runs for a model. Made by `tool`."""
 
-    def __init__(self, function: Callable[..., Any], name: str, conduct: Conduct) -> None:
+    def __init__(self, function: Callable[..., Any], name: str, conduct: Conduct, note: str = "") -> None:
+        """`note` is added to the description that the docstring gives. Raises `ConfigError`."""
         hints = _hints(function, name)
         description, about = read_docstring(inspect.getdoc(function) or "")
         self.conduct = conduct
@@ -41,7 +42,7 @@ class FunctionTool:
         self._context_name = next((each for each, hint in hints.items() if hint is ToolContext), None)
         self.depends_on_context = self._context_name is not None
         self._arguments = _arguments_type(function, name, hints)
-        self.spec = ToolSpec(name, description, _schema(self._arguments, about))
+        self.spec = ToolSpec(name, f"{description} {note}".strip(), _schema(self._arguments, about))
 
     async def call(self, arguments: Mapping[str, Any], context: ToolContext) -> str:
         """Check the arguments and run the function, off the event loop if it is not async."""

@@ -5,7 +5,10 @@ It does not know how they are run or offered. Whatever is wrong is a `ConfigErro
 
 from __future__ import annotations
 
-from antiphon.config import Config
+from collections.abc import Iterator
+
+from antiphon.config import Config, Tools
+from antiphon.tools.api import ServerTool
 from antiphon.tools.registry import Registry
 from antiphon.tools.runner import ToolLimits, Workroom
 
@@ -23,11 +26,25 @@ def workroom(config: Config, *, with_assistants: bool) -> Workroom:
     for module in wanted.modules:
         registry.add_module(module)
     registry.add_entry_points(wanted.entry_points)
-    if wanted.modules or wanted.entry_points:
+    for tool in _own(wanted):
+        registry.add(tool, "built in")
+    return Workroom(registry, limits(config))
+
+
+def _own(wanted: Tools) -> Iterator[ServerTool]:
+    """Those of ours that are there when they are asked for."""
+    if wanted.roots:
+        from antiphon.tools.builtin.files import file_tools
+
+        yield from file_tools(wanted.roots)
+    if wanted.fetch:
+        from antiphon.tools.builtin.fetch import fetch_tool
+
+        yield fetch_tool(wanted.fetch)
+    if wanted.modules or wanted.entry_points or wanted.roots or wanted.fetch:
         from antiphon.tools.builtin.reading import ReadMore
 
-        registry.add(ReadMore(), "built in")
-    return Workroom(registry, limits(config))
+        yield ReadMore()
 
 
 def limits(config: Config) -> ToolLimits:

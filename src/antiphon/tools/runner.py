@@ -15,15 +15,15 @@ import traceback
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from functools import partial
-from typing import Any
+from functools import cached_property, partial
+from typing import Any, cast
 
 import msgspec
 from msgspec import Struct
 
 from antiphon.audio.units import Seconds
 from antiphon.errors import did_you_mean
-from antiphon.tools.api import BadArguments, ToolContext, ToolError
+from antiphon.tools.api import BadArguments, Conduct, ToolContext, ToolError
 from antiphon.tools.cache import Question, ResultCache
 from antiphon.tools.output import fitted
 from antiphon.tools.registry import Registered, Registry
@@ -72,6 +72,24 @@ class Outcome(Struct, frozen=True):
     call_id: str
     output: str
     ok: bool
+
+
+class Job(Struct, frozen=True):
+    """A call whose tool and arguments are known."""
+
+    registered: Registered
+    arguments: Mapping[str, Any]
+    resource: str
+    """What it reads or changes."""
+    call_id: str
+
+    @property
+    def name(self) -> str:
+        return self.registered.name
+
+    @property
+    def conduct(self) -> Conduct:
+        return self.registered.conduct
 
 
 class Workroom:
@@ -178,7 +196,8 @@ class ToolRunner:
         if len(self._running) >= MOST_WAITING:
             raise ToolError("too many calls are waiting already.")
         try:
-            text = await self._found(registered, read_arguments(call.arguments), call)
+            arguments = read_arguments(call.arguments)
+            text = await self._found(Job(registered, arguments, resource_of(registered, arguments), call.call_id))
         except BadArguments as error:
             raise ToolError(self._complaint(call.name, str(error))) from None
         self._mistakes.pop(call.name, None)
@@ -191,19 +210,19 @@ class ToolRunner:
             return text
         return f"{text} This was attempt {mistakes}: do not call it again, and tell the person that it did not work."
 
-    async def _found(self, registered: Registered, arguments: Mapping[str, Any], call: ToolCall) -> str:
+    async def _found(self, job: Job) -> str:
         """From what was kept, or else from the tool."""
-        context = msgspec.structs.replace(self._context(), call_id=call.call_id, desk=self)
-        resource = resource_of(registered, arguments)
-        ttl_s = self._ttl_s(registered)
+        ttl_s = self._ttl_s(job.registered)
         if ttl_s <= 0:
-            return await self._performed(registered, arguments, context, resource)
-        question = Question(
-            registered.name, context.principal, context.folder, msgspec.json.encode(arguments, order="sorted")
-        )
-        return await self._room.cache.found(
-            question, resource, ttl_s, lambda: self._performed(registered, arguments, context, resource)
-        )
+            return await self._performed(job)
+        question = Question(job.name, *self._asker, msgspec.json.encode(job.arguments, order="sorted"))
+        return await self._room.cache.found(question, job.resource, ttl_s, partial(self._performed, job))
+
+    @cached_property
+    def _asker(self) -> tuple[str, str]:
+        """Who asks, and where: the same for a whole session."""
+        context = self._context()
+        return context.principal, context.folder
 
     def _ttl_s(self, registered: Registered) -> Seconds:
         conduct = registered.conduct
@@ -213,12 +232,10 @@ class ToolRunner:
             return conduct.cache_s
         return 0.0 if getattr(registered.tool, "depends_on_context", True) else self._room.limits.cache_s
 
-    async def _performed(
-        self, registered: Registered, arguments: Mapping[str, Any], context: ToolContext, resource: str
-    ) -> str:
+    async def _performed(self, job: Job) -> str:
         """The tool's own work, in a task of its own: it can be left behind when it does not end in time."""
-        deadline_s = registered.conduct.deadline_s or self._room.limits.deadline_s
-        work = asyncio.create_task(self._guarded(registered, arguments, context, resource), name=registered.name)
+        deadline_s = job.conduct.deadline_s or self._room.limits.deadline_s
+        work = asyncio.create_task(self._guarded(job), name=job.name)
         self._running.add(work)
         work.add_done_callback(self._running.discard)
         try:
@@ -228,47 +245,49 @@ class ToolRunner:
             raise
         if not done:
             work.cancel()
-            raise ToolError(f"{registered.name} did not answer within {deadline_s:g} seconds.")
+            raise ToolError(f"{job.name} did not answer within {deadline_s:g} seconds.")
         return work.result()
 
-    async def _guarded(
-        self, registered: Registered, arguments: Mapping[str, Any], context: ToolContext, resource: str
-    ) -> str:
+    async def _guarded(self, job: Job) -> str:
         """The border of a tool: whatever breaks inside becomes one sentence."""
-        name = registered.name
+        task = cast("asyncio.Task[str]", asyncio.current_task())
         threads: list[Thread] = []
         STARTED.set(threads)
         try:
-            async with self._turn(registered, resource, threads):
-                text: object = await registered.tool.call(arguments, context)
+            async with self._turn(job, threads):
+                text: object = await job.registered.tool.call(job.arguments, self._context_of(job, task))
         except ToolError:
             raise
         except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
+            if task.cancelling():
                 raise
-            raise ToolError(f"{name} gave up.") from None
+            raise ToolError(f"{job.name} gave up.") from None
         except (SystemExit, KeyboardInterrupt):
-            log.error("the tool %s tried to end the server", name)
-            raise ToolError(f"{name} failed.") from None
+            log.error("the tool %s tried to end the server", job.name)
+            raise ToolError(f"{job.name} failed.") from None
         except BaseException as error:  # noqa: BLE001 - a border: the tool's own code
-            _log_failure(name, error)
-            raise ToolError(f"{name} failed.") from None
+            _log_failure(job.name, error)
+            raise ToolError(f"{job.name} failed.") from None
         if not isinstance(text, str):
-            log.error("the tool %s returned a %s in place of text", name, type(text).__name__)
-            raise ToolError(f"{name} failed.")
+            log.error("the tool %s returned a %s in place of text", job.name, type(text).__name__)
+            raise ToolError(f"{job.name} failed.")
         return text
 
+    def _context_of(self, job: Job, task: asyncio.Task[str]) -> ToolContext:
+        return msgspec.structs.replace(
+            self._context(), call_id=job.call_id, desk=self, is_wanted=lambda: not task.cancelling()
+        )
+
     @asynccontextmanager
-    async def _turn(self, registered: Registered, resource: str, threads: list[Thread]) -> AsyncIterator[None]:
+    async def _turn(self, job: Job, threads: list[Thread]) -> AsyncIterator[None]:
         """When the call may run: beside others if it changes nothing, otherwise when nobody else changes the same."""
-        if registered.conduct.reads_only:
+        if job.conduct.reads_only:
             async with self._side_by_side:
                 yield
             return
-        changed = partial(self._room.cache.changed, resource)
-        turns = self._room.turns if resource else self._own_turns
-        async with turns.at(resource, threads, changed):
+        changed = partial(self._room.cache.changed, job.resource)
+        turns = self._room.turns if job.resource else self._own_turns
+        async with turns.at(job.resource, threads, changed):
             changed()
             yield
 
