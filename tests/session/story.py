@@ -9,6 +9,7 @@ from antiphon.session import inputs as i
 from antiphon.session import outputs as o
 from antiphon.session.ids import Ids
 from antiphon.session.inputs import Input
+from antiphon.session.items import Message, text_of
 from antiphon.session.outputs import Output
 from antiphon.session.session import Session
 from antiphon.session.settings import ResponseOptions, SessionConfig, Settings, SettingsPatch
@@ -27,6 +28,7 @@ class Story:
         self.said: list[Output] = []
         self.everything: list[tuple[float, Output]] = []
         self._by_kind: dict[type, list[Output]] = {}
+        self._is_voiced = False
         self.give(i.Attach("browser"))
 
     def give(self, item: Input) -> list[Output]:
@@ -58,7 +60,7 @@ class Story:
 
     def _listen(self, seconds: float, *, voiced: bool) -> None:
         end = self.heard + round(seconds * WIRE_RATE)
-        first = True
+        first, self._is_voiced = self._is_voiced is not voiced, voiced
         while self.heard + WINDOW <= end:
             self.heard += WINDOW
             self.wait(WINDOW / WIRE_RATE)
@@ -118,6 +120,14 @@ class Story:
         found = self.all(kind)
         assert found, f"no {kind.__name__} among {[type(output).__name__ for _, output in self.everything]}"
         return found[-1]
+
+    def told(self) -> list[str]:
+        """What the model was asked last, as the texts of its messages."""
+        return [text_of(item) for item in self.last(o.Generate).context if isinstance(item, Message)]
+
+    def remembered(self) -> list[str]:
+        """The texts of the conversation's messages, as far as they were heard."""
+        return [text_of(item) for item in self.session.conversation.as_heard() if isinstance(item, Message)]
 
     def refused(self) -> o.Refused:
         return self.last(o.Refused)

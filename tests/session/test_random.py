@@ -14,7 +14,14 @@ from antiphon.session import outputs as o
 from antiphon.session.ids import Ids
 from antiphon.session.items import Message, Role, Status, Text
 from antiphon.session.session import Session
-from antiphon.session.settings import FunctionTool, ResponseOptions, Settings, SettingsPatch, TurnDetection
+from antiphon.session.settings import (
+    FunctionTool,
+    ResponseOptions,
+    Settings,
+    SettingsPatch,
+    Speculating,
+    TurnDetection,
+)
 
 CONVERSATIONS = 1000
 STEPS = 40
@@ -25,11 +32,35 @@ class Chaos(Story):
 
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)
-        detection = TurnDetection(interrupt_response=self.chance.random() < 0.8)
-        settings = Settings(turn_detection=detection, speaks=self.chance.random() < 0.8)
-        super().__init__(settings, server_tools=(FunctionTool("clock"),), lead_ms=self.chance.choice((0, 200, 500)))
+        settings = Settings(turn_detection=self.detection(), speaks=self.chance.random() < 0.8)
+        super().__init__(
+            settings,
+            server_tools=(FunctionTool("clock"),),
+            lead_ms=self.chance.choice((0, 200, 500)),
+            speculation=Speculating(answers=self.chance.random() < 0.7, most_wasted=self.chance.choice((5, 1000))),
+            barge_in=self.chance.choice(("auto", "voice", "words")),
+            continuous_endpoint=self.chance.random() < 0.3,
+            scores_turns=self.chance.random() < 0.3,
+        )
         self.works: list[int] = []
         self.speaking = False
+
+    def detection(self) -> TurnDetection:
+        return TurnDetection(
+            kind=self.chance.choice(("server_vad", "server_vad", "semantic_vad")),
+            interrupt_response=self.chance.random() < 0.8,
+            create_response=self.chance.random() < 0.9,
+            eagerness="high",
+        )
+
+    def reading(self) -> i.Reading:
+        """Of words that are the same as often as not."""
+        return i.Reading(
+            words=self.chance.choice((0, 1, 1, 1, 2)),
+            over=self.chance.choice((None, 0.1, 0.5, 0.95)),
+            is_backchannel=self.chance.random() < 0.2,
+            echoed=self.chance.choice((0.0, 0.0, 1.0)),
+        )
 
     def step(self) -> None:
         act: Callable[[], None] = self.chance.choices(
@@ -39,14 +70,25 @@ class Chaos(Story):
 
     def person(self) -> None:
         self.heard += WINDOW
+        if not self.speaking and self.chance.random() < 0.3:
+            self.give(i.VoiceSuspected(self.heard - WINDOW, self.heard, self.now))
+            self.heard += WINDOW
+            if self.chance.random() < 0.5:
+                self.give(i.VoiceDismissed(self.heard, self.now))
+                return
         if not self.speaking:
             self.speaking = True
             self.give(i.VoiceBegan(self.heard - WINDOW, self.heard, self.now))
             return
+        if self.chance.random() < 0.3:
+            self.give(i.VoiceTick(self.heard, self.now))
+            return
         self.speaking = False
         self.give(i.VoicePaused(self.heard - WINDOW, self.heard, self.now))
+        if self.chance.random() < 0.5:
+            self.give(i.Prosody(self.heard - WINDOW, self.chance.choice((None, 0.3, -0.3)), 5.0))
         if self.chance.random() < 0.7:
-            self.pause_on(self.chance.choice((0.2, 0.6)))
+            self.pause_on(self.chance.choice((0.2, 0.6, 2.1)))
 
     def pause_on(self, seconds: float) -> None:
         for _ in range(round(seconds * WIRE_RATE / WINDOW)):
@@ -65,12 +107,16 @@ class Chaos(Story):
         work = self.chance.choice(self.works[-4:])
         if any(task.work == work for task in self.all(o.Transcribe)):
             results: list[i.Input] = [
-                i.TranscriptReady(work, "hello"),
+                i.TranscriptGrew(work, "hel"),
+                i.TranscriptReady(work, "hello", reading=self.reading()),
+                i.TranscriptReady(work, "hello", reading=self.reading()),
                 i.TranscriptReady(work, ""),
                 i.WorkFailed(work, "stt", "no"),
             ]
             self.give(self.chance.choice(results))
             return
+        for score in self.all(o.ScoreTurn)[-1:]:
+            self.give(i.TurnScored(score.work, self.chance.random()))
         for tool in self.all(o.RunTool)[-1:]:
             if self.chance.random() < 0.5:
                 self.give(i.ToolReturned(tool.work, "{}", self.chance.random() < 0.8))
@@ -110,7 +156,7 @@ class Chaos(Story):
             i.DeleteItem(connection, request, last or "nobody"),
             i.TruncateItem(connection, request, last or "nobody", 0, 100),
             i.UpdateSettings(connection, request, SettingsPatch(turn_detection=None)),
-            i.UpdateSettings(connection, request, SettingsPatch(turn_detection=TurnDetection())),
+            i.UpdateSettings(connection, request, SettingsPatch(turn_detection=self.detection())),
             i.Announce("The tea is ready."),
             i.Attach("another"),
             i.Detach("another"),
@@ -125,7 +171,7 @@ class Chaos(Story):
         if self.speaking:
             self.heard += WINDOW
             self.give(i.VoicePaused(self.heard - WINDOW, self.heard, self.now))
-        self.pause_on(0.8)
+        self.pause_on(2.1)  # as long as the most patient judgement of a pause that is eager
         for _ in range(20):
             self.wait(60.0)
             for task in self.all(o.Transcribe):
@@ -145,6 +191,8 @@ def check(story: Story) -> None:
     announced: list[str | None] = [None]
     active: str | None = None
     ahead: dict[str, int] = {}
+    unseen: set[int] = set()
+    turn: str | None = None
     for _, output in story.everything:
         match output:
             case o.ResponseBegan(response):
@@ -170,13 +218,27 @@ def check(story: Story) -> None:
                 | o.ArgumentsSent(response_id=response_id, item_id=item_id)
             ):
                 assert open_items.get(item_id) == response_id, "words after the end"
+            case o.Generate(work=work, response_id=None):
+                unseen.add(work)
+            case o.Release(work=work):
+                unseen.remove(work)
+            case o.SpeechStarted(item_id=item_id):
+                assert turn is None, "a turn within a turn"
+                turn = item_id
+            case o.SpeechStopped(item_id=item_id):
+                assert turn == item_id, "the end of a turn that was not announced"
+            case o.AudioCleared() | o.Listen(detection=None):
+                turn = None
             case o.AudioSent(response_id=response_id, item_id=item_id, start=start, stop=stop):
+                assert output.work not in unseen, "sound of an answer that was dropped"
                 assert open_items.get(item_id) == response_id, "audio after the end"
                 assert start == ahead.get(item_id, 0), "audio out of order"
                 assert stop > start
                 ahead[item_id] = stop
             case o.AudioCommitted(item_id=item_id, previous=previous):
                 assert previous in announced
+                assert turn in (None, item_id), "a turn that was announced became no item"
+                turn = None
             case o.ItemAdded(item=item, previous=previous):
                 assert previous in announced
                 announced.append(item.id)

@@ -26,7 +26,7 @@ class Phrases(Struct, frozen=True):
 
 def _set(text: str) -> frozenset[str]:
     """Utterances are divided by commas."""
-    return frozenset(part.strip() for part in text.replace("\n", " ").split(",") if part.strip())
+    return frozenset(part.strip() for part in text.casefold().split(",") if part.strip())
 
 
 PHRASES = {

@@ -21,9 +21,10 @@ FRAME = RATE // 25  # 40 ms: three periods of the deepest voice
 HOP = FRAME // 2
 LAGS = slice(RATE // 400, RATE // 70 + 1)
 PERIODIC = 0.45  # of the autocorrelation: below it there is no pitch
+NEARLY = 0.85  # of the highest peak
 QUIET_DB = 30.0  # below the loudest frame: the detector's tail, which is no voice
 FEWEST = 3  # frames with a pitch on each side, to compare them
-FFT = 1024
+FFT = 512  # long enough for these lags not to wrap around
 HANN = np.hanning(FRAME + 2)[1:-1].astype(np.float32)
 _spectrum = np.fft.rfft(HANN, FFT)
 HANN_AUTOCORRELATION: NDArray[np.float64] = np.fft.irfft(np.abs(_spectrum) ** 2)[: RATE // 70 + 1]
@@ -59,9 +60,19 @@ def _pitches(frames: NDArray[np.float32]) -> NDArray[np.float64]:
     power = np.abs(np.fft.rfft(centred, FFT)) ** 2
     correlation = np.fft.irfft(power)[:, : LAGS.stop]
     correlation /= np.maximum(correlation[:, :1], 1e-6) * (HANN_AUTOCORRELATION / HANN_AUTOCORRELATION[0])
-    best = correlation[:, LAGS].argmax(axis=1) + LAGS.start
+    best = _first_peak(correlation[:, LAGS]) + LAGS.start
     is_periodic = correlation[np.arange(best.size), best] >= PERIODIC
     return np.where(is_periodic, RATE / best, np.nan)
+
+
+def _first_peak(correlation: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Index of each row's first peak that is nearly as high as its highest: a multiple of the period is as good a
+    match, and no pitch."""
+    highest = correlation.max(axis=1, keepdims=True)
+    middle = correlation[:, 1:-1]
+    is_peak = (middle >= correlation[:, :-2]) & (middle >= correlation[:, 2:]) & (middle >= NEARLY * highest)
+    first: NDArray[np.int64] = is_peak.argmax(axis=1) + 1
+    return np.where(is_peak.any(axis=1), first, correlation.argmax(axis=1))
 
 
 def _fall(pitches: NDArray[np.float64]) -> float | None:

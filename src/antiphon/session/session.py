@@ -298,7 +298,8 @@ class Session:
             self._hold_answer()
 
     def _voice_dismissed(self, event: inputs.VoiceDismissed) -> None:
-        self._settle_barge_in("dismissed")
+        if self._barge_in.state is BargeInState.SUSPECTED:
+            self._settle_barge_in("dismissed")
 
     def _voice_began(self, event: inputs.VoiceBegan) -> None:
         detection = self.settings.turn_detection

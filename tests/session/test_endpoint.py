@@ -1,0 +1,128 @@
+"""How long a pause has to be, by what is known of it."""
+
+from __future__ import annotations
+
+import pytest
+from story import Story
+
+from antiphon.audio.units import WIRE_RATE, samples_from_ms
+from antiphon.session import inputs as i
+from antiphon.session import outputs as o
+from antiphon.session.endpoint import EAGERNESS, Endpoint, Limits, limits_of
+from antiphon.session.settings import Settings, TurnDetection
+
+LIMITS = Limits(300, 4000)
+
+
+def wait_ms(endpoint: Endpoint, limits: Limits = LIMITS) -> float:
+    return endpoint.wait(limits) * 1000 / WIRE_RATE
+
+
+def test_a_whole_sentence_is_answered_soon_and_a_hanging_one_late() -> None:
+    waits = []
+    for over in (0.95, 0.5, 0.05):
+        endpoint = Endpoint()
+        endpoint.hear_words(over)
+        waits.append(wait_ms(endpoint))
+    assert waits == sorted(waits)
+    assert waits[0] < 310
+    assert waits[2] > 3000
+
+
+def test_it_stays_between_floor_and_ceiling_whatever_is_said() -> None:
+    endpoint = Endpoint()
+    for over in (0.0, 1.0):
+        endpoint.hear_words(over)
+        endpoint.hear_model(over)
+        endpoint.hear_prosody(i.Prosody(0, 4.0 * (1 if over else -1), 40.0))
+        endpoint.went_on(samples_from_ms(60_000))
+        assert 300 <= wait_ms(endpoint) <= 4000
+
+
+def test_a_voice_that_falls_ends_sooner_than_one_that_rises() -> None:
+    falling, rising = Endpoint(), Endpoint()
+    falling.hear_prosody(i.Prosody(0, 0.4, 12.0))
+    rising.hear_prosody(i.Prosody(0, -0.4, 1.0))
+    assert wait_ms(falling) < wait_ms(Endpoint()) < wait_ms(rising)
+
+
+def test_who_pauses_long_is_waited_for_longer_unless_the_sentence_is_whole() -> None:
+    slow = Endpoint()
+    slow.hear_words(0.5)
+    before = wait_ms(slow)
+    for _ in range(4):
+        slow.went_on(samples_from_ms(1200))
+    assert before < wait_ms(slow) == pytest.approx(1500)
+    slow.hear_words(0.98)
+    assert wait_ms(slow) < 400
+
+
+def test_a_new_pause_begins_without_prejudice_but_the_habit_stays() -> None:
+    endpoint = Endpoint()
+    endpoint.hear_words(0.02)
+    endpoint.hear_model(0.02)
+    endpoint.begin()
+    assert wait_ms(endpoint) == wait_ms(Endpoint())
+
+
+def test_the_ceilings_are_the_protocols() -> None:
+    assert [EAGERNESS[name].ceiling_ms for name in ("high", "medium", "auto", "low")] == [2000, 4000, 4000, 8000]
+    assert limits_of(TurnDetection(silence_duration_ms=600)) == Limits(300, 2400)
+
+
+def turn_length_ms(reading: i.Reading | None, **config: object) -> float:
+    """Silence until the turn is over, when the words come 100 ms after they were asked for."""
+    detection = TurnDetection(kind="semantic_vad")
+    story = Story(Settings(turn_detection=detection), **config)
+    story.talk(1.0)
+    start = story.heard
+    while not story.all(o.SpeechStopped):
+        story.pause(0.032)
+        asked = story.all(o.Transcribe)
+        if reading is not None and len(asked) == 1 and story.heard - asked[0].stop == samples_from_ms(96):
+            story.give(i.TranscriptReady(asked[0].work, "words", "en", 1.0, reading=reading))
+    return (story.heard - start) * 1000 / WIRE_RATE
+
+
+def test_semantic_vad_waits_by_the_words() -> None:
+    whole, unknown, hanging = (turn_length_ms(reading) for reading in (i.Reading(1, 0.95), None, i.Reading(1, 0.05)))
+    assert whole < 420
+    assert 500 < unknown < 1000
+    assert hanging > 3000
+
+
+def test_semantic_vad_asks_for_words_even_when_no_answer_is_prepared() -> None:
+    story = Story(Settings(turn_detection=TurnDetection(kind="semantic_vad")))
+    story.talk(1.0)
+    story.pause(0.25)
+    assert story.last(o.Transcribe).is_provisional
+    assert not story.all(o.Generate)
+
+
+def test_a_turn_model_is_asked_where_there_is_one_and_believed() -> None:
+    story = Story(Settings(turn_detection=TurnDetection(kind="semantic_vad")), scores_turns=True)
+    story.talk(1.0)
+    story.pause(0.25)
+    story.give(i.TurnScored(story.last(o.ScoreTurn).work, 0.98))
+    story.pause(0.2)
+    assert story.all(o.SpeechStopped)
+
+
+def test_a_score_that_comes_after_speech_resumed_is_late() -> None:
+    story = Story(Settings(turn_detection=TurnDetection(kind="semantic_vad")), scores_turns=True)
+    story.talk(1.0)
+    story.pause(0.25)
+    work = story.last(o.ScoreTurn).work
+    story.talk(0.3)
+    out = story.give(i.TurnScored(work, 0.98))
+    assert [type(output) for output in out] == [o.Remark]
+
+
+def test_server_vad_waits_for_its_silence_and_nothing_else_unless_it_is_told_to_judge() -> None:
+    for judges, expected in ((False, True), (True, False)):
+        story = Story(Settings(), continuous_endpoint=judges)
+        story.talk(1.0)
+        story.pause(0.04)
+        story.give(i.Prosody(story.heard, -0.5, 0.0))
+        story.pause(0.5)
+        assert bool(story.all(o.SpeechStopped)) is expected
