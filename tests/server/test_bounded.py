@@ -64,7 +64,7 @@ async def make_it_talk(call: ClientConnection, items: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("items", [25, 80], ids=["a little unread", "much unread"])
 def test_who_reads_nothing_loses_the_connection_and_its_place(items: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(websocket, "STALL_S", 0.5)
+    monkeypatch.setattr(bounded, "STALL_S", 0.5)
     monkeypatch.setattr(websocket, "FAREWELL_S", 0.2)
     monkeypatch.setattr(bounded, "UNREAD_S", 0.2)
 

@@ -313,6 +313,7 @@ PROVOKED_HERE = {
     "warming", "unknown_host", "foreign_origin", "unknown_url",
 }  # fmt: skip
 ELSEWHERE = {
+    "conversation_full": "session/test_session.py",
     "context_length_exceeded": "session/test_truncation.py",
     "insufficient_permissions": "server/test_client_secrets.py",
     "internal_error": "server/test_bounded.py",

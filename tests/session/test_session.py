@@ -552,3 +552,24 @@ def test_each_connection_is_welcomed_and_refused_on_its_own() -> None:
     story.give(i.Detach("browser"))
     story.say_turn("still here")
     assert story.all(o.Generate)
+
+
+def test_a_conversation_holds_so_much_and_no_more() -> None:
+    story = Story(max_items=3, max_item_bytes=3000)
+
+    def add(name: str, size: int) -> list[o.Output]:
+        return story.give(i.CreateItem("browser", None, Message(name, Role.USER, (Text("x" * size),))))
+
+    add("a", 1000)
+    add("b", 1000)
+    add("c", 1000)
+    assert story.refused().code == "conversation_full", "too many bytes"
+    story.give(i.DeleteItem("browser", None, "b"))
+    add("c", 1000)
+    add("d", 1)
+    assert story.last(o.ItemAdded).item.id == "d"
+    add("e", 1)
+    assert story.refused().code == "conversation_full", "too many items"
+    story.give(i.DeleteItem("browser", None, "d"))
+    add("e", 1)
+    assert story.last(o.ItemAdded).item.id == "e"

@@ -259,7 +259,7 @@ def _refusal(state: State, wish: Wish) -> Refusal | None:
 
 async def _serve(state: State, socket: WebSocket, drive: Drive, wish: Wish) -> str:
     name = state.next_connection()
-    expires_at = int(time.time() + drive.session.config.lifetime_s)
+    expires_at = int(time.time() + drive.session.expires_in_s)
     projection = Projection(f"{drive.session.id[-8:]}{name}_", expires_at, with_additions=wish.additions_version > 0)
     visitor: Visitor = socket.state.visitor
     link = WebSocketLink(name, socket, projection, state.budgets.of(visitor.name).allow)

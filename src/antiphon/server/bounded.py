@@ -1,15 +1,17 @@
 """uvicorn's two protocols, with bounds where a hostile client could take without end.
 
 They look at connections, before anybody knows who is there: how long a request may be on its way, how many pieces a
-message may come in, how long what nobody reads is kept. Requests and messages themselves are others' business. What is
-bounded by uvicorn and its parsers already is not bounded here again: headers (64 KiB, or lines of 8 KiB and 128 of them
-on a WebSocket), a message's size, the answer to a ping.
+message may come in, how many messages are acted on in a row, how long what nobody reads is kept. Requests and messages
+themselves are others' business. What is bounded by uvicorn and its parsers already is not bounded here again: headers
+(64 KiB, or lines of 8 KiB and 128 of them on a WebSocket), a message's size, the answer to a ping.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import resource
+from typing import TYPE_CHECKING
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -18,12 +20,50 @@ from websockets.frames import Frame
 
 REQUEST_S = 10.0  # from connecting, or from the first byte of a further request, to the end of its headers
 UNREAD_S = 15.0  # that a connection which is over may still take to read what was sent to it
+STALL_S = 30.0  # that what was written may wait without any room becoming free: nobody is reading
+MESSAGES_A_TURN = 16  # acted on in a row before other connections get theirs: half a millisecond of small ones
 MOST_FRAGMENTS = 4096  # of one message: 15 MiB in pieces of 4 KiB. Empty ones would add nothing to its size, ever
 MOST_FILES = 65_536
 POLICY = 1008  # WebSocket close code
 
 
-class BoundedHttp(H11Protocol):
+if TYPE_CHECKING:
+    from uvicorn._types import ASGIReceiveEvent
+
+log = logging.getLogger("antiphon.server")
+
+
+class Drained(asyncio.Protocol):
+    """Gives up on a connection that does not read what was written to it."""
+
+    transport: asyncio.Transport
+    loop: asyncio.AbstractEventLoop
+    _stall_timer: asyncio.TimerHandle | None = None
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._stall_timer is None:
+            self._stall_timer = self.loop.call_later(STALL_S, self._drop)
+
+    def resume_writing(self) -> None:
+        self._calm()
+        super().resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._calm()
+        super().connection_lost(exc)
+
+    def _calm(self) -> None:
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
+
+    def _drop(self) -> None:
+        log.warning("a connection reads nothing: dropped")
+        self.transport.abort()
+
+
+class BoundedHttp(Drained, H11Protocol):
     """Gives up on a request that does not arrive."""
 
     _request_timer: asyncio.TimerHandle | None = None
@@ -53,10 +93,19 @@ class BoundedHttp(H11Protocol):
             self._request_timer = None
 
 
-class BoundedWebSocket(WebSocketsSansIOProtocol):
-    """Gives up on a message that does not end, and on a connection that does not let itself be closed."""
+class BoundedWebSocket(Drained, WebSocketsSansIOProtocol):
+    """Gives up on a message that does not end, and on a connection that does not let itself be closed; lets others have
+    their turn."""
 
     _unread_timer: asyncio.TimerHandle | None = None
+    _received = 0
+
+    async def receive(self) -> ASGIReceiveEvent:
+        # Whatever came in one packet can be had without waiting, thousands of small messages too.
+        self._received += 1
+        if self._received % MESSAGES_A_TURN == 0:
+            await asyncio.sleep(0)
+        return await super().receive()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)

@@ -9,6 +9,8 @@ from antiphon.audio.units import Seconds
 
 MOST_BUCKETS = 4096  # client secrets come and go; each bucket is small, and they must not gather for ever
 
+SMALLEST_BYTES = 256  # that a message counts as: to act on a tiny one costs as much as on a few milliseconds of sound
+
 
 class ByteBudget:
     """One key's bucket: full at first, refilled evenly, never more than a minute's worth."""
@@ -21,7 +23,8 @@ class ByteBudget:
         self._since = now()
 
     def allow(self, size_bytes: int) -> bool:
-        """Take this much out of the bucket; False, and nothing taken, if there is not enough in it."""
+        """Take a message of this size out of the bucket; False, and nothing taken, if there is not enough in it."""
+        size_bytes = max(size_bytes, SMALLEST_BYTES)
         now = self._now()
         self._left = min(self._full, self._left + (now - self._since) * self._rate)
         self._since = now

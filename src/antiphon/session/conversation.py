@@ -24,9 +24,9 @@ STATUS_MOVES: Table[Status] = {
 class Entry:
     """One item in its place."""
 
-    __slots__ = ("heard", "hidden", "is_left_behind", "item", "ledger")
+    __slots__ = ("heard", "hidden", "is_left_behind", "item", "ledger", "size")
 
-    def __init__(self, item: Item, *, hidden: bool = False, ledger: Ledger | None = None) -> None:
+    def __init__(self, item: Item, *, hidden: bool = False, ledger: Ledger | None = None, size: int = 0) -> None:
         self.item = item
         self.hidden = hidden
         self.ledger = ledger
@@ -35,6 +35,8 @@ class Entry:
         """What the person heard of an answer that was cut short; None: all of it."""
         self.is_left_behind = False
         """The model is not told of it any more: see `truncation`."""
+        self.size = size
+        """Bytes in it, if it is a client's."""
 
 
 class Conversation:
@@ -44,6 +46,11 @@ class Conversation:
         self.id = id
         self._entries: dict[str, Entry] = {}
         self._order: list[str] = []
+        self.size = 0
+        """Bytes in all that clients added and did not delete."""
+
+    def __len__(self) -> int:
+        return len(self._entries)
 
     def __contains__(self, item_id: str) -> bool:
         return item_id in self._entries
@@ -71,6 +78,7 @@ class Conversation:
         previous = next((id for id in reversed(self._order[:place]) if not self._entries[id].hidden), None)
         self._order.insert(place, item_id)
         self._entries[item_id] = entry
+        self.size += entry.size
         return previous
 
     def replace(self, item: Item) -> None:
@@ -86,7 +94,7 @@ class Conversation:
             entry.heard = heard
 
     def delete(self, item_id: str) -> None:
-        del self._entries[item_id]
+        self.size -= self._entries.pop(item_id).size
         self._order.remove(item_id)
 
     def unrecognised(self) -> set[str]:

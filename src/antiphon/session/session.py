@@ -723,8 +723,9 @@ class Session:
                 param="previous_item_id",
             )
         self._check_sight(item, "item.content")
+        size = self._checked_size(item)
         item = msgspec.structs.replace(item, id=item.id or self._ids.make("item"), status=Status.COMPLETED)
-        previous = self.conversation.add(Entry(item), after)
+        previous = self.conversation.add(Entry(item, size=size), after)
         self._emit(outputs.ItemAdded(item, previous))
         speech = _clip_of(item)
         if speech is not None:
@@ -735,6 +736,19 @@ class Session:
         """A sound that came with an item is recognised unless its words came with it."""
         if speech.transcript is None:
             self._transcribe(item_id, speech.start, speech.stop, speech.clip)
+
+    def _checked_size(self, item: Item) -> int:
+        """Bytes in a client's item. Raises `PeerError` if the conversation has no room for it."""
+        size = len(msgspec.json.encode(item))
+        conversation = self.conversation
+        if len(conversation) < self.config.max_items and conversation.size + size <= self.config.max_item_bytes:
+            return size
+        raise PeerError(
+            f"The conversation is full: {len(conversation)} items, {conversation.size} bytes.",
+            "Delete items that are not needed any more, or open another session.",
+            code="conversation_full",
+            param="item",
+        )
 
     def _check_sight(self, item: Item, param: str) -> None:
         """Raise `PeerError` for a picture that the model could not see."""

@@ -182,6 +182,10 @@ class SessionConfig(Struct, frozen=True):
     lifetime_s: float = 3600.0
     context_tokens: int = 28_672
     """What a model may be told at once: instructions, tools and conversation. Of 32,768, an answer takes 4,096."""
+    max_items: int = 10_000
+    """That a client may add to: a day of talking. Each is looked at with every answer."""
+    max_item_bytes: int = 32_000_000
+    """Of all that a client adds together: the largest message holds one picture of 22 million in base64."""
     retained_bytes: int = 4_000_000
     """Of the sound of items, kept to be retrieved; the oldest is given up first."""
     max_responses: int = 16

@@ -11,7 +11,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from itertools import count
 
 from msgspec import Struct
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -34,10 +33,7 @@ from antiphon.session.outputs import Notice
 log = logging.getLogger("antiphon.transport")
 
 OUTBOX_BYTES = 4 * 1024 * 1024  # about a minute of audio as base64: whoever is further behind is not listening
-STALL_S = 30.0  # that one frame may take: whoever reads that slowly cannot follow a conversation
 FAREWELL_S = 5.0  # for what is left to be said, and the closing handshake; then the connection is dropped
-SMALLEST_COST_BYTES = 256  # what a message is charged at least: reading a tiny one costs as much as sound of 5 ms
-MESSAGES_A_TURN = 16  # acted on in a row before others get theirs: half a millisecond of small ones
 LONGEST_UPDATE = 512 * 1024  # characters of a session.update, all of which is echoed: some hundred tools
 
 
@@ -140,20 +136,17 @@ class WebSocketLink:
 
     async def _read(self, drive: Drive) -> None:
         loop = asyncio.get_running_loop()
-        for number in count(1):
+        while True:
             message = await self._socket.receive()
             if message["type"] == "websocket.disconnect":
                 return
             self.last_heard = loop.time()
             if self._reason is None:  # else we have hung up; it may not have heard yet
                 self._take(drive, message.get("text"), message.get("bytes") or b"")
-            # Whatever came in one packet can be had without waiting, thousands of small messages too.
-            if number % MESSAGES_A_TURN == 0:
-                await asyncio.sleep(0)
 
     def _take(self, drive: Drive, text: str | None, data: bytes) -> None:
         size = len(text) if text is not None else len(data)
-        if not self._allow(max(size, SMALLEST_COST_BYTES)):
+        if not self._allow(size):
             self._refuse(drive, "rate_limit_exceeded", "This key has sent more than its limit of bytes allows.")
             self.close("limit")
             return
@@ -207,17 +200,13 @@ class WebSocketLink:
                 while self._outbox:
                     frame = self._outbox.popleft()
                     self._outbox_bytes -= len(frame)
-                    async with asyncio.timeout(STALL_S):
-                        await self._socket.send_text(frame)
+                    await self._socket.send_text(frame)
                 if self._reason is not None:
                     closing = CLOSINGS.get(self._reason, NORMAL)
                     await self._socket.close(closing.code, closing.words)
                     return
                 self._has_mail.clear()
                 await self._has_mail.wait()
-        except TimeoutError:
-            log.warning("connection %s reads nothing: dropped", self.name)
-            self._reason = self._reason or "too_slow"
         except (WebSocketDisconnect, RuntimeError):
             return  # the client is gone; the reader knows it too
 
