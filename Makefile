@@ -16,7 +16,8 @@ help:
 	@echo "make demo         hear a conversation: no key, no microphone, no network"
 	@echo "make test         lint, types and tests (up to 3 minutes)"
 	@echo "make conformance  the clients that people use, unchanged, against our server (up to 6 minutes)"
-	@echo "make bench        the cost of hearing, and how well requests are recognised (minutes)"
+	@echo "make bench        the cost of messages and of hearing, and how well requests are recognised (minutes)"
+	@echo "make docs         docs/coverage.md: what of the protocol is done, from the code"
 	@echo "make lock         choose newer versions of what we depend on"
 
 demo: install
@@ -96,6 +97,7 @@ e2e:
 	@echo "make e2e: there is no browser page yet, so there is nothing to open in a browser."; exit 2
 
 bench: install-dev
+	$(BIN)/python bench/codec.py
 	$(BIN)/python bench/hearing.py
 	$(BIN)/python bench/rejection.py
 
