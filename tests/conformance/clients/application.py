@@ -74,8 +74,8 @@ class Application:
                 self._note("heard", text=event.transcript)
             case "response.output_audio.delta":
                 self._play(event.item_id, base64.b64decode(event.delta))
-            case "input_audio_buffer.speech_started" if self._playing is not None:
-                return [self._cut(self._playing)]
+            case "input_audio_buffer.speech_started":
+                return self.cut()
             case "response.done":
                 self._playing = None
                 items = event.response.output if event.response.status == "completed" else None
@@ -90,16 +90,21 @@ class Application:
         self._got_bytes += len(sound)
         self._note("audio", bytes=len(sound))
 
-    def _cut(self, item_id: str) -> RealtimeClientEventParam:
+    def cut(self) -> list[RealtimeClientEventParam]:
+        """Stop playing; tells the server how much was heard."""
+        if self._playing is None:
+            return []
         played_ms = min(self._got_bytes // BYTES_PER_MS, int(1000 * (time.monotonic() - self._began_s)))
-        self._playing = None
+        item_id, self._playing = self._playing, None
         self._note("interrupted")
-        return {
-            "type": "conversation.item.truncate",
-            "item_id": item_id,
-            "content_index": 0,
-            "audio_end_ms": played_ms,
-        }
+        return [
+            {
+                "type": "conversation.item.truncate",
+                "item_id": item_id,
+                "content_index": 0,
+                "audio_end_ms": played_ms,
+            }
+        ]
 
     def _finish(self, item: ConversationItem) -> list[RealtimeClientEventParam]:
         match item:

@@ -65,9 +65,14 @@ class Person:
             number += 1
             await asyncio.sleep(max(0.0, began + number * FRAME_S - clock()))
 
-    async def converse(self, type_text: Callable[[str], Awaitable[Any]]) -> None:
+    async def converse(
+        self,
+        type_text: Callable[[str], Awaitable[Any]],
+        press_stop: Callable[[], Awaitable[Any]] | None = None,
+    ) -> None:
         """Play the plot. The program notes "answered" with the text of every answer that was spoken to its end,
-        "audio" when sound of an answer came, and "interrupted" when its client stopped playing."""
+        "audio" when sound of an answer came, and "interrupted" when its client stopped playing. `press_stop` is what
+        its client offers for a button that ends an answer, if it takes typed turns in mid-conversation."""
         if self.plot == "sum":
             self.say("sum")
             await self.until("answered")
@@ -82,6 +87,14 @@ class Person:
         self.say("stop")
         await self.until("interrupted")
         await self.until("answered", lambda note: "stop" in note["text"])
+        if press_stop is not None:
+            await type_text("one more story")
+            await self.until("audio")
+            await asyncio.sleep(1.0)
+            await press_stop()
+            await self.until("interrupted")
+            await type_text("goodbye")
+            await self.until("answered", lambda note: "goodbye" in note["text"])
 
 
 def _frames(path: Path) -> list[bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from agents import function_tool
-from agents.realtime import RealtimeAgent, RealtimeRunner, RealtimeSession
+from agents.realtime import RealtimeAgent, RealtimeModelSendInterrupt, RealtimeRunner, RealtimeSession
 from person import Person
 
 person = Person()
@@ -38,8 +38,13 @@ async def main() -> None:
     )
     url = f"{person.url}?model=gpt-realtime-2.1"
     async with await runner.run(model_config={"url": url, "api_key": person.key}) as session:
+
+        async def press_stop() -> None:
+            # RealtimeSession.interrupt() leaves it to the server's voice detector to end the response.
+            await session.model.send_event(RealtimeModelSendInterrupt(force_response_cancel=True))
+
         tasks = [asyncio.create_task(watch(session)), asyncio.create_task(person.hold(session.send_audio))]
-        conversation = asyncio.create_task(person.converse(session.send_message))
+        conversation = asyncio.create_task(person.converse(session.send_message, press_stop))
         await asyncio.wait([*tasks, conversation], return_when=asyncio.FIRST_COMPLETED)
         for task in tasks:
             task.cancel()

@@ -105,9 +105,12 @@ async def main() -> None:
     async def type_text(text: str) -> None:
         session.generate_reply(user_input=text)
 
+    async def press_stop() -> None:
+        await session.interrupt()
+
     async with asyncio.TaskGroup() as tasks:
         holding = tasks.create_task(person.hold(microphone.put))
-        await person.converse(type_text)
+        await person.converse(type_text, press_stop)
         holding.cancel()
     await session.aclose()
     await model.aclose()

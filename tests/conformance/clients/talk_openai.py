@@ -23,6 +23,8 @@ async def main() -> None:
 
 
 async def talk(connection: AsyncRealtimeConnection) -> None:
+    application = Application(person.note)
+
     async def send_sound(frame: bytes) -> None:
         await connection.input_audio_buffer.append(audio=base64.b64encode(frame).decode())
 
@@ -30,15 +32,19 @@ async def talk(connection: AsyncRealtimeConnection) -> None:
         await connection.send(typed(text))
         await connection.response.create()
 
+    async def press_stop() -> None:
+        await connection.response.cancel()
+        for message in application.cut():
+            await connection.send(message)
+
     async with asyncio.TaskGroup() as tasks:
-        others = [tasks.create_task(watch(connection)), tasks.create_task(person.hold(send_sound))]
-        await person.converse(type_text)
+        others = [tasks.create_task(watch(connection, application)), tasks.create_task(person.hold(send_sound))]
+        await person.converse(type_text, press_stop)
         for task in others:
             task.cancel()
 
 
-async def watch(connection: AsyncRealtimeConnection) -> None:
-    application = Application(person.note)
+async def watch(connection: AsyncRealtimeConnection, application: Application) -> None:
     async for event in connection:
         for reply in application.answer(event):
             await connection.send(reply)

@@ -38,11 +38,17 @@ async def talk(connection: RealtimeConnection) -> None:
         connection.send(typed(text))
         connection.response.create()
 
+    async def press_stop() -> None:
+        connection.response.cancel()
+        for message in application.cut():
+            connection.send(message)
+
+    application = Application(note)
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(asyncio.to_thread(watch, connection, Application(note)))
+        tasks.create_task(asyncio.to_thread(watch, connection, application))
         microphone = tasks.create_task(person.hold(send_sound))
         try:
-            await person.converse(type_text)
+            await person.converse(type_text, press_stop)
         finally:
             microphone.cancel()
             connection.close()

@@ -66,9 +66,10 @@ export class Person {
 
   /**
    * Play the plot. The program notes "answered" with the text of every answer that was spoken to its end, "audio" when
-   * sound of an answer came, and "interrupted" when its client stopped playing.
+   * sound of an answer came, and "interrupted" when its client stopped playing. `pressStop` is what its client offers for
+   * a button that ends an answer.
    */
-  async converse(typeText) {
+  async converse(typeText, pressStop) {
     if (this.plot === "sum") {
       this.say("sum");
       await this.until("answered");
@@ -83,6 +84,13 @@ export class Person {
       this.say("stop");
       await this.until("interrupted");
       await this.until("answered", (note) => note.text.includes("stop"));
+      typeText("one more story");
+      await this.until("audio");
+      await sleep(1000);
+      pressStop();
+      await this.until("interrupted");
+      typeText("goodbye");
+      await this.until("answered", (note) => note.text.includes("goodbye"));
     }
     clearInterval(this.#microphone);
   }

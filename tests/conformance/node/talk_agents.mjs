@@ -50,6 +50,9 @@ session.on("transport_event", (event) => {
 
 await session.connect({ apiKey: person.key });
 person.hold((frame) => session.sendAudio(frame.buffer.slice(frame.byteOffset, frame.byteOffset + frame.byteLength)));
-await person.converse((text) => session.sendMessage(text));
+await person.converse(
+  (text) => session.sendMessage(text),
+  () => session.interrupt(),
+);
 session.close();
 person.note("end");

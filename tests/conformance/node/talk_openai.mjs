@@ -27,17 +27,20 @@ realtime.on("response.output_audio.delta", ({ item_id: item, delta }) => {
   person.note("audio", { bytes });
 });
 realtime.on("input_audio_buffer.speech_started", () => {
-  if (!playing) return;
-  const { item, began, bytes } = playing;
-  const playedMs = Math.floor(Math.min(bytes / BYTES_PER_MS, performance.now() - began));
-  realtime.send({ type: "conversation.item.truncate", item_id: item, content_index: 0, audio_end_ms: playedMs });
-  playing = undefined;
-  person.note("interrupted");
+  if (playing) cut();
 });
 realtime.on("response.done", ({ response }) => {
   playing = undefined;
   if (response.status === "completed") response.output.forEach(finish);
 });
+
+function cut() {
+  const { item, began, bytes } = playing;
+  const playedMs = Math.floor(Math.min(bytes / BYTES_PER_MS, performance.now() - began));
+  realtime.send({ type: "conversation.item.truncate", item_id: item, content_index: 0, audio_end_ms: playedMs });
+  playing = undefined;
+  person.note("interrupted");
+}
 
 function finish(item) {
   if (item.type === "message") {
@@ -74,10 +77,16 @@ realtime.send({
   },
 });
 person.hold((frame) => realtime.send({ type: "input_audio_buffer.append", audio: frame.toString("base64") }));
-await person.converse((text) => {
-  const content = [{ type: "input_text", text }];
-  realtime.send({ type: "conversation.item.create", item: { type: "message", role: "user", content } });
-  realtime.send({ type: "response.create" });
-});
+await person.converse(
+  (text) => {
+    const content = [{ type: "input_text", text }];
+    realtime.send({ type: "conversation.item.create", item: { type: "message", role: "user", content } });
+    realtime.send({ type: "response.create" });
+  },
+  () => {
+    realtime.send({ type: "response.cancel" });
+    cut();
+  },
+);
 realtime.close();
 person.note("end");
