@@ -8,14 +8,17 @@ VENV := .venv
 BIN := $(VENV)/bin
 CLIENTS := .venv-clients
 PROGRAMS := tests/conformance
+NODE := PATH="$(CURDIR)/$(CLIENTS)/node/bin:$$PATH"
 export PYTHONUTF8 = 1
 
-.PHONY: help demo test test-all conformance e2e check docs bench install install-dev install-clients lock clean
+.PHONY: help demo test test-all conformance web e2e browser check docs bench install install-dev install-clients lock clean
 
 help:
 	@echo "make demo         hear a conversation: no key, no microphone, no network"
 	@echo "make test         lint, types and tests (up to 3 minutes)"
 	@echo "make conformance  the clients that people use, unchanged, against our server (up to 6 minutes)"
+	@echo "make e2e          the page in a real browser, with a recorded microphone (up to 6 minutes)"
+	@echo "make web          build the page that the package contains, after a change in web/"
 	@echo "make bench        the cost of messages and of hearing, and how well requests are recognised (minutes)"
 	@echo "make docs         docs/coverage.md: what of the protocol is done, from the code"
 	@echo "make lock         choose newer versions of what we depend on"
@@ -61,9 +64,9 @@ lock: $(VENV)/bin/python $(CLIENTS)/node/.installed
 # --- testing ----------------------------------------------------------------------------------------------------------
 
 test: install-dev check
-	$(BIN)/python -m pytest -q -n 2 -m "not real" --ignore=tests/conformance
+	$(BIN)/python -m pytest -q -n 2 -m "not real" --ignore=tests/conformance --ignore=tests/e2e
 	@echo "== what has a real process, socket or model, one after the other: it is held to real times"
-	$(BIN)/python -m pytest -q -m real --ignore=tests/conformance
+	$(BIN)/python -m pytest -q -m real --ignore=tests/conformance --ignore=tests/e2e
 
 check: install-dev
 	$(BIN)/ruff check .
@@ -93,8 +96,24 @@ $(PROGRAMS)/node/node_modules/.installed: $(PROGRAMS)/node/package-lock.json $(C
 docs: install
 	$(BIN)/python -m antiphon.protocol.coverage > docs/coverage.md
 
-e2e:
-	@echo "make e2e: there is no browser page yet, so there is nothing to open in a browser."; exit 2
+# The page is built ahead and lies in src/antiphon/web, so that nobody who uses Antiphon needs Node. It is committed.
+web: install-dev web/node_modules/.installed
+	$(BIN)/python web/message_types.py
+	cd web && $(NODE) npm run --silent test && $(NODE) npm run --silent build
+	$(BIN)/python web/stamp.py
+
+web/node_modules/.installed: web/package-lock.json $(CLIENTS)/node/.installed
+	@echo "== installing what the page is built with"
+	@cd web && $(NODE) npm ci --silent
+	@touch $@
+
+# A real browser with a recorded microphone. Screenshots stay in build/e2e.
+e2e: install-dev browser web/node_modules/.installed
+	cd web && $(NODE) npm run --silent test
+	$(BIN)/python -m pytest -q tests/e2e
+
+browser: install-dev
+	@$(BIN)/python tests/e2e/browser.py --install
 
 bench: install-dev
 	$(BIN)/python bench/codec.py
@@ -102,4 +121,4 @@ bench: install-dev
 	$(BIN)/python bench/rejection.py
 
 clean:
-	rm -rf $(VENV) $(CLIENTS) $(PROGRAMS)/node/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) $(CLIENTS) $(PROGRAMS)/node/node_modules web/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

@@ -26,6 +26,7 @@ from antiphon.errors import PeerError
 from antiphon.hearing.hub import HearingHub
 from antiphon.protocol.outbound import Projection
 from antiphon.runtime.drive import Drive
+from antiphon.server import pages
 from antiphon.server.client_secrets import make_client_secret, read_body
 from antiphon.server.cors import Cors
 from antiphon.server.door import Door, Visitor
@@ -140,6 +141,7 @@ def make_app(state: State) -> ASGIApp:
             *(Route(path, gone, methods=["POST"]) for path in GONE),
             WebSocketRoute("/v1/realtime", realtime),
             WebSocketRoute("/ws/transcribe", transcribe),
+            *pages.routes(),
         ],
         exception_handlers={HTTPException: _no_route, PeerError: _peer_error, Exception: _own_fault},
     )

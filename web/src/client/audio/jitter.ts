@@ -1,0 +1,117 @@
+/**
+ * How long to gather sound before playing it, from how unevenly it has come.
+ *
+ * Grows at once when pieces come late or the player ran dry, and shrinks slowly while all goes well. A TCP connection
+ * loses nothing, so lateness is all there is to measure. It knows neither samples nor sockets; times are in
+ * milliseconds on any one clock.
+ */
+
+/** Bounds and starting point of the gathering time, in ms. */
+export interface Profile {
+  readonly name: 'good' | 'fair' | 'poor'
+  readonly leastMs: number
+  readonly firstMs: number
+  readonly mostMs: number
+}
+
+export const PROFILES: readonly Profile[] = [
+  { name: 'good', leastMs: 40, firstMs: 80, mostMs: 150 },
+  { name: 'fair', leastMs: 80, firstMs: 150, mostMs: 300 },
+  { name: 'poor', leastMs: 150, firstMs: 250, mostMs: 500 },
+]
+
+const REMEMBERED = 50 // pieces: five seconds of speech
+const SAFETY = 2 // times the lateness that 95 of 100 pieces keep
+const GROWTH = 1.5 // when the player ran dry
+const HOLD_MS = 10_000 // how long a growth is not taken back
+const DECAY = 0.03 // of the distance to what is needed, for each piece that came in time
+const PIECES_TO_JUDGE = 10
+
+export class JitterEstimate {
+  #profile: Profile
+  #targetMs: number
+  #lateness: number[] = []
+  #before: { arrivedMs: number; endsMs: number } | null = null
+  #heldUntilMs = -Infinity
+  #underruns = 0
+
+  constructor(profile: Profile = PROFILES[0]!) {
+    this.#profile = profile
+    this.#targetMs = profile.firstMs
+  }
+
+  /** How much to gather before playing. */
+  get targetMs(): number {
+    return this.#targetMs
+  }
+
+  get profile(): Profile {
+    return this.#profile
+  }
+
+  get underruns(): number {
+    return this.#underruns
+  }
+
+  /** The lateness in ms that 95 of the last 100 pieces keep. */
+  get jitterMs(): number {
+    return percentile(this.#lateness, 0.95)
+  }
+
+  /**
+   * A piece of sound came. `startMs` and `endMs` say where it lies in its utterance. A piece may come as late after the
+   * one before it as that one lasts; what is beyond is lateness.
+   */
+  arrive(nowMs: number, startMs: number, endMs: number): void {
+    const before = this.#before
+    this.#before = { arrivedMs: nowMs, endsMs: endMs }
+    if (before === null || startMs !== before.endsMs) return // another utterance: the pause says nothing
+    const late = Math.max(0, nowMs - before.arrivedMs - (endMs - startMs))
+    this.#lateness.push(late)
+    if (this.#lateness.length > REMEMBERED) this.#lateness.shift()
+    this.#adapt(nowMs)
+  }
+
+  /** The player had nothing to play in the middle of an utterance. */
+  ranDry(nowMs: number): void {
+    this.#underruns += 1
+    this.#heldUntilMs = nowMs + HOLD_MS
+    this.#targetMs = this.#targetMs * GROWTH
+    this.#choose()
+    this.#targetMs = this.#clamped(this.#targetMs)
+  }
+
+  /** A pause between two utterances: how long it lasts says nothing about the network. */
+  rest(): void {
+    this.#before = null
+  }
+
+  #adapt(nowMs: number): void {
+    const wanted = this.jitterMs * SAFETY
+    if (wanted > this.#targetMs) {
+      this.#targetMs = wanted
+      this.#heldUntilMs = nowMs + HOLD_MS
+    } else if (nowMs >= this.#heldUntilMs) {
+      this.#targetMs += (wanted - this.#targetMs) * DECAY
+    }
+    this.#choose()
+    this.#targetMs = this.#clamped(this.#targetMs)
+  }
+
+  /** The first profile that has room for what is needed; with a few pieces one cannot tell. */
+  #choose(): void {
+    if (this.#lateness.length < PIECES_TO_JUDGE && this.#underruns === 0) return
+    this.#profile = PROFILES.find((profile) => this.#targetMs <= profile.mostMs) ?? PROFILES.at(-1)!
+  }
+
+  #clamped(ms: number): number {
+    return Math.min(this.#profile.mostMs, Math.max(this.#profile.leastMs, ms))
+  }
+}
+
+/** The nearest rank; 0 of nothing. */
+export function percentile(values: readonly number[], share: number): number {
+  if (values.length === 0) return 0
+  const sorted = [...values].sort((a, b) => a - b)
+  return sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)] ?? 0
+}

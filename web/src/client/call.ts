@@ -1,0 +1,115 @@
+/** The Realtime protocol over WebRTC: messages on a data channel, sound on a track each way, played by the browser. */
+
+import type { ClientMessage, ServerMessage } from './messages'
+import {
+  type Address, ConnectionError, type Transport, type TransportEvents, asked, knock, reasonOf,
+} from './transport'
+
+const OPENING_MS = 15_000
+const AWAY_MS = 5_000 // a connection that is "disconnected" often comes back by itself
+
+export class CallTransport implements Transport {
+  readonly kind = 'webrtc'
+  readonly peer: RTCPeerConnection
+  readonly #channel: RTCDataChannel
+  readonly #events: TransportEvents
+  #away: ReturnType<typeof setTimeout> | undefined
+  #isOver = false
+
+  private constructor(peer: RTCPeerConnection, channel: RTCDataChannel, events: TransportEvents) {
+    this.peer = peer
+    this.#channel = channel
+    this.#events = events
+    channel.onmessage = (event: MessageEvent<string>) => events.onMessage(JSON.parse(event.data) as ServerMessage)
+    channel.onclose = () => this.#lose('The server ended the call.')
+    peer.onconnectionstatechange = () => this.#watch()
+  }
+
+  /**
+   * Call the server. Its voice goes to `output`; `microphone` may be null, for a person who types.
+   * Throws `ConnectionError`.
+   */
+  static async open(
+    address: Address, microphone: MediaStreamTrack | null, output: HTMLAudioElement, events: TransportEvents,
+    signal?: AbortSignal,
+  ): Promise<CallTransport> {
+    if (typeof RTCPeerConnection === 'undefined') throw new ConnectionError('unable', 'This browser has no WebRTC.')
+    await knock(address, signal)
+    const peer = new RTCPeerConnection()
+    try {
+      const sender = peer.addTransceiver(microphone ?? 'audio', { direction: 'sendrecv' }).sender
+      if (microphone === null) await sender.replaceTrack(null)
+      peer.ontrack = (event) => {
+        output.srcObject = event.streams[0] ?? new MediaStream([event.track])
+        void output.play().catch(() => undefined) // the browser wants a click first; the page's button was one
+      }
+      const channel = peer.createDataChannel('oai-events')
+      await peer.setLocalDescription(await peer.createOffer())
+      await peer.setRemoteDescription({ type: 'answer', sdp: await answer(address, peer, signal) })
+      const call = new CallTransport(peer, channel, events)
+      await opened(channel, signal)
+      return call
+    } catch (error) {
+      peer.close()
+      throw error
+    }
+  }
+
+  send(message: ClientMessage): void {
+    if (this.#channel.readyState === 'open') this.#channel.send(JSON.stringify(message))
+  }
+
+  /** Speak through another microphone from now on, or through none. */
+  async use(microphone: MediaStreamTrack | null): Promise<void> {
+    await this.peer.getSenders()[0]?.replaceTrack(microphone)
+  }
+
+  close(): void {
+    this.#isOver = true
+    clearTimeout(this.#away)
+    this.#channel.onclose = this.#channel.onmessage = null
+    this.peer.onconnectionstatechange = null
+    this.#channel.close()
+    this.peer.close()
+  }
+
+  #watch(): void {
+    clearTimeout(this.#away)
+    const state = this.peer.connectionState
+    if (state === 'failed' || state === 'closed') this.#lose('The connection was lost.')
+    if (state === 'disconnected') this.#away = setTimeout(() => this.#lose('The connection was lost.'), AWAY_MS)
+  }
+
+  #lose(message: string): void {
+    if (this.#isOver) return
+    this.close()
+    this.#events.onClosed({ message, mayReturn: true })
+  }
+}
+
+async function answer(address: Address, peer: RTCPeerConnection, signal?: AbortSignal): Promise<string> {
+  const headers: Record<string, string> = { 'Content-Type': 'application/sdp' }
+  if (address.key) headers['Authorization'] = `Bearer ${address.key}`
+  const body = peer.localDescription?.sdp ?? ''
+  const url = `${address.origin}/v1/realtime/calls?antiphon=1`
+  const reply = await asked(url, { method: 'POST', headers, body, signal: signal ?? null })
+  if (reply.status === 404) throw new ConnectionError('unable', 'This server has no WebRTC. Choose WebSocket.')
+  if (reply.status === 503) throw new ConnectionError('busy', await reasonOf(reply))
+  if (!reply.ok) throw new ConnectionError('refused', await reasonOf(reply))
+  return await reply.text()
+}
+
+async function opened(channel: RTCDataChannel, signal?: AbortSignal): Promise<void> {
+  if (channel.readyState === 'open') return
+  await new Promise<void>((resolve, reject) => {
+    const timer = setTimeout(
+      () => reject(new ConnectionError('away', 'The call was taken, but no way to the server was found. Choose WebSocket.')),
+      OPENING_MS,
+    )
+    signal?.addEventListener('abort', () => reject(new DOMException('given up', 'AbortError')), { once: true })
+    channel.addEventListener('open', () => {
+      clearTimeout(timer)
+      resolve()
+    }, { once: true })
+  })
+}

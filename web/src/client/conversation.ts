@@ -1,0 +1,419 @@
+/**
+ * One conversation with a server: transport, microphone, loudspeaker and state, and what joins them.
+ *
+ * It draws nothing. Whoever does is told of every new state, and of the microphone's level apart from it, for that one
+ * changes fifty times a second. It outlives its connection: after a drop it connects again and tells the new session
+ * what had been said.
+ */
+
+import { CallTransport } from './call'
+import type { ClientMessage, ServerMessage } from './messages'
+import { type Frame, Microphone, MicrophoneError, type MicrophoneFault } from './microphone'
+import { type Counters, NO_COUNTERS, type Quality, between, counters } from './quality'
+import { itemsOf } from './restore'
+import { type Happening, NOTHING, type SessionState, reduce } from './session'
+import { SocketTransport } from './socket'
+import { type PlaybackState, Speaker } from './speaker'
+import { type PageTool, ToolCalls } from './tools'
+import { type Address, type Closed, ConnectionError, type TransportKind, asked } from './transport'
+import { USUAL, type Wishes, patchFrom } from './wishes'
+
+export type Link =
+  | { readonly state: 'idle' }
+  | { readonly state: 'connecting' }
+  | { readonly state: 'connected' }
+  /** It was lost, and will be tried again. */
+  | { readonly state: 'waiting'; readonly message: string; readonly retryAtMs: number }
+  | { readonly state: 'failed'; readonly message: string; readonly code: ConnectionError['code'] | 'ended' }
+
+export interface MicrophoneState {
+  readonly state: 'off' | 'asking' | 'on' | 'fault'
+  readonly fault: MicrophoneFault | null
+  readonly message: string
+  readonly deviceId: string | null
+}
+
+export interface ConversationState {
+  readonly session: SessionState
+  readonly link: Link
+  readonly microphone: MicrophoneState
+  readonly isMuted: boolean
+  /** Push-to-talk is held down. */
+  readonly isPressed: boolean
+  readonly playback: PlaybackState | null
+  readonly quality: Quality | null
+}
+
+export interface ConversationEvents {
+  onState(state: ConversationState): void
+  /** Fifty times a second, in dB of full scale. */
+  onLevel?(dbfs: number): void
+}
+
+const OFF: MicrophoneState = { state: 'off', fault: null, message: '', deviceId: null }
+const START: ConversationState = {
+  session: NOTHING, link: { state: 'idle' }, microphone: OFF, isMuted: false, isPressed: false, playback: null,
+  quality: null,
+}
+const LOOK_MS = 2_000 // between looks at the connection's quality
+const FIRST_RETRY_MS = 500
+const LONGEST_RETRY_MS = 8_000
+const TAIL_MS = 120 // after push-to-talk is let go: people let go a little before they are done
+
+export class Conversation {
+  readonly #events: ConversationEvents
+  readonly #calls: ToolCalls
+  readonly #output: HTMLAudioElement
+  #address: Address
+  #kind: TransportKind
+  #wishes: Wishes = USUAL
+  #state: ConversationState = START
+  #context: AudioContext | null = null
+  #microphone: Microphone | null = null
+  #microphoneId: string | null = null
+  #speaker: Speaker | null = null
+  #transport: SocketTransport | CallTransport | null = null
+  #attempt: AbortController | null = null
+  #failures = 0
+  #retry: ReturnType<typeof setTimeout> | undefined
+  #looking: ReturnType<typeof setInterval> | undefined
+  #counters: Counters = NO_COUNTERS
+  /** Answers of which no more sound is wanted. */
+  readonly #silenced = new Set<string>()
+
+  constructor(address: Address, kind: TransportKind, tools: readonly PageTool[], events: ConversationEvents) {
+    this.#address = address
+    this.#kind = kind
+    this.#events = events
+    this.#output = new Audio()
+    this.#calls = new ToolCalls(
+      tools,
+      (message) => this.#send(message),
+      (callId, output, ok) => this.#happen({ kind: 'answered', callId, output, ok, atMs: performance.now() }),
+    )
+  }
+
+  get state(): ConversationState {
+    return this.#state
+  }
+
+  // --- the connection
+
+  /** Connect, by a click: browsers let a page sound only then. What goes wrong is in the state. */
+  async connect(address: Address = this.#address, kind: TransportKind = this.#kind): Promise<void> {
+    this.#address = address
+    this.#kind = kind
+    this.#failures = 0
+    clearTimeout(this.#retry)
+    this.#change({ link: { state: 'connecting' } })
+    await this.#prepareSound()
+    await this.#open()
+  }
+
+  /** Hang up. What was said stays to be read, and the next connection goes on from it. */
+  disconnect(): void {
+    clearTimeout(this.#retry)
+    this.#leave()
+    this.#microphone?.close()
+    this.#microphone = null
+    void this.#context?.suspend()
+    this.#change({ link: { state: 'idle' }, microphone: OFF, isPressed: false })
+  }
+
+  /** Forget what was said. While connected, a new session begins. */
+  async restart(): Promise<void> {
+    const wasConnected = this.#state.link.state === 'connected'
+    this.#leave()
+    this.#happen({ kind: 'forgotten' })
+    if (wasConnected) await this.connect()
+  }
+
+  async #open(): Promise<void> {
+    this.#attempt?.abort()
+    const attempt = new AbortController()
+    this.#attempt = attempt
+    try {
+      const transport = await this.#opened(attempt.signal)
+      if (attempt.signal.aborted) return transport.close()
+      this.#transport = transport
+      this.#failures = 0
+      this.#change({ link: { state: 'connected' } })
+      this.#introduce()
+      this.#looking = setInterval(() => void this.#look(), LOOK_MS)
+      void this.#look()
+    } catch (error) {
+      if (attempt.signal.aborted) return
+      const known = error instanceof ConnectionError ? error : new ConnectionError('unable', String(error))
+      if (known.mayReturn && this.#hasTalked) this.#wait(known.message)
+      else this.#change({ link: { state: 'failed', message: known.message, code: known.code } })
+    }
+  }
+
+  async #opened(signal: AbortSignal): Promise<SocketTransport | CallTransport> {
+    const events = {
+      onMessage: (message: ServerMessage) => this.#hear(message),
+      onClosed: (closed: Closed) => this.#lose(closed),
+    }
+    if (this.#kind === 'websocket') return await SocketTransport.open(this.#address, events, signal)
+    const track = this.#microphone?.stream.getAudioTracks()[0] ?? null
+    return await CallTransport.open(this.#address, track, this.#output, events, signal)
+  }
+
+  /** Tell a new session what is wanted of it, and what was said before. */
+  #introduce(): void {
+    this.#send({ type: 'session.update', session: patchFrom(this.#wishes) })
+    for (const item of itemsOf(this.#state.session.entries)) this.#send({ type: 'conversation.item.create', item })
+  }
+
+  get #hasTalked(): boolean {
+    return this.#state.session.session !== null
+  }
+
+  #lose(closed: Closed): void {
+    this.#leave()
+    if (closed.mayReturn) this.#wait(closed.message)
+    else this.#change({ link: { state: 'failed', message: closed.message, code: 'ended' } })
+  }
+
+  #wait(message: string): void {
+    const pause = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failures) * (0.75 + Math.random() / 2)
+    this.#failures += 1
+    this.#change({ link: { state: 'waiting', message, retryAtMs: performance.now() + pause } })
+    this.#retry = setTimeout(() => void this.#open(), pause)
+  }
+
+  /** Let go of the connection, and of what it was doing. */
+  #leave(): void {
+    this.#attempt?.abort()
+    clearInterval(this.#looking)
+    this.#transport?.close()
+    this.#transport = null
+    this.#counters = NO_COUNTERS
+    this.#calls.forget()
+    void this.#speaker?.flush()
+    this.#happen({ kind: 'disconnected' })
+    this.#change({ quality: null })
+  }
+
+  // --- what a person does
+
+  /** Take these from now on; at once if connected. */
+  want(wishes: Wishes): void {
+    this.#wishes = wishes
+    if (this.#state.link.state === 'connected') {
+      this.#send({ type: 'session.update', session: patchFrom(wishes) })
+    }
+  }
+
+  /** The functions that this page runs; `Wishes.tools` says which are offered. */
+  offer(tools: readonly PageTool[]): void {
+    this.#calls.tools = tools
+  }
+
+  /** Write instead of speaking. */
+  write(text: string): void {
+    this.interrupt()
+    this.#send({
+      type: 'conversation.item.create', item: { type: 'message', role: 'user', content: [{ type: 'input_text', text }] },
+    })
+    this.#send({ type: 'response.create' })
+  }
+
+  /** Stop the answer that is being made or played. */
+  interrupt(): void {
+    const responding = this.#state.session.responding
+    if (responding !== null) this.#send({ type: 'response.cancel' })
+    if (this.#kind === 'webrtc') this.#send({ type: 'output_audio_buffer.clear' })
+    void this.#hush()
+  }
+
+  mute(isMuted: boolean): void {
+    this.#change({ isMuted })
+    this.#applyMute()
+  }
+
+  /** Push-to-talk: from here on the microphone is heard. */
+  press(): void {
+    if (this.#state.isPressed) return
+    this.interrupt()
+    this.#change({ isPressed: true })
+    this.#applyMute()
+    this.#send({ type: 'input_audio_buffer.clear' })
+  }
+
+  /** Push-to-talk: that was it, and an answer is wanted. */
+  release(): void {
+    if (!this.#state.isPressed) return
+    setTimeout(() => {
+      this.#change({ isPressed: false })
+      this.#applyMute()
+      this.#send({ type: 'input_audio_buffer.commit' })
+      this.#send({ type: 'response.create' })
+    }, TAIL_MS)
+  }
+
+  /** Speak through this microphone; null is the browser's usual. */
+  async choose(deviceId: string | null): Promise<void> {
+    this.#microphoneId = deviceId
+    if (this.#context && this.#state.link.state !== 'idle') await this.#openMicrophone(this.#context)
+  }
+
+  /** Give the result of a call that no function of this page answers. */
+  answer(callId: string, output: string): void {
+    this.#calls.answer(callId, output)
+  }
+
+  // --- what the server says
+
+  #hear(message: ServerMessage): void {
+    const before = this.#state.session
+    this.#happen({ kind: 'message', message, atMs: performance.now() })
+    this.#calls.take(message)
+    switch (message.type) {
+      case 'response.output_audio.delta':
+        if (!this.#silenced.has(message.response_id)) this.#speaker?.play(message.item_id, message.delta)
+        return
+      case 'response.output_audio.done':
+        this.#speaker?.complete(message.item_id)
+        return
+      case 'input_audio_buffer.speech_started':
+        if (this.#interrupts) void this.#hush(before.responding)
+        return
+      case 'response.done':
+        this.#silenced.delete(message.response.id)
+        return
+      case 'conversation.item.truncated':
+        // The server plays a call itself, and knows what was heard of an answer; over a socket we do.
+        if (this.#kind === 'webrtc') this.#send({ type: 'conversation.item.retrieve', item_id: message.item_id })
+        return
+      default:
+        return
+    }
+  }
+
+  /** Whether a voice stops the answer: the server has cancelled it then. */
+  get #interrupts(): boolean {
+    const session = this.#state.session.session
+    if (session?.type !== 'realtime') return false
+    return session.audio.input.turn_detection?.interrupt_response !== false
+  }
+
+  /** Fall silent, and tell the server how far each answer was heard. */
+  async #hush(responding: string | null = this.#state.session.responding): Promise<void> {
+    if (responding !== null) this.#silenced.add(responding)
+    for (const { track, playedMs } of (await this.#speaker?.flush()) ?? []) {
+      const played = Math.floor(playedMs)
+      this.#happen({ kind: 'cut', itemId: track, playedMs })
+      this.#send({ type: 'antiphon.playout', item_id: track, played_ms: played })
+      this.#send({ type: 'conversation.item.truncate', item_id: track, content_index: 0, audio_end_ms: played })
+    }
+  }
+
+  // --- sound
+
+  async #prepareSound(): Promise<void> {
+    const context = this.#context ?? new AudioContext({ latencyHint: 'interactive' })
+    this.#context = context
+    await context.resume()
+    this.#speaker ??= await Speaker.open(context, {
+      onAudible: (itemId) => this.#happen({ kind: 'audible', itemId, atMs: performance.now() }),
+      onPlayed: (itemId, playedMs) => this.#tellPlayed(itemId, playedMs),
+      onEnded: (itemId) => {
+        this.#happen({ kind: 'ended', itemId })
+        const entry = this.#state.session.entries.find((one) => one.kind === 'assistant' && one.id === itemId)
+        if (entry?.kind === 'assistant') this.#tellPlayed(itemId, entry.receivedMs)
+      },
+      onState: (playback) => {
+        if (playback.track !== null || this.#state.playback?.track !== null) this.#change({ playback })
+      },
+    })
+    if (this.#microphone === null) await this.#openMicrophone(context)
+  }
+
+  async #openMicrophone(context: AudioContext): Promise<void> {
+    this.#microphone?.close()
+    this.#microphone = null
+    this.#change({ microphone: { ...OFF, state: 'asking' } })
+    try {
+      this.#microphone = await Microphone.open(
+        context, this.#microphoneId, (frame) => this.#take(frame), () => this.#loseMicrophone(),
+      )
+      this.#applyMute()
+      this.#change({ microphone: { ...OFF, state: 'on', deviceId: this.#microphone.deviceId } })
+    } catch (error) {
+      const known = error instanceof MicrophoneError ? error : new MicrophoneError('busy')
+      this.#change({ microphone: { ...OFF, state: 'fault', fault: known.fault, message: known.message } })
+    }
+    if (this.#transport instanceof CallTransport) {
+      await this.#transport.use(this.#microphone?.stream.getAudioTracks()[0] ?? null)
+    }
+  }
+
+  #loseMicrophone(): void {
+    this.#microphone?.close()
+    this.#microphone = null
+    const { message } = new MicrophoneError('missing')
+    this.#change({ microphone: { ...OFF, state: 'fault', fault: 'missing', message } })
+  }
+
+  #take(frame: Frame): void {
+    this.#events.onLevel?.(frame.dbfs)
+    if (!(this.#transport instanceof SocketTransport)) return
+    if (this.#isHandsFree || this.#state.isPressed) this.#transport.sendSound(frame.pcm)
+  }
+
+  get #isHandsFree(): boolean {
+    return this.#wishes.detection.kind !== 'none'
+  }
+
+  /** A muted microphone goes on sending silence, or a turn that has begun would never end. */
+  #applyMute(): void {
+    const isHeard = this.#isHandsFree ? !this.#state.isMuted : this.#state.isPressed
+    for (const track of this.#microphone?.stream.getAudioTracks() ?? []) track.enabled = isHeard
+  }
+
+  #tellPlayed(itemId: string, playedMs: number): void {
+    this.#happen({ kind: 'played', itemId, playedMs })
+    this.#send({ type: 'antiphon.playout', item_id: itemId, played_ms: Math.floor(playedMs) })
+  }
+
+  // --- quality
+
+  async #look(): Promise<void> {
+    const transport = this.#transport
+    if (transport instanceof CallTransport) {
+      const now = counters(await transport.peer.getStats())
+      this.#change({ quality: between(this.#counters, now) })
+      this.#counters = now
+    } else if (transport !== null) {
+      const began = performance.now()
+      try {
+        await asked(`${this.#address.origin}/health`, { cache: 'no-store' })
+      } catch {
+        return // the socket will tell
+      }
+      const { jitterMs = null, targetMs = null } = this.#state.playback ?? {}
+      this.#change({
+        quality: {
+          roundTripMs: performance.now() - began, jitterMs, lost: null, concealed: null, bufferMs: targetMs,
+          path: 'WebSocket (TCP)',
+        },
+      })
+    }
+  }
+
+  // --- the one place where the state changes
+
+  #happen(happening: Happening): void {
+    this.#change({ session: reduce(this.#state.session, happening) })
+  }
+
+  #change(changes: Partial<ConversationState>): void {
+    this.#state = { ...this.#state, ...changes }
+    this.#events.onState(this.#state)
+  }
+
+  #send(message: ClientMessage): void {
+    this.#transport?.send(message)
+  }
+}

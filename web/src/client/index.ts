@@ -1,0 +1,16 @@
+/** The client library under the playground, for other pages too: see `Conversation`. */
+
+export { CallTransport } from './call'
+export { Conversation, type ConversationEvents, type ConversationState, type Link, type MicrophoneState } from './conversation'
+export type * from './messages'
+export { Microphone, MicrophoneError, type MicrophoneFault, microphones } from './microphone'
+export { type Quality, type Verdict, judged } from './quality'
+export {
+  type AssistantEntry, type Entry, type Happening, NOTHING, type Problem, type SessionState, type Timing, type ToolEntry,
+  type UserEntry, heardAndNot, reduce,
+} from './session'
+export { SocketTransport } from './socket'
+export { type PlaybackState, Speaker } from './speaker'
+export { type PageTool, ToolCalls } from './tools'
+export { type Address, ConnectionError, type Transport, type TransportKind } from './transport'
+export { type Detection, USUAL, type Wishes, patchFrom } from './wishes'

@@ -1,0 +1,394 @@
+/**
+ * A conversation as the messages tell it: a pure function from what happened to what there is to show.
+ *
+ * It knows no socket, no loudspeaker and no clock: `reduce` is given everything as a value, with its time in ms on any
+ * one clock. What is in a state is never changed; a new state shares what stayed the same.
+ */
+
+import type { Item, ServerMessage, Session, Stage, Timeline, ToolSpan } from './messages'
+
+/** A stretch of an answer's words, and where its sound begins. */
+export interface Span {
+  readonly text: string
+  readonly startMs: number
+}
+
+export interface UserEntry {
+  readonly kind: 'user'
+  readonly id: string
+  readonly text: string
+  readonly isSpoken: boolean
+  readonly state: 'speaking' | 'recognising' | 'done' | 'failed'
+}
+
+export interface AssistantEntry {
+  readonly kind: 'assistant'
+  readonly id: string
+  readonly responseId: string
+  readonly spans: readonly Span[]
+  readonly isSpoken: boolean
+  readonly state: 'coming' | 'done' | 'cut'
+  readonly receivedMs: number
+  readonly playedMs: number
+  /** What the server says was heard of it, if it was asked. */
+  readonly heardText: string | null
+}
+
+export interface ToolEntry {
+  readonly kind: 'tool'
+  /** The call's id. */
+  readonly id: string
+  readonly responseId: string
+  readonly name: string
+  readonly arguments: string
+  readonly output: string | null
+  readonly ok: boolean
+  readonly place: 'server' | 'page'
+  readonly beganMs: number
+  readonly endedMs: number | null
+}
+
+export type Entry = UserEntry | AssistantEntry | ToolEntry
+
+/** Where the time of one answer went. */
+export interface Timing {
+  readonly responseId: string
+  readonly question: string
+  readonly status: string
+  readonly stages: readonly Stage[]
+  /** From the end of speech, or from the request, to the first sound that the server sent. */
+  readonly waitMs: number | null
+  /** From the first sound that came to the first that was heard: this browser's share. Null where it is not known. */
+  readonly playerMs: number | null
+  readonly tools: readonly ToolSpan[]
+}
+
+export interface Problem {
+  readonly message: string
+  readonly code: string | null
+  readonly atMs: number
+}
+
+export interface SessionState {
+  readonly session: Session | null
+  readonly entries: readonly Entry[]
+  readonly timings: readonly Timing[]
+  readonly problems: readonly Problem[]
+  readonly isPersonSpeaking: boolean
+  /** Id of the response that is being made, if there is one. */
+  readonly responding: string | null
+  readonly marks: Readonly<Record<string, Marks>>
+}
+
+/** When an answer's first sound came, and when it was heard. */
+interface Marks {
+  readonly cameMs: number | null
+  readonly audibleMs: number | null
+}
+
+export type Happening =
+  | { readonly kind: 'message'; readonly message: ServerMessage; readonly atMs: number }
+  | { readonly kind: 'audible'; readonly itemId: string; readonly atMs: number }
+  | { readonly kind: 'played'; readonly itemId: string; readonly playedMs: number }
+  | { readonly kind: 'ended'; readonly itemId: string }
+  | { readonly kind: 'cut'; readonly itemId: string; readonly playedMs: number }
+  | { readonly kind: 'answered'; readonly callId: string; readonly output: string; readonly ok: boolean; readonly atMs: number }
+  | { readonly kind: 'disconnected' }
+  | { readonly kind: 'forgotten' }
+
+export const NOTHING: SessionState = {
+  session: null, entries: [], timings: [], problems: [], isPersonSpeaking: false, responding: null, marks: {},
+}
+
+const KEPT_TIMINGS = 200
+const KEPT_PROBLEMS = 20
+const WIRE_BYTES_PER_MS = 48 // 24 kHz, 16 bits
+
+/** What there is after it happened. */
+export function reduce(state: SessionState, happening: Happening): SessionState {
+  switch (happening.kind) {
+    case 'message':
+      return hear(state, happening.message, happening.atMs)
+    case 'audible':
+      return audible(state, happening.itemId, happening.atMs)
+    case 'played':
+      return withAssistant(state, happening.itemId, (entry) => ({
+        ...entry, playedMs: Math.max(entry.playedMs, happening.playedMs),
+      }))
+    case 'ended':
+      return withAssistant(state, happening.itemId, (entry) => ({ ...entry, playedMs: entry.receivedMs }))
+    case 'cut':
+      return withAssistant(state, happening.itemId, (entry) => ({
+        ...entry, playedMs: happening.playedMs, state: 'cut',
+      }))
+    case 'answered':
+      return withTool(state, happening.callId, (entry) => ({
+        ...entry, output: happening.output, ok: happening.ok, endedMs: happening.atMs,
+      }))
+    case 'disconnected':
+      return disconnected(state)
+    case 'forgotten':
+      return NOTHING
+  }
+}
+
+/** An answer's words: those that were heard, and those that were not, or not yet. */
+export function heardAndNot(entry: AssistantEntry): { heard: string; rest: string } {
+  const whole = entry.spans.map((span) => span.text).join('')
+  if (entry.heardText !== null) return { heard: entry.heardText, rest: whole.slice(entry.heardText.length) }
+  if (!entry.isSpoken || (entry.state === 'done' && entry.playedMs >= entry.receivedMs)) return { heard: whole, rest: '' }
+  let heard = ''
+  for (const [n, span] of entry.spans.entries()) {
+    const end = entry.spans[n + 1]?.startMs ?? Math.max(entry.receivedMs, span.startMs)
+    const share = end > span.startMs ? (entry.playedMs - span.startMs) / (end - span.startMs) : entry.playedMs >= end ? 1 : 0
+    if (share < 1) {
+      heard += wholeWords(span.text, Math.max(0, share))
+      break
+    }
+    heard += span.text
+  }
+  return { heard, rest: whole.slice(heard.length) }
+}
+
+function wholeWords(text: string, share: number): string {
+  const limit = Math.floor(text.length * share)
+  if (limit >= text.length) return text
+  const border = text.lastIndexOf(' ', limit)
+  return border > 0 ? text.slice(0, border) : ''
+}
+
+// --- messages ---------------------------------------------------------------------------------------------------------
+
+function hear(state: SessionState, message: ServerMessage, atMs: number): SessionState {
+  switch (message.type) {
+    case 'session.created':
+    case 'session.updated':
+      return { ...state, session: message.session }
+    case 'error': {
+      const problem = { message: message.error.message, code: message.error.code ?? null, atMs }
+      return { ...state, problems: [...state.problems, problem].slice(-KEPT_PROBLEMS) }
+    }
+    case 'input_audio_buffer.speech_started':
+      return {
+        ...withEntry(state, { kind: 'user', id: message.item_id, text: '', isSpoken: true, state: 'speaking' }, undefined),
+        isPersonSpeaking: true,
+      }
+    case 'input_audio_buffer.speech_stopped':
+      return {
+        ...withUser(state, message.item_id, (entry) => ({ ...entry, state: 'recognising' })), isPersonSpeaking: false,
+      }
+    case 'input_audio_buffer.cleared':
+      return {
+        ...state, isPersonSpeaking: false,
+        entries: state.entries.filter((entry) => entry.kind !== 'user' || entry.state !== 'speaking'),
+      }
+    case 'conversation.item.added':
+    case 'conversation.item.done':
+      return added(state, message.item, message.previous_item_id)
+    case 'conversation.item.deleted':
+      return { ...state, entries: state.entries.filter((entry) => entry.id !== message.item_id) }
+    case 'conversation.item.truncated':
+      return withAssistant(state, message.item_id, (entry) => ({
+        ...entry, state: 'cut', playedMs: message.audio_end_ms,
+      }))
+    case 'conversation.item.retrieved':
+      return retrieved(state, message.item)
+    case 'conversation.item.input_audio_transcription.delta':
+      return withUser(state, message.item_id, (entry) => ({ ...entry, text: entry.text + message.delta }))
+    case 'conversation.item.input_audio_transcription.completed':
+      return withUser(state, message.item_id, (entry) => ({ ...entry, text: message.transcript, state: 'done' }))
+    case 'conversation.item.input_audio_transcription.failed':
+      return withUser(state, message.item_id, (entry) => ({ ...entry, state: 'failed' }))
+    case 'response.created':
+      return { ...state, responding: message.response.id }
+    case 'response.done':
+      return done(state, message.response.id, message.response.status_details?.error?.message ?? null, atMs)
+    case 'response.output_item.added':
+      return message.item.type === 'message' ? began(state, message.item, message.response_id) : state
+    case 'response.output_item.done':
+      return itemDone(state, message.item, message.response_id, atMs)
+    case 'response.output_text.delta':
+    case 'response.output_audio_transcript.delta':
+      return withAssistant(state, message.item_id, (entry) => ({
+        ...entry,
+        isSpoken: message.type === 'response.output_audio_transcript.delta',
+        spans: [...entry.spans, { text: message.delta, startMs: entry.receivedMs }],
+      }))
+    case 'response.output_audio.delta':
+      return sound(state, message.item_id, message.response_id, lengthMs(message.delta), atMs)
+    case 'antiphon.tool.started':
+      return withEntry(state, {
+        kind: 'tool', id: message.call_id, responseId: message.response_id, name: message.name,
+        arguments: message.arguments, output: null, ok: true, place: 'server', beganMs: atMs, endedMs: null,
+      }, undefined)
+    case 'antiphon.tool.done':
+      return withTool(state, message.call_id, (entry) => ({
+        ...entry, output: message.output, ok: message.ok, endedMs: atMs,
+      }))
+    case 'antiphon.timeline':
+      return timed(state, message)
+    default:
+      return state
+  }
+}
+
+/** How long the sound of a delta lasts, told from its base64. */
+export function lengthMs(base64: string): number {
+  const padding = base64.endsWith('==') ? 2 : base64.endsWith('=') ? 1 : 0
+  return (base64.length * 0.75 - padding) / WIRE_BYTES_PER_MS
+}
+
+function added(state: SessionState, item: Item, previous: string | null): SessionState {
+  if (item.type !== 'message' || !item.id) return state
+  if (item.role === 'assistant') {
+    const known = state.entries.some((entry) => entry.id === item.id)
+    if (known || item.status === 'in_progress') return state
+    return withEntry(state, restoredAnswer(item.id, words(item)), previous)
+  }
+  if (item.role !== 'user') return state
+  const isSpoken = item.content.some((part) => part.type === 'input_audio')
+  const known = state.entries.find((entry): entry is UserEntry => entry.kind === 'user' && entry.id === item.id)
+  if (known && (known.state === 'done' || known.state === 'failed')) return state
+  const text = words(item)
+  const isWaiting = isSpoken && !text
+  return withEntry(state, {
+    kind: 'user', id: item.id, text: text || (known?.text ?? ''), isSpoken, state: isWaiting ? 'recognising' : 'done',
+  }, previous)
+}
+
+/** An answer of an earlier connection, which was given back to the server as text. */
+function restoredAnswer(id: string, text: string): AssistantEntry {
+  return {
+    kind: 'assistant', id, responseId: '', spans: [{ text, startMs: 0 }], isSpoken: false, state: 'done',
+    receivedMs: 0, playedMs: 0, heardText: null,
+  }
+}
+
+function words(item: Extract<Item, { type: 'message' }>): string {
+  return item.content
+    .map((part) => ('text' in part ? part.text : 'transcript' in part ? (part.transcript ?? '') : ''))
+    .join(' ')
+    .trim()
+}
+
+function began(state: SessionState, item: Extract<Item, { type: 'message' }>, responseId: string): SessionState {
+  return withEntry(state, {
+    kind: 'assistant', id: item.id ?? '', responseId, spans: [], isSpoken: false, state: 'coming', receivedMs: 0,
+    playedMs: 0, heardText: null,
+  }, undefined)
+}
+
+function itemDone(state: SessionState, item: Item, responseId: string, atMs: number): SessionState {
+  if (item.type === 'function_call') {
+    return withEntry(state, {
+      kind: 'tool', id: item.call_id ?? '', responseId, name: item.name, arguments: item.arguments, output: null,
+      ok: true, place: 'page', beganMs: atMs, endedMs: null,
+    }, undefined)
+  }
+  if (item.type !== 'message' || !item.id) return state
+  const isCut = item.status === 'incomplete'
+  return withAssistant(state, item.id, (entry) => ({
+    ...entry, state: entry.state === 'cut' || isCut ? 'cut' : 'done',
+  }))
+}
+
+/** What the server kept of an answer is what was heard of it. */
+function retrieved(state: SessionState, item: Item): SessionState {
+  if (item.type !== 'message' || item.role !== 'assistant' || !item.id) return state
+  return withAssistant(state, item.id, (entry) => (entry.state === 'cut' ? { ...entry, heardText: words(item) } : entry))
+}
+
+function sound(state: SessionState, itemId: string, responseId: string, ms: number, atMs: number): SessionState {
+  const marks = state.marks[responseId]
+  const marked = marks?.cameMs == null ? { ...state.marks, [responseId]: { cameMs: atMs, audibleMs: null } } : state.marks
+  return withAssistant({ ...state, marks: marked }, itemId, (entry) => ({ ...entry, receivedMs: entry.receivedMs + ms }))
+}
+
+function audible(state: SessionState, itemId: string, atMs: number): SessionState {
+  const entry = state.entries.find((one): one is AssistantEntry => one.kind === 'assistant' && one.id === itemId)
+  const marks = entry && state.marks[entry.responseId]
+  if (!entry || !marks || marks.audibleMs !== null) return state
+  const marked = { ...marks, audibleMs: atMs }
+  return {
+    ...state,
+    marks: { ...state.marks, [entry.responseId]: marked },
+    timings: state.timings.map((timing) =>
+      timing.responseId === entry.responseId ? { ...timing, playerMs: playerMs(marked) } : timing,
+    ),
+  }
+}
+
+function playerMs(marks: Marks | undefined): number | null {
+  return marks?.cameMs == null || marks.audibleMs == null ? null : marks.audibleMs - marks.cameMs
+}
+
+function timed(state: SessionState, told: Timeline): SessionState {
+  const asked = state.entries.filter((entry): entry is UserEntry => entry.kind === 'user')
+  const question = told.item_id === null ? asked.at(-1) : asked.find((entry) => entry.id === told.item_id)
+  const timing: Timing = {
+    responseId: told.response_id,
+    question: question?.text ?? '',
+    status: told.status,
+    stages: told.stages,
+    waitMs: told.wait_ms,
+    playerMs: playerMs(state.marks[told.response_id]),
+    tools: told.tools,
+  }
+  const { [told.response_id]: _, ...rest } = state.marks
+  const marks = timing.playerMs === null ? state.marks : rest
+  return { ...state, marks, timings: [...state.timings, timing].slice(-KEPT_TIMINGS) }
+}
+
+function done(state: SessionState, responseId: string, failure: string | null, atMs: number): SessionState {
+  const after = state.responding === responseId ? { ...state, responding: null } : state
+  if (failure === null) return after
+  return { ...after, problems: [...after.problems, { message: failure, code: 'response_failed', atMs }].slice(-KEPT_PROBLEMS) }
+}
+
+/** Nothing more will come of what was under way. */
+function disconnected(state: SessionState): SessionState {
+  return {
+    ...state,
+    isPersonSpeaking: false,
+    responding: null,
+    marks: {},
+    entries: state.entries
+      .filter((entry) => entry.kind !== 'user' || entry.state !== 'speaking')
+      .map((entry) => {
+        if (entry.kind === 'assistant' && entry.state === 'coming') return { ...entry, state: 'cut' as const }
+        if (entry.kind === 'user' && entry.state === 'recognising') return { ...entry, state: 'failed' as const }
+        return entry
+      }),
+  }
+}
+
+// --- entries ----------------------------------------------------------------------------------------------------------
+
+/** Put an entry in its place: that of the entry with its id, or behind `previous`; undefined is the end. */
+function withEntry(state: SessionState, entry: Entry, previous: string | null | undefined): SessionState {
+  const entries = [...state.entries]
+  const known = entries.findIndex((one) => one.id === entry.id)
+  if (known >= 0) {
+    entries[known] = entry
+    return { ...state, entries }
+  }
+  const before = previous == null ? -1 : entries.findIndex((one) => one.id === previous)
+  entries.splice(before < 0 ? entries.length : before + 1, 0, entry)
+  return { ...state, entries }
+}
+
+function withUser(state: SessionState, id: string, change: (entry: UserEntry) => UserEntry): SessionState {
+  return changed(state, (entry) => (entry.kind === 'user' && entry.id === id ? change(entry) : entry))
+}
+
+function withAssistant(state: SessionState, id: string, change: (entry: AssistantEntry) => AssistantEntry): SessionState {
+  return changed(state, (entry) => (entry.kind === 'assistant' && entry.id === id ? change(entry) : entry))
+}
+
+function withTool(state: SessionState, id: string, change: (entry: ToolEntry) => ToolEntry): SessionState {
+  return changed(state, (entry) => (entry.kind === 'tool' && entry.id === id ? change(entry) : entry))
+}
+
+function changed(state: SessionState, change: (entry: Entry) => Entry): SessionState {
+  return { ...state, entries: state.entries.map(change) }
+}
