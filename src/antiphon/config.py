@@ -31,7 +31,8 @@ SHOWN_CHARS = 60  # of a value that is wrong: enough to find it again
 LOCALE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|\d{3}))?")
 LISTS = frozenset({"keys", "allowed_origins", "allowed_hosts", "modules", "entry_points", "offer", "roots", "fetch"})
 """What is written with commas in an environment variable."""
-SECRET = frozenset({"keys", "api_key", "token_secret"})
+SECRET = frozenset({"keys", "api_key", "token_secret", "authorization", "headers", "servers"})
+LABEL = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 Port = Annotated[int, Meta(ge=0, le=65_535)]
@@ -191,6 +192,40 @@ class Tools(Section, frozen=True):
     cache_bytes: NotNegative = 16_000_000
 
 
+class OwnMcpServer(Section, frozen=True):
+    """An MCP server whose tools all sessions have."""
+
+    url: Word
+    authorization: Word | None = None
+    """A token that it is shown: "Bearer" is put before it."""
+    authorization_env: Word | None = None
+    """Name of an environment variable that holds the token. `load` reads it into `authorization`."""
+    headers: Mapping[str, str] = {}
+    allowed_tools: tuple[Word, ...] | None = None
+    """Only these of its tools."""
+
+
+class Mcp(Section, frozen=True):
+    """MCP servers: those of the operator, and which of those that clients name are asked."""
+
+    servers: Mapping[str, OwnMcpServer] = {}
+    """By a label that is used where two of their tools have the same name."""
+    allowed_hosts: tuple[Word, ...] = ()
+    """Of MCP servers that clients name: "example.com" or "127.0.0.1:8000", exactly. Without any, none is asked."""
+    max_servers: Positive = 8
+    """That a client names, at a time."""
+    max_tools: Positive = 128
+    """Of all the servers that a client names; and as many of all the operator's."""
+    connect_timeout_s: PositiveSeconds = 5.0
+    list_timeout_s: PositiveSeconds = 10.0
+    call_timeout_s: PositiveSeconds = 60.0
+    max_output_chars: Positive = 20_000
+    """Of a tool's result, that the model is told."""
+    follow_up_s: Annotated[float, Meta(ge=0, le=60)] = 1.0
+    """A client is to ask for the answer once its tools have brought what they should; if it has not done so after this
+    long, the server goes on by itself. 0: never."""
+
+
 class Config(Section, frozen=True):
     server: Server = Server()
     session: SessionDefaults = SessionDefaults()
@@ -200,6 +235,7 @@ class Config(Section, frozen=True):
     tts: Voice = Voice()
     trace: Trace = Trace()
     tools: Tools = Tools()
+    mcp: Mcp = Mcp()
 
 
 def load(path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, Any] | None = None) -> Config:
@@ -266,7 +302,7 @@ def _put(tree: dict[str, Any], keys: tuple[str, ...], value: Any, place: str) ->
 
 def _parsed(text: str, keys: tuple[str, ...], variable: str) -> Any:
     """A list is written with commas, a table as JSON; numbers and booleans are converted with the tree."""
-    if keys[-1] in ("extra", "voices"):
+    if keys[-1] in ("extra", "voices", "servers"):
         try:
             return json.loads(text)
         except ValueError:
@@ -316,6 +352,32 @@ def _check(config: Config) -> None:
             )
     for role in ("stt", "llm", "tts"):
         _check_remote(role, getattr(config, role))
+    _check_mcp(config.mcp)
+
+
+def _check_mcp(mcp: Mcp) -> None:
+    for label, server in mcp.servers.items():
+        key = f"mcp.servers.{label}"
+        if not LABEL.fullmatch(label):
+            raise ConfigError(f"mcp.servers: {label[:SHOWN_CHARS]!r} is no label", "Use letters, digits, '_' and '-'.")
+        if not _is_http_address(server.url):
+            raise ConfigError(f"{key}.url is not the address of an MCP server", "Write it like https://host/mcp")
+        for name, value in server.headers.items():
+            if not (name + value).isascii() or not (name + value).isprintable():
+                raise ConfigError(f"{key}.headers: {name!r} cannot be sent", "Check its name and its value.")
+    for host in mcp.allowed_hosts:
+        if "/" in host or "*" in host or "@" in host:
+            raise ConfigError(
+                f"mcp.allowed_hosts: {host!r} is no host", 'Write "example.com" or "127.0.0.1:8000", one for each.'
+            )
+
+
+def _is_http_address(url: str) -> bool:
+    try:
+        address = urlsplit(url)
+        return address.scheme in ("http", "https") and bool(address.hostname) and address.port != 0
+    except ValueError:
+        return False
 
 
 def _check_numbers(section: str, values: Section) -> None:
@@ -347,15 +409,11 @@ def _check_remote(role: str, remote: Remote) -> None:
                 "Set it to the server's address, such as http://127.0.0.1:11434/v1, or take the other away.",
             )
         return
-    try:
-        address = urlsplit(remote.base_url)
-        is_address = address.scheme in ("http", "https") and bool(address.hostname) and address.port != 0
-    except ValueError:
-        is_address = False
-    if not is_address:
+    if not _is_http_address(remote.base_url):
         raise ConfigError(
             f"{role}.base_url is not the address of an HTTP API", "Write it like http://127.0.0.1:8080/v1"
         )
+    address = urlsplit(remote.base_url)
     if address.username or address.password or address.query:
         raise ConfigError(f"{role}.base_url holds more than an address", f"Put the key into {role}.api_key_env.")
     for name in ("connect_timeout_s", "first_byte_timeout_s", "idle_timeout_s"):
@@ -367,17 +425,28 @@ def _with_keys(config: Config, environ: Mapping[str, str]) -> Config:
     """The keys that are in variables of their own, put where they belong."""
     for role in ("stt", "llm", "tts"):
         remote: Remote = getattr(config, role)
-        if remote.api_key_env is None:
-            continue
-        if remote.api_key is not None:
-            raise ConfigError(f"{role}.api_key and {role}.api_key_env are both set", "Keep one of them.")
-        key = environ.get(remote.api_key_env, "").strip()
-        if not key:
-            # In small letters it may be the key itself, written into the wrong place.
-            name = remote.api_key_env if remote.api_key_env.isupper() else "which it names"
-            raise ConfigError(
-                f"{role}.api_key_env: the environment variable {name} is not set",
-                "Export it before the start. The key itself belongs into api_key.",
-            )
+        key = _key_of(f"{role}.api_key", remote.api_key, remote.api_key_env, environ)
         config = msgspec.structs.replace(config, **{role: msgspec.structs.replace(remote, api_key=key)})
-    return config
+    servers = {}
+    for label, server in config.mcp.servers.items():
+        place = f"mcp.servers.{label}.authorization"
+        token = _key_of(place, server.authorization, server.authorization_env, environ)
+        servers[label] = msgspec.structs.replace(server, authorization=token)
+    return msgspec.structs.replace(config, mcp=msgspec.structs.replace(config.mcp, servers=servers))
+
+
+def _key_of(place: str, key: str | None, variable: str | None, environ: Mapping[str, str]) -> str | None:
+    """The key that stands in its place, or in the variable that is named instead."""
+    if variable is None:
+        return key
+    if key is not None:
+        raise ConfigError(f"{place} and {place}_env are both set", "Keep one of them.")
+    key = environ.get(variable, "").strip()
+    if not key:
+        # In small letters it may be the key itself, written into the wrong place.
+        name = variable if variable.isupper() else "which it names"
+        raise ConfigError(
+            f"{place}_env: the environment variable {name} is not set",
+            f"Export it before the start. The key itself belongs into {place.rpartition('.')[2]}.",
+        )
+    return key

@@ -13,7 +13,7 @@ import json
 import random
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -26,6 +26,7 @@ from antiphon.protocol.codec import BadMessage, decode, encode
 from antiphon.protocol.inbound import read
 from antiphon.protocol.items import ErrorDetails
 from antiphon.protocol.server import Error
+from antiphon.tools.mcp import McpAddresses
 
 LIMIT_S = 0.25  # of processor time for one frame of at most LONGEST; a busy machine needs room
 LONGEST = 200_000  # bytes of a frame that is made here
@@ -147,6 +148,9 @@ class Porter:
 
     def sound(self, data: bytes, param: str) -> tuple[int, Samples]:
         return 0, read_whole(data, "pcm", param).size
+
+    def address(self, url: str, headers: Mapping[str, str], param: str) -> int:
+        return McpAddresses().address(url, headers, param)
 
 
 def try_out(text: str | bytes) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import get_args
@@ -165,6 +166,9 @@ class Porter:
 
     def sound(self, data: bytes, param: str) -> tuple[int, Samples]:
         return 0, len(data)
+
+    def address(self, url: str, headers: Mapping[str, str], param: str) -> int:
+        return 0
 
 
 KINDS: dict[str, type[Struct]] = {str(kind.__struct_config__.tag): kind for kind in get_args(items.Item)}

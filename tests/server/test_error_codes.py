@@ -318,6 +318,8 @@ ELSEWHERE = {
     "insufficient_permissions": "server/test_client_secrets.py",
     "internal_error": "server/test_bounded.py",
     "invalid_audio": "server/test_transcribe.py",
+    "mcp_list_tools_failed": "session/test_mcp.py",
+    "mcp_tool_not_found": "session/test_mcp.py",
     "request_timeout": "server/test_client_secrets.py",
     "request_too_large": "server/test_client_secrets.py",
     "session_expired": "server/test_session_end.py",

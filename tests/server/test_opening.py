@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 from calling import client, refusal, server
 from msgspec import UNSET
 
-from antiphon.config import SessionDefaults
+from antiphon.config import Config, SessionDefaults
 from antiphon.errors import PeerError
+from antiphon.protocol import session_config as config
 from antiphon.protocol.session_config import AudioInputPatch, AudioPatch, SessionPatch, Transcription
 from antiphon.server.opening import Wish, first_settings, read_wish, speaks_beta
+from antiphon.session.settings import McpServer, Settings
+from antiphon.tools.mcp import McpAddresses
 
 DEFAULTS = SessionDefaults(model="house", instructions="Be brief.", voice="cedar")
 
@@ -56,23 +60,27 @@ def test_what_a_url_may_not_say(query: dict[str, str], code: str, param: str, sa
     assert len(error.message) < 300
 
 
+def begun(wish: Wish, said: SessionPatch | None) -> Settings:
+    return first_settings(Config(session=DEFAULTS), wish, said, McpAddresses())
+
+
 def test_the_operator_the_url_and_the_client_secret_each_have_a_say() -> None:
-    plain = first_settings(DEFAULTS, Wish(), None)
+    plain = begun(Wish(), None)
     assert (plain.kind, plain.model, plain.instructions, plain.voice) == ("realtime", "house", "Be brief.", "cedar")
     assert plain.transcription is None
-    assert first_settings(DEFAULTS, Wish(model="theirs"), None).model == "theirs"
-    assert first_settings(DEFAULTS, Wish(model="theirs"), SessionPatch(model="secret's")).model == "secret's"
+    assert begun(Wish(model="theirs"), None).model == "theirs"
+    assert begun(Wish(model="theirs"), SessionPatch(model="secret's")).model == "secret's"
     said = SessionPatch(instructions="Be long.")
-    assert first_settings(DEFAULTS, Wish(), said).instructions == "Be long."
-    assert len(first_settings(DEFAULTS, Wish(model="m" * 5000), None).model) == 200
+    assert begun(Wish(), said).instructions == "Be long."
+    assert len(begun(Wish(model="m" * 5000), None).model) == 200
 
 
 def test_a_transcription_has_no_model_of_its_own_and_listens_from_the_first() -> None:
-    settings = first_settings(DEFAULTS, Wish(kind="transcription"), None)
+    settings = begun(Wish(kind="transcription"), None)
     assert settings.kind == "transcription"
     assert settings.transcription is not None
     heard = AudioPatch(input=AudioInputPatch(transcription=Transcription(language="de")))
-    settings = first_settings(DEFAULTS, Wish(), SessionPatch(type="transcription", audio=heard))
+    settings = begun(Wish(), SessionPatch(type="transcription", audio=heard))
     assert settings.transcription is not None
     assert settings.transcription.language == "de"
 
@@ -90,7 +98,7 @@ def test_a_transcription_has_no_model_of_its_own_and_listens_from_the_first() ->
 def test_what_does_not_go_together(wish: Wish, said: SessionPatch, code: str, param: str) -> None:
     assert said.instructions is UNSET
     with pytest.raises(PeerError) as refused:
-        first_settings(DEFAULTS, wish, said)
+        begun(wish, said)
     assert (refused.value.code, refused.value.param) == (code, param)
 
 
@@ -136,3 +144,34 @@ def test_a_wrong_url_is_refused_before_there_is_a_connection() -> None:
             assert not made.state.sessions.started
 
     asyncio.run(story())
+
+
+ZOO = config.McpTool(server_label="zoo", server_url="https://zoo.example/mcp", authorization="hush")
+
+
+def test_mcp_servers_of_a_client_secret_are_known_from_the_first_without_their_secrets() -> None:
+    addresses = McpAddresses()
+    settings = first_settings(Config(), Wish(), SessionPatch(tools=(ZOO,)), addresses)
+    (server,) = settings.tools
+    assert isinstance(server, McpServer)
+    assert server.address is not None
+    assert addresses[server.address].headers == {"Authorization": "Bearer hush"}
+    assert "hush" not in repr(settings) + repr(addresses[server.address])
+
+
+@pytest.mark.parametrize(
+    ("said", "param"),
+    [
+        (SessionPatch(tools=(config.McpTool(server_label="zoo"),)), "session.tools[0].server_url"),
+        (SessionPatch(tools=(ZOO, ZOO)), "session.tools[0].server_label"),
+        (SessionPatch(tool_choice=config.ToolChoiceMcp("zoo")), "session.tool_choice.server_label"),
+        (
+            SessionPatch(tools=tuple(msgspec.structs.replace(ZOO, server_label=f"zoo{n}") for n in range(9))),
+            "session.tools",
+        ),
+    ],
+)
+def test_mcp_servers_that_a_session_cannot_begin_with(said: SessionPatch, param: str) -> None:
+    with pytest.raises(PeerError) as refused:
+        begun(Wish(), said)
+    assert refused.value.param == param

@@ -104,7 +104,8 @@ def test_what_is_no_trace_is_refused() -> None:
 PUBLIC = {
     "connection", "request", "code", "param", "item_id", "response_id", "call_id", "name", "id", "kind", "to",
     "model", "voice", "language", "after", "reason", "error_code", "previous", "session_id", "conversation_id",
-    "status", "tool_choice", "eagerness", "detail", "started", "role", "input",
+    "status", "tool_choice", "eagerness", "detail", "started", "role", "input", "label", "server", "names", "function",
+    "approval",
 }  # fmt: skip
 """String fields that may stay as they are in a redacted trace."""
 

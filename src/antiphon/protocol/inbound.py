@@ -6,7 +6,9 @@ does not know whether ids exist or whether it is the moment; that is the session
 
 from __future__ import annotations
 
-from typing import Any, Protocol, assert_never
+from collections.abc import Mapping
+from typing import Any, Literal, Protocol, assert_never
+from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -18,14 +20,27 @@ from antiphon.protocol import items as wire
 from antiphon.protocol import session_config as config
 from antiphon.session import inputs
 from antiphon.session.inputs import Input
-from antiphon.session.items import FunctionCall, FunctionOutput, Item, Message, Part, Picture, Role, Speech, Text
+from antiphon.session.items import (
+    FunctionCall,
+    FunctionOutput,
+    Item,
+    McpApprovalResponse,
+    Message,
+    Part,
+    Picture,
+    Role,
+    Speech,
+    Text,
+)
 from antiphon.session.settings import (
+    ApprovalFilter,
     AudioFormat,
-    ForeignTool,
     FunctionTool,
+    McpServer,
     ResponseOptions,
     SettingsPatch,
     Tool,
+    ToolFilter,
     Transcription,
     Truncation,
     TurnDetection,
@@ -47,7 +62,15 @@ class Goodbye(Struct, frozen=True):
     """The client asks to hang up."""
 
 
-class Luggage(Protocol):
+class Addresses(Protocol):
+    """Takes where MCP servers are and what they are shown: secrets do not enter the session."""
+
+    def address(self, url: str, headers: Mapping[str, str], param: str) -> int:
+        """The number by which the session knows these, the same for the same ones. Raises `PeerError`."""
+        ...
+
+
+class Luggage(Addresses, Protocol):
     """Takes what a message brings that does not enter the session, which sees neither sound nor secrets."""
 
     def sound(self, data: bytes, param: str) -> tuple[int, Samples]:
@@ -62,7 +85,7 @@ def read(message: Incoming, connection: str, heard: Samples, luggage: Luggage) -
         case client.AudioAppend(audio=audio):
             return Append(audio)
         case client.SessionUpdate(session=patch):
-            return inputs.UpdateSettings(connection, request, patch_from(patch))
+            return inputs.UpdateSettings(connection, request, patch_from(patch, luggage))
         case client.AudioCommit():
             return inputs.CommitAudio(connection, request, heard)
         case client.AudioClear():
@@ -93,7 +116,7 @@ def read(message: Incoming, connection: str, heard: Samples, luggage: Luggage) -
 # --- settings --------------------------------------------------------------------------------------------------------
 
 
-def patch_from(patch: config.SessionPatch) -> SettingsPatch:
+def patch_from(patch: config.SessionPatch, addresses: Addresses) -> SettingsPatch:
     """The change in the session's words. null clears what can be cleared, and is ignored elsewhere."""
     audio = given(patch.audio) or config.AudioPatch()
     heard = given(audio.input) or config.AudioInputPatch()
@@ -110,7 +133,7 @@ def patch_from(patch: config.SessionPatch) -> SettingsPatch:
         transcription=_transcription(heard.transcription),
         logprobs=UNSET if patch.include is UNSET else config.LOGPROBS in (patch.include or ()),
         turn_detection=_turn_detection(heard.turn_detection),
-        tools=_tools(patch.tools),
+        tools=_tools(patch.tools, addresses, "session.tools"),
         tool_choice=_tool_choice(patch.tool_choice),
         max_output_tokens=_token_limit(patch.max_output_tokens),
         truncation=_truncation(patch.truncation),
@@ -226,22 +249,82 @@ def _turn_detection(
     return TurnDetection(kind="server_vad" if is_fixed else "semantic_vad", **said)
 
 
-def _tools(tools: config.Maybe[tuple[config.Tool, ...]]) -> tuple[Tool, ...] | UnsetType:
+def _tools(
+    tools: config.Maybe[tuple[config.Tool, ...]], addresses: Addresses, param: str
+) -> tuple[Tool, ...] | UnsetType:
     if tools is UNSET:
         return UNSET
-    return tuple(_tool(tool) for tool in tools or ())
+    return tuple(_tool(tool, addresses, f"{param}[{index}]") for index, tool in enumerate(tools or ()))
 
 
-def _tool(tool: config.Tool) -> Tool:
+def _tool(tool: config.Tool, addresses: Addresses, param: str) -> Tool:
     match tool:
         case config.FunctionTool(name=name, description=description, parameters=parameters):
             return FunctionTool(name, description or "", parameters or {"type": "object", "properties": {}})
         case config.McpTool():
-            # Its secrets are used by nobody yet, and so are not kept either.
-            public = msgspec.structs.replace(tool, authorization=UNSET, headers=UNSET)
-            return ForeignTool(msgspec.to_builtins(public))
+            return _mcp_server(tool, addresses, param)
         case _:
             assert_never(tool)
+
+
+# --- MCP servers -----------------------------------------------------------------------------------------------------
+
+MCP_REFLECTED = ("defer_loading", "allowed_callers")
+"""Keys of an MCP tool that are echoed. What they ask for is the only thing that we do."""
+
+
+def _mcp_server(tool: config.McpTool, addresses: Addresses, param: str) -> McpServer:
+    for name in ("connector_id", "tunnel_id"):
+        if given(getattr(tool, name)):
+            raise PeerError(
+                f"Invalid value: '{param}.{name}'. This server has neither connectors nor tunnels.",
+                "Give the address of an MCP server as 'server_url'.",
+                code="invalid_value",
+                param=f"{param}.{name}",
+            )
+    approval = given(tool.require_approval)
+    url = given(tool.server_url)
+    return McpServer(
+        label=tool.server_label,
+        address=None if url is None else addresses.address(url, _headers(tool), f"{param}.server_url"),
+        url="" if url is None else _public(url),
+        description=given(tool.server_description) or "",
+        allowed=_allowed(given(tool.allowed_tools)),
+        approval=_approval(approval),
+        reflected={name: msgspec.to_builtins(value) for name in MCP_REFLECTED if (value := given(getattr(tool, name)))},
+    )
+
+
+def _headers(tool: config.McpTool) -> dict[str, str]:
+    """What the server is shown. `authorization` is a token of OAuth, or a whole header's value."""
+    headers: dict[str, str] = dict(given(tool.headers) or {})
+    token: str | None = given(tool.authorization)
+    if token:
+        headers = {name: value for name, value in headers.items() if name.lower() != "authorization"}
+        headers["Authorization"] = token if " " in token.strip() else f"Bearer {token.strip()}"
+    return headers
+
+
+def _public(url: str) -> str:
+    """The address without its query, which may hold a key."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
+
+
+def _allowed(filter: tuple[str, ...] | config.McpToolFilter | None) -> ToolFilter | None:
+    if filter is None:
+        return None
+    if isinstance(filter, config.McpToolFilter):
+        return ToolFilter(given(filter.tool_names), given(filter.read_only))
+    return ToolFilter(filter)
+
+
+def _approval(
+    wish: Literal["always", "never"] | config.McpApprovalFilter | None,
+) -> Literal["always", "never"] | ApprovalFilter:
+    if isinstance(wish, config.McpApprovalFilter):
+        return ApprovalFilter(_allowed(given(wish.always)), _allowed(given(wish.never)))
+    return "always" if wish is None else wish
 
 
 def _tool_choice(choice: config.Maybe[config.ToolChoice]) -> Any:
@@ -269,10 +352,12 @@ def item_from(item: wire.Item, luggage: Luggage, param: str) -> Item:
             return FunctionCall(name, call_id or "", function, arguments)
         case wire.FunctionCallOutput(call_id=call_id, output=output):
             return FunctionOutput(name, call_id, output)
-        case wire.McpListTools() | wire.McpCall() | wire.McpApprovalRequest() | wire.McpApprovalResponse():
+        case wire.McpApprovalResponse(approval_request_id=request, approve=approve, reason=reason):
+            return McpApprovalResponse(name, request, approve, _bounded(reason or "", f"{param}.reason"))
+        case wire.McpListTools() | wire.McpCall() | wire.McpApprovalRequest():
             raise PeerError(
-                f"Invalid value: '{type(item).__struct_config__.tag}'. MCP items are not supported yet.",
-                "Run MCP tools in your program and offer them as functions.",
+                f"Invalid value: '{type(item).__struct_config__.tag}'. Items of this type are made by the server.",
+                "Name the MCP server in session.tools; of MCP items, send only 'mcp_approval_response'.",
                 code="invalid_value",
                 param=f"{param}.type",
             )
@@ -366,7 +451,7 @@ def options_from(params: client.ResponseParams, luggage: Luggage) -> ResponseOpt
         speaks=_speaks(params.output_modalities),
         voice=_voice(output.voice),
         output_format=_format(output.format),
-        tools=_tools(_value(params.tools)),
+        tools=_tools(_value(params.tools), luggage, "response.tools"),
         tool_choice=_tool_choice(_value(params.tool_choice)),
         max_output_tokens=_token_limit(_value(params.max_output_tokens)),
         hints=hints,

@@ -19,10 +19,15 @@ from antiphon.protocol import items as wire
 from antiphon.protocol import session_config as config
 from antiphon.session import outputs
 from antiphon.session.items import (
-    Foreign,
     FunctionCall,
     FunctionOutput,
     Item,
+    McpApprovalRequest,
+    McpApprovalResponse,
+    McpCall,
+    McpFailure,
+    McpTool,
+    McpToolList,
     Message,
     Part,
     Picture,
@@ -32,7 +37,17 @@ from antiphon.session.items import (
     Text,
 )
 from antiphon.session.outputs import Notice, ResponseInfo
-from antiphon.session.settings import AudioFormat, ForeignTool, FunctionTool, Settings, Tool, Truncation, TurnDetection
+from antiphon.session.settings import (
+    ApprovalFilter,
+    AudioFormat,
+    FunctionTool,
+    McpServer,
+    Settings,
+    Tool,
+    ToolFilter,
+    Truncation,
+    TurnDetection,
+)
 
 Outgoing = server.ServerMessage | additions.AdditionMessage
 
@@ -99,6 +114,18 @@ class Projection:
             case outputs.ToolBegan() | outputs.ToolEnded():
                 if self._with_additions:
                     yield self._tool(notice)
+            case outputs.ToolListingBegan() | outputs.ToolListingEnded():
+                yield from self._listing(notice)
+            case outputs.McpArgumentsSent() | outputs.McpArgumentsEnded():
+                yield self._mcp_arguments(notice)
+            case outputs.McpCallBegan() | outputs.McpCallEnded():
+                yield self._mcp_call(notice)
+            case outputs.McpCallAwaits(response_id=response_id, index=index, item=call):
+                yield server.OutputItemDone(
+                    event_id=self._id(), response_id=response_id, output_index=index, item=item_for(call)
+                )
+            case outputs.McpCallSettled(item=call, previous=previous):
+                yield server.ItemDone(event_id=self._id(), previous_item_id=previous, item=item_for(call))
             case outputs.TranscriptionGrew() | outputs.TranscriptionDone() | outputs.TranscriptionFailed():
                 yield self._transcription(notice)
             case outputs.SpeechStarted(item_id=item_id, at=at):
@@ -172,6 +199,8 @@ class Projection:
                     event_id=self._id(), response_id=ended.response_id, item_id=item_id, output_index=ended.index,
                     call_id=call_id, name=name, arguments=arguments,
                 )  # fmt: skip
+            case McpCall() | McpApprovalRequest():
+                pass
             case _:
                 raise Bug(f"a response made {ended.item!r}", "Teach the projection this kind of item.")
         item = item_for(ended.item)
@@ -201,6 +230,34 @@ class Projection:
             case Picture():
                 raise Bug("a response made a picture", "Teach the projection this kind of part.")
         yield server.ContentPartDone(event_id=self._id(), part=part, **where)
+
+    def _listing(self, notice: outputs.ToolListingBegan | outputs.ToolListingEnded) -> Iterator[Outgoing]:
+        item = notice.item
+        shown = item_for(item)
+        if isinstance(notice, outputs.ToolListingBegan):
+            yield server.ItemAdded(event_id=self._id(), previous_item_id=notice.previous, item=shown)
+            yield server.McpListToolsInProgress(event_id=self._id(), item_id=item.id)
+            return
+        outcome = server.McpListToolsCompleted if notice.ok else server.McpListToolsFailed
+        yield outcome(event_id=self._id(), item_id=item.id)
+        yield server.ItemDone(event_id=self._id(), previous_item_id=notice.previous, item=shown)
+
+    def _mcp_arguments(self, notice: outputs.McpArgumentsSent | outputs.McpArgumentsEnded) -> Outgoing:
+        where: dict[str, Any] = {
+            "response_id": notice.response_id,
+            "item_id": notice.item_id,
+            "output_index": notice.index,
+        }
+        if isinstance(notice, outputs.McpArgumentsSent):
+            return server.McpArgumentsDelta(event_id=self._id(), delta=notice.text, **where)
+        return server.McpArgumentsDone(event_id=self._id(), arguments=notice.arguments, **where)
+
+    def _mcp_call(self, notice: outputs.McpCallBegan | outputs.McpCallEnded) -> Outgoing:
+        where: dict[str, Any] = {"item_id": notice.item_id, "output_index": notice.index}
+        if isinstance(notice, outputs.McpCallBegan):
+            return server.McpCallInProgress(event_id=self._id(), **where)
+        outcome = server.McpCallCompleted if notice.ok else server.McpCallFailed
+        return outcome(event_id=self._id(), **where)
 
     def _tool(self, notice: outputs.ToolBegan | outputs.ToolEnded) -> Outgoing:
         if isinstance(notice, outputs.ToolBegan):
@@ -258,10 +315,40 @@ def item_for(item: Item) -> wire.Item:
             return wire.FunctionCall(id=item_id, status=status, call_id=call_id, name=name, arguments=text)
         case FunctionOutput(id=item_id, call_id=call_id, output=output):
             return wire.FunctionCallOutput(id=item_id, status=status, call_id=call_id, output=output)
-        case Foreign(body=body):
-            return cast("wire.Item", msgspec.convert(body, wire.Item))
+        case McpToolList(id=item_id, server=label, tools=tools):
+            return wire.McpListTools(id=item_id, server_label=label, tools=tuple(_tool_info(tool) for tool in tools))
+        case McpCall(id=item_id, server=label, name=name, arguments=arguments):
+            return wire.McpCall(
+                id=item_id, server_label=label, name=name, arguments=arguments, approval_request_id=item.approval,
+                output=item.output, error=_mcp_error(item.failure),
+            )  # fmt: skip
+        case McpApprovalRequest(id=item_id, server=label, name=name, arguments=arguments):
+            return wire.McpApprovalRequest(id=item_id, server_label=label, name=name, arguments=arguments)
+        case McpApprovalResponse(id=item_id, request=request, approve=approve, why=why):
+            return wire.McpApprovalResponse(
+                id=item_id, approval_request_id=request, approve=approve, reason=why or None
+            )
         case _:
             assert_never(item)
+
+
+def _tool_info(tool: McpTool) -> wire.McpToolInfo:
+    annotations = {"readOnlyHint": True} if tool.read_only else None
+    return wire.McpToolInfo(
+        name=tool.name, input_schema=tool.parameters, description=tool.description, annotations=annotations
+    )
+
+
+def _mcp_error(failure: McpFailure | None) -> wire.McpError | None:
+    match failure:
+        case None:
+            return None
+        case McpFailure(kind="protocol", message=message, code=code):
+            return wire.McpProtocolError(code, message)
+        case McpFailure(kind="http", message=message, code=code):
+            return wire.McpHttpError(code, message)
+        case McpFailure(message=message):
+            return wire.McpToolExecutionError(message)
 
 
 def _with_audio(item: wire.Item, audio: bytes) -> wire.Item:
@@ -435,7 +522,42 @@ def _wire_tool(tool: Tool) -> config.Tool:
     match tool:
         case FunctionTool(name=name, description=description, parameters=parameters):
             return config.FunctionTool(name=name, description=description, parameters=parameters)
-        case ForeignTool(body=body):
-            return cast("config.Tool", msgspec.convert(body, config.Tool))
+        case McpServer():
+            return _wire_server(tool)
         case _:
             assert_never(tool)
+
+
+def _wire_server(server: McpServer) -> config.McpTool:
+    """Without what it is shown to let us in, which only who said it knows."""
+    return config.McpTool(
+        server_label=server.label,
+        server_url=server.url,
+        server_description=server.description or UNSET,
+        allowed_tools=UNSET if server.allowed is None else _wire_filter(server.allowed),
+        require_approval=_wire_approval(server.approval),
+        **msgspec.convert(dict(server.reflected), dict[str, Any]),
+    )
+
+
+def _wire_filter(filter: ToolFilter) -> tuple[str, ...] | config.McpToolFilter:
+    if filter.read_only is None and filter.names is not None:
+        return filter.names
+    names = UNSET if filter.names is None else filter.names
+    return config.McpToolFilter(tool_names=names, read_only=UNSET if filter.read_only is None else filter.read_only)
+
+
+def _wire_approval(
+    approval: Literal["always", "never"] | ApprovalFilter,
+) -> Literal["always", "never"] | config.McpApprovalFilter:
+    if not isinstance(approval, ApprovalFilter):
+        return approval
+    filters = {
+        name: config.McpToolFilter(
+            tool_names=UNSET if filter.names is None else filter.names,
+            read_only=UNSET if filter.read_only is None else filter.read_only,
+        )
+        for name in ("always", "never")
+        if (filter := getattr(approval, name)) is not None
+    }
+    return config.McpApprovalFilter(**filters)

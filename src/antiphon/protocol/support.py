@@ -81,7 +81,6 @@ def unsent(**why: str) -> Fields:
 
 # --- messages --------------------------------------------------------------------------------------------------------
 
-_NO_MCP = Entry(State.UNSENT, "our server does not talk to MCP servers yet")
 _PLAYS = Entry(State.WORKS, "where the server plays: WebRTC")
 
 MESSAGES: Mapping[type[Struct], Entry] = {
@@ -97,14 +96,6 @@ MESSAGES: Mapping[type[Struct], Entry] = {
     server.OutputAudioStarted: _PLAYS,
     server.OutputAudioStopped: _PLAYS,
     server.OutputAudioCleared: _PLAYS,
-    server.McpListToolsInProgress: _NO_MCP,
-    server.McpListToolsCompleted: _NO_MCP,
-    server.McpListToolsFailed: _NO_MCP,
-    server.McpArgumentsDelta: _NO_MCP,
-    server.McpArgumentsDone: _NO_MCP,
-    server.McpCallInProgress: _NO_MCP,
-    server.McpCallCompleted: _NO_MCP,
-    server.McpCallFailed: _NO_MCP,
 }
 """Every message of both sides."""
 
@@ -123,7 +114,7 @@ _STATUS_OF_ITEM = limited(
 _NO_TRACING = "our traces are the server's own, for its operator: see `antiphon serve --trace`"
 _NO_PROMPTS = "stored prompts are at OpenAI; send `instructions`"
 _LOGPROBS = "a recogniser's server may give them; PocketSphinx does not"
-_MCP_LATER = "the tool is kept and shown, but its server is not asked yet"
+_MADE_HERE = "sent; from a client it is refused, for only a server makes it"
 
 FIELDS: Mapping[type[Struct], Fields] = {
     # --- from the client
@@ -188,23 +179,23 @@ FIELDS: Mapping[type[Struct], Fields] = {
     ),
     config.FunctionTool: works("name description parameters"),
     config.McpTool: (
-        reflected(
-            server_label=_MCP_LATER,
-            server_url=_MCP_LATER,
-            connector_id="connectors are OpenAI's own servers",
-            tunnel_id="tunnels end at OpenAI",
-            allowed_tools=_MCP_LATER,
-            require_approval=_MCP_LATER,
-            server_description=_MCP_LATER,
-            defer_loading=_MCP_LATER,
+        works("server_label allowed_tools require_approval")
+        | limited(
+            server_url="only hosts that the operator has allowed; shown without its query",
+            authorization="secret: used, shown nowhere",
+            headers="may be secret: used, shown nowhere",
+        )
+        | reflected(
+            server_description="models are told of tools, not of servers",
+            defer_loading="all tools are listed at once",
             allowed_callers="there are no programs that could call",
         )
-        | ignored(authorization="secret, and not used yet", headers="may be secret, and not used yet")
+        | refused(connector_id="connectors are OpenAI's own servers", tunnel_id="tunnels end at OpenAI")
     ),
-    config.McpToolFilter: every(State.REFLECTED, "read_only tool_names", _MCP_LATER),
-    config.McpApprovalFilter: every(State.REFLECTED, "always never", _MCP_LATER),
+    config.McpToolFilter: works("read_only tool_names"),
+    config.McpApprovalFilter: works("always never"),
     config.ToolChoiceFunction: works("name"),
-    config.ToolChoiceMcp: every(State.REFLECTED, "server_label name", _MCP_LATER),
+    config.ToolChoiceMcp: works("server_label name"),
     config.VoiceId: limited(id="the voice of this name, if the voice engine has one; the echo is the plain name"),
     config.Tracing: every(State.REFLECTED, "workflow_name group_id metadata", _NO_TRACING),
     config.TokenLimits: works("post_instructions"),
@@ -243,14 +234,15 @@ FIELDS: Mapping[type[Struct], Fields] = {
     ),
     items.FunctionCall: works("id call_id name arguments") | _STATUS_OF_ITEM,
     items.FunctionCallOutput: works("id call_id output") | _STATUS_OF_ITEM,
-    items.McpListTools: every(State.REFUSED, "id server_label tools", _NO_MCP.why),
-    items.McpToolInfo: every(State.REFUSED, "name input_schema description annotations", _NO_MCP.why),
-    items.McpCall: every(State.REFUSED, "id server_label name arguments approval_request_id output error", _NO_MCP.why),
-    items.McpProtocolError: every(State.REFUSED, "code message", _NO_MCP.why),
-    items.McpToolExecutionError: refused(message=_NO_MCP.why),
-    items.McpHttpError: every(State.REFUSED, "code message", _NO_MCP.why),
-    items.McpApprovalRequest: every(State.REFUSED, "id server_label name arguments", _NO_MCP.why),
-    items.McpApprovalResponse: every(State.REFUSED, "id approval_request_id approve reason", _NO_MCP.why),
+    items.McpListTools: every(State.REFUSED, "id server_label tools", _MADE_HERE),
+    items.McpToolInfo: works("name input_schema description")
+    | limited(annotations="only readOnlyHint, where the MCP server says so"),
+    items.McpCall: every(State.REFUSED, "id server_label name arguments approval_request_id output error", _MADE_HERE),
+    items.McpProtocolError: works("code message"),
+    items.McpToolExecutionError: works("message"),
+    items.McpHttpError: works("code message"),
+    items.McpApprovalRequest: every(State.REFUSED, "id server_label name arguments", _MADE_HERE),
+    items.McpApprovalResponse: works("id approval_request_id approve reason"),
     items.ItemReference: works("id"),
     # --- sound
     items.AudioPcm: works("rate"),

@@ -30,6 +30,7 @@ from antiphon.session.items import Item, Message, Role
 from antiphon.session.outputs import Notice, Output
 from antiphon.session.session import Session
 from antiphon.tools.api import ToolContext
+from antiphon.tools.mcp import McpAddresses, McpConnections, McpLimits
 from antiphon.tools.runner import ToolRunner, Workroom
 
 log = logging.getLogger("antiphon.drive")
@@ -69,6 +70,7 @@ class Equipment(Struct, frozen=True):
     engines: Engines
     hub: HearingHub
     tools: Workroom = field(default_factory=Workroom)
+    mcp: McpLimits = McpLimits()
 
 
 class Drive:
@@ -80,8 +82,11 @@ class Drive:
         equipment: Equipment,
         tool_context: Callable[[Drive], ToolContext],
         records: tuple[Record, ...] = (),
+        addresses: McpAddresses | None = None,
     ) -> None:
+        """`addresses` are those that the session's configuration speaks of; its connections add to them."""
         self.session = session
+        self.mcp_addresses = addresses or McpAddresses()
         self.links: dict[str, Link] = {}
         self._turns: deque[Turn] = deque()
         self._records = (Timeline(self._turns.append, kept=0).record, *records)
@@ -96,7 +101,8 @@ class Drive:
         """
         self._audio = SpokenAudio()
         tools = ToolRunner(equipment.tools, lambda: tool_context(self))
-        self._workers = Workers(equipment.engines, tools, self._audio, self.put)
+        mcp = McpConnections(self.mcp_addresses, equipment.mcp)
+        self._workers = Workers(equipment.engines, tools, mcp, self._audio, self.put)
         self._pre_roll = samples_from_ms(PRE_ROLL_MS)
         self._retained = RetainedAudio(session.config.retained_bytes)
         self._clips: list[Pcm16] = []
@@ -236,6 +242,12 @@ class Drive:
                 self._workers.say(output)
             case outputs.RunTool():
                 self._workers.run_tool(output)
+            case outputs.ListMcpTools():
+                self._workers.list_mcp_tools(output)
+            case outputs.CallMcpTool():
+                self._workers.call_mcp_tool(output)
+            case outputs.LeaveMcpServer(address=address):
+                self._workers.leave_mcp_server(address)
             case outputs.StopWork(work=work):
                 self._workers.stop(work)
                 self._audio.drop(work)

@@ -37,8 +37,9 @@ from antiphon.runtime.context import request_from
 from antiphon.runtime.voice import SpokenAudio, Stretch
 from antiphon.session import inputs
 from antiphon.session.clauses import ClauseSplitter
-from antiphon.session.outputs import Generate, RunTool, Say, ScoreTurn, Transcribe
+from antiphon.session.outputs import CallMcpTool, Generate, ListMcpTools, RunTool, Say, ScoreTurn, Transcribe
 from antiphon.session.spoken_text import SpokenText
+from antiphon.tools.mcp import McpConnections
 from antiphon.tools.runner import ToolCall, ToolRunner
 
 log = logging.getLogger("antiphon.workers")
@@ -67,9 +68,11 @@ class Workers:
         self,
         engines: Engines,
         tools: ToolRunner,
+        mcp: McpConnections,
         audio: SpokenAudio,
         put: Put,
     ) -> None:
+        self._mcp = mcp
         self._engines = engines
         self._tools = tools
         self._audio = audio
@@ -107,6 +110,15 @@ class Workers:
     def run_tool(self, task: RunTool) -> None:
         self._start(task.work, self._run_tool(task))
 
+    def list_mcp_tools(self, task: ListMcpTools) -> None:
+        self._start(task.work, self._list_mcp_tools(task))
+
+    def call_mcp_tool(self, task: CallMcpTool) -> None:
+        self._start(task.work, self._call_mcp_tool(task))
+
+    def leave_mcp_server(self, address: int) -> None:
+        self._mcp.leave(address)
+
     def stop(self, work: int) -> None:
         """Cancel it, wherever it is. Its clean-up runs on; nothing of it is waited for here."""
         task = self._tasks.get(work)
@@ -120,6 +132,7 @@ class Workers:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._tools.close()
+        await self._mcp.close()
 
     def _start(self, work: int, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(self._guard(work, coroutine), name=f"work {work}")
@@ -267,6 +280,13 @@ class Workers:
     async def _run_tool(self, task: RunTool) -> None:
         outcome = await self._tools.run(ToolCall(task.call_id, task.name, task.arguments))
         self._put(inputs.ToolReturned(task.work, outcome.output, outcome.ok))
+
+    async def _list_mcp_tools(self, task: ListMcpTools) -> None:
+        self._put(inputs.McpToolsListed(task.work, await self._mcp.list_tools(task.address)))
+
+    async def _call_mcp_tool(self, task: CallMcpTool) -> None:
+        outcome = await self._mcp.call(task.address, task.name, task.arguments)
+        self._put(inputs.McpToolReturned(task.work, outcome.output, outcome.failure))
 
 
 class ClauseFeed:

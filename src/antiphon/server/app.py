@@ -31,6 +31,7 @@ from antiphon.server.client_secrets import make_client_secret, read_body
 from antiphon.server.cors import Cors
 from antiphon.server.door import Door, Visitor
 from antiphon.server.limits import ByteBudgets
+from antiphon.server.mcp import addresses_for_session, own_servers
 from antiphon.server.opening import Wish, first_settings, read_wish, speaks_beta
 from antiphon.server.refusals import Refusal, refusal_from, turn_away
 from antiphon.server.sessions import Sessions
@@ -38,6 +39,7 @@ from antiphon.server.tools import tools_page
 from antiphon.server.transcribe import Captions, read_form
 from antiphon.session.ids import Ids
 from antiphon.session.settings import FunctionTool, SessionConfig, Settings
+from antiphon.tools.mcp import McpAddresses
 from antiphon.tools.registry import Registry
 from antiphon.transport.websocket import WebSocketLink, close_with_error
 
@@ -117,8 +119,7 @@ def make_app(state: State) -> ASGIApp:
     async def client_secrets(request: Request) -> Response:
         visitor: Visitor = request.state.visitor
         body = await read_body(request)
-        defaults = state.config.session
-        made = make_client_secret(body, state.door.tokens, visitor.owner, defaults, state.ids, time.time())
+        made = make_client_secret(body, state.door.tokens, visitor.owner, state.config, state.ids, time.time())
         return Response(made, media_type="application/json", headers={"Cache-Control": "no-store"})
 
     async def gone(request: Request) -> Response:
@@ -215,13 +216,15 @@ async def _realtime(state: State, socket: WebSocket) -> None:
         return
     try:
         wish = read_wish(socket.query_params)
-        settings = _settings(state, socket, wish)
+        addresses = addresses_for_session(state.config.mcp)
+        settings = _settings(state, socket, wish, addresses)
     except PeerError as error:
         await turn_away(refusal_from(error), socket.scope, socket.receive, socket.send)
         return
     refusal = _refusal(state, wish)
     visitor: Visitor = socket.state.visitor
-    drive = None if refusal else state.sessions.begin(_session_config(state, settings), visitor.owner)
+    config = _session_config(state, settings)
+    drive = None if refusal else state.sessions.begin(config, visitor.owner, addresses)
     if drive is None:
         refusal = refusal or Refusal(503, "server_full", "All sessions are taken. Try again in a few seconds.")
         await turn_away(refusal, socket.scope, socket.receive, socket.send)
@@ -299,18 +302,22 @@ async def _captions(state: State, socket: WebSocket) -> None:
         state.captions -= 1
 
 
-def _settings(state: State, socket: WebSocket, wish: Wish) -> Settings:
+def _settings(state: State, socket: WebSocket, wish: Wish, addresses: McpAddresses) -> Settings:
     visitor: Visitor = socket.state.visitor
     patch = visitor.grant.session if visitor.grant is not None else None
-    return first_settings(state.config.session, wish, patch)
+    return first_settings(state.config, wish, patch, addresses)
 
 
 def _session_config(state: State, settings: Settings) -> SessionConfig:
     """What a session with these settings is made of."""
-    defaults = state.config.session
+    defaults, mcp = state.config.session, state.config.mcp
     return SessionConfig(
         settings=settings,
         server_tools=() if settings.kind == "transcription" else state.offers,
+        mcp_servers=own_servers(mcp),
+        max_mcp_servers=mcp.max_servers,
+        max_mcp_tools=mcp.max_tools,
+        follow_up_s=mcp.follow_up_s or None,
         lead_ms=defaults.lead_ms,
         max_turn_s=defaults.max_turn_s,
         lifetime_s=state.config.server.session_limit_s,

@@ -11,7 +11,7 @@ import asyncio
 import msgspec
 from starlette.requests import ClientDisconnect, Request
 
-from antiphon.config import SessionDefaults
+from antiphon.config import Config
 from antiphon.errors import PeerError
 from antiphon.protocol.client_secrets import ClientSecret, ClientSecretRequest, ExpiresAfter
 from antiphon.protocol.codec import decode_document
@@ -19,6 +19,7 @@ from antiphon.protocol.outbound import session_from
 from antiphon.server.opening import Wish, first_settings
 from antiphon.server.tokens import Grant, Tokens
 from antiphon.session.ids import Ids
+from antiphon.tools.mcp import McpAddresses
 
 LONGEST_BODY = 256 * 1024  # bytes: many times what fits into a secret, and nothing to hold in memory
 BODY_TIMEOUT_S = 10.0  # for a body that a client writes at once
@@ -44,14 +45,12 @@ async def read_body(request: Request) -> bytes:
     return b"".join(parts)
 
 
-def make_client_secret(
-    body: bytes, tokens: Tokens, owner: str, defaults: SessionDefaults, ids: Ids, now: float
-) -> bytes:
+def make_client_secret(body: bytes, tokens: Tokens, owner: str, config: Config, ids: Ids, now: float) -> bytes:
     """The answer to a request with this body, as JSON. `now` is in seconds since 1970. Raises `PeerError`."""
     asked = decode_document(body.strip() or b"{}", ClientSecretRequest)
     lifetime_s = (asked.expires_after or ExpiresAfter()).seconds
     session = asked.session or None
-    settings = first_settings(defaults, Wish(), session)
+    settings = first_settings(config, Wish(), session, McpAddresses())
     grant = Grant(int(now) + lifetime_s, session)
     # There is no session yet, so it does not expire; the official server writes 0 there.
     shown = session_from(ids.make("sess"), settings, 0)

@@ -12,11 +12,12 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, Struct
 
-from antiphon.config import SessionDefaults
+from antiphon.config import Config
 from antiphon.errors import PeerError
 from antiphon.protocol import additions
-from antiphon.protocol.inbound import patch_from
+from antiphon.protocol.inbound import Addresses, patch_from
 from antiphon.protocol.session_config import SessionPatch
+from antiphon.session.mcp import check_choice, resolved
 from antiphon.session.settings import Settings, Transcription, patched
 
 Kind = Literal["realtime", "transcription"]
@@ -71,9 +72,10 @@ def read_wish(query: Mapping[str, str]) -> Wish:
     return Wish(kind, asked["model"], asked["call_id"], int(version or 0))
 
 
-def first_settings(defaults: SessionDefaults, wish: Wish, patch: SessionPatch | None) -> Settings:
+def first_settings(config: Config, wish: Wish, patch: SessionPatch | None, addresses: Addresses) -> Settings:
     """What the session begins with. `patch` is the client secret's session, which whoever made it has thought about:
     it wins over the URL, in which some clients put a model that nobody chose. Raises `PeerError`."""
+    defaults = config.session
     said = patch or SessionPatch()
     kind = _kind(wish, said)
     model = said.model or wish.model or defaults.model
@@ -94,7 +96,11 @@ def first_settings(defaults: SessionDefaults, wish: Wish, patch: SessionPatch | 
         transcription=Transcription() if kind == "transcription" else None,
     )
     # Its type and model are settled above.
-    return patched(settings, patch_from(msgspec.structs.replace(said, type=UNSET, model=UNSET)))
+    changes = patch_from(msgspec.structs.replace(said, type=UNSET, model=UNSET), addresses)
+    settings = patched(settings, changes)
+    tools = resolved(settings.tools, (), config.mcp.max_servers, "session.tools")
+    check_choice(settings.tool_choice, tools, "session.tool_choice")
+    return msgspec.structs.replace(settings, tools=tools)
 
 
 def speaks_beta(headers: Mapping[str, str], protocols: Iterable[str]) -> bool:

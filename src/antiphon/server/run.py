@@ -32,6 +32,7 @@ from antiphon.runtime.workers import Engines
 from antiphon.server.app import IDLE_SWEEP_S, State, make_app
 from antiphon.server.bounded import BoundedHttp, BoundedWebSocket, allow_many_files
 from antiphon.server.door import is_loopback
+from antiphon.server.mcp import limits_from
 from antiphon.server.sessions import Sessions, Surroundings, Tracing
 from antiphon.server.tls import self_signed
 from antiphon.server.tokens import PREFIX as CLIENT_SECRET_PREFIX
@@ -78,7 +79,8 @@ async def running(
     engines = engines or registry.make(config)
     tooling = _workroom(config, tools)
     hub = HearingHub(engines.vad, backlog_s=BACKLOG_S)
-    equipment = Equipment(Engines(engines.stt, engines.llm, engines.tts), hub, tooling)
+    runners = Engines(engines.stt, engines.llm, engines.tts)
+    equipment = Equipment(runners, hub, tooling, limits_from(config.mcp))
     tracing = Tracing(config.trace.folder, config.trace.redact) if config.trace.folder else None
     surroundings = Surroundings(ZoneInfo(config.session.time_zone), config.session.locale)
     sessions = Sessions(equipment, config.server.max_sessions, surroundings, tracing, on_turn)

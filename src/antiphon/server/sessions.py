@@ -23,6 +23,7 @@ from antiphon.session.ids import Ids
 from antiphon.session.session import Session
 from antiphon.session.settings import SessionConfig
 from antiphon.tools.api import ToolContext
+from antiphon.tools.mcp import McpAddresses
 
 log = logging.getLogger("antiphon.sessions")
 
@@ -65,9 +66,9 @@ class Sessions:
         self._is_empty = asyncio.Event()
         self._is_empty.set()
 
-    def begin(self, config: SessionConfig, principal: str = "") -> Drive | None:
+    def begin(self, config: SessionConfig, principal: str = "", addresses: McpAddresses | None = None) -> Drive | None:
         """Start a session, or None if there is no room for it. It runs until `end`. `principal` is who is served: see
-        `ToolContext`."""
+        `ToolContext`. `addresses` are those of the MCP servers that it begins with."""
         if self._is_draining or len(self.running) >= self.max_sessions:
             self.turned_away += 1
             return None
@@ -80,7 +81,8 @@ class Sessions:
         if trace is not None:
             records.append(trace.record)
             self._traces[session.id] = trace
-        drive = Drive(session, self._equipment, partial(self._tool_context, principal), tuple(records))
+        context = partial(self._tool_context, principal)
+        drive = Drive(session, self._equipment, context, tuple(records), addresses)
         self.running[session.id] = drive
         self.started += 1
         self._is_empty.clear()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from antiphon.audio.units import Samples, Seconds
-from antiphon.session.items import Item
+from antiphon.session.items import Item, McpFailure, McpTool
 from antiphon.session.settings import ResponseOptions, SettingsPatch
 
 # --- connections -----------------------------------------------------------------------------------------------------
@@ -271,6 +271,17 @@ class ToolReturned(Result, frozen=True, tag="tool_returned"):
     ok: bool = True
 
 
+class McpToolsListed(Result, frozen=True, tag="mcp_tools_listed"):
+    tools: tuple[McpTool, ...]
+
+
+class McpToolReturned(Result, frozen=True, tag="mcp_tool_returned"):
+    """Exactly one of the two is given."""
+
+    output: str | None = None
+    failure: McpFailure | None = None
+
+
 class WorkFailed(Result, frozen=True, tag="work_failed"):
     code: str
     message: str
@@ -345,6 +356,8 @@ Input = (
     | ClauseEnded
     | SpeakingEnded
     | ToolReturned
+    | McpToolsListed
+    | McpToolReturned
     | WorkFailed
     | Played
     | Announce

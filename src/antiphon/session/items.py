@@ -1,12 +1,13 @@
-"""The things a conversation consists of: messages, function calls and their outputs.
+"""The things a conversation consists of: messages, function calls and their outputs, and what MCP servers add.
 
 Items are values. A conversation replaces an item by a newer version of it; nobody changes one in place.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -76,16 +77,77 @@ class FunctionOutput(Struct, frozen=True, tag="function_output"):
     status: Status = Status.COMPLETED
 
 
-class Foreign(Struct, frozen=True, tag="foreign"):
-    """An item that a front end knows and the session only keeps in order, such as an MCP tool list."""
+class McpTool(Struct, frozen=True):
+    """One tool of an MCP server, as the server describes it."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+    """JSON schema of its arguments."""
+    read_only: bool = False
+    """Whether the server says that a call changes nothing. A hint: nobody checks it."""
+
+
+class McpToolList(Struct, frozen=True, tag="mcp_tool_list"):
+    """What an MCP server offered when it was asked."""
 
     id: str
-    kind: str
-    body: dict[str, Any]
+    server: str
+    """Its label."""
+    tools: tuple[McpTool, ...]
     status: Status = Status.COMPLETED
 
 
-Item = Message | FunctionCall | FunctionOutput | Foreign
+class McpFailure(Struct, frozen=True):
+    """Why a call has no output."""
+
+    kind: Literal["protocol", "tool", "http"]
+    """Who said no: the MCP server, its tool, or what lies between."""
+    message: str
+    code: int = 0
+    """Of a protocol error its JSON-RPC code, of an HTTP error its status."""
+
+
+class McpCall(Struct, frozen=True, tag="mcp_call"):
+    """A tool that we run at an MCP server, and what came of it."""
+
+    id: str
+    server: str
+    name: str
+    """The tool's, at its server."""
+    function: str
+    """What the model calls it."""
+    arguments: str
+    """JSON text, as the model wrote it."""
+    approval: str | None = None
+    """Id of the item that asked whether it may run, if anybody was asked."""
+    output: str | None = None
+    failure: McpFailure | None = None
+    status: Status = Status.COMPLETED
+
+
+class McpApprovalRequest(Struct, frozen=True, tag="mcp_approval_request"):
+    """Asks whether a call may be made."""
+
+    id: str
+    server: str
+    name: str
+    arguments: str
+    status: Status = Status.COMPLETED
+
+
+class McpApprovalResponse(Struct, frozen=True, tag="mcp_approval_response"):
+    """Allows a call, or forbids it."""
+
+    id: str
+    request: str
+    """Id of the item that asked."""
+    approve: bool
+    why: str = ""
+    status: Status = Status.COMPLETED
+
+
+Item = Message | FunctionCall | FunctionOutput | McpToolList | McpCall | McpApprovalRequest | McpApprovalResponse
 
 
 def text_of(message: Message) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from antiphon.audio.units import Samples
-from antiphon.session.items import Item
+from antiphon.session.items import Item, McpCall, McpToolList
 from antiphon.session.settings import AudioFormat, FunctionTool, Settings, TurnDetection
 
 # --- commands --------------------------------------------------------------------------------------------------------
@@ -136,6 +136,28 @@ class RunTool(Struct, frozen=True, tag="run_tool"):
     call_id: str
     name: str
     arguments: str
+
+
+class ListMcpTools(Struct, frozen=True, tag="list_mcp_tools"):
+    """Ask an MCP server what it can do."""
+
+    work: int
+    address: int
+
+
+class CallMcpTool(Struct, frozen=True, tag="call_mcp_tool"):
+    """Have an MCP server run one of its tools."""
+
+    work: int
+    address: int
+    name: str
+    arguments: str
+
+
+class LeaveMcpServer(Struct, frozen=True, tag="leave_mcp_server"):
+    """Nothing of the server at this address is wanted any more."""
+
+    address: int
 
 
 class StopWork(Struct, frozen=True, tag="stop_work"):
@@ -393,6 +415,61 @@ class BargeInJudged(Struct, frozen=True, tag="barge_in_judged"):
     """How long the answer was held back for it."""
 
 
+class ToolListingBegan(Struct, frozen=True, tag="tool_listing_began"):
+    """An MCP server is being asked for its tools."""
+
+    item: McpToolList
+    previous: str | None
+
+
+class ToolListingEnded(Struct, frozen=True, tag="tool_listing_ended"):
+    item: McpToolList
+    previous: str | None
+    ok: bool
+
+
+class McpArgumentsSent(Struct, frozen=True, tag="mcp_arguments_sent"):
+    response_id: str
+    index: int
+    item_id: str
+    text: str
+
+
+class McpArgumentsEnded(Struct, frozen=True, tag="mcp_arguments_ended"):
+    response_id: str
+    index: int
+    item_id: str
+    arguments: str
+
+
+class McpCallAwaits(Struct, frozen=True, tag="mcp_call_awaits"):
+    """The response is done with the call and the conversation is not: it waits to be allowed."""
+
+    response_id: str
+    index: int
+    item: McpCall
+
+
+class McpCallBegan(Struct, frozen=True, tag="mcp_call_began"):
+    """The MCP server has been asked."""
+
+    index: int
+    item_id: str
+
+
+class McpCallEnded(Struct, frozen=True, tag="mcp_call_ended"):
+    index: int
+    item_id: str
+    ok: bool
+
+
+class McpCallSettled(Struct, frozen=True, tag="mcp_call_settled"):
+    """A call that outlived its response has its outcome."""
+
+    item: McpCall
+    previous: str | None
+
+
 class Remark(Struct, frozen=True, tag="remark"):
     """Why nothing was said, or what was dropped: for the trace, never for the wire."""
 
@@ -414,6 +491,9 @@ Command = (
     | ScoreTurn
     | Say
     | RunTool
+    | ListMcpTools
+    | CallMcpTool
+    | LeaveMcpServer
     | StopWork
     | DropAudio
     | Close
@@ -446,5 +526,13 @@ Notice = (
     | PlaybackCleared
     | ToolBegan
     | ToolEnded
+    | ToolListingBegan
+    | ToolListingEnded
+    | McpArgumentsSent
+    | McpArgumentsEnded
+    | McpCallAwaits
+    | McpCallBegan
+    | McpCallEnded
+    | McpCallSettled
 )
 Output = Command | Notice | SpeculationEnded | BargeInJudged | Remark

@@ -1,13 +1,16 @@
 """One response: what is written, called and spoken for it, item by item, until it ends exactly once.
 
 A response goes in rounds. In each the model writes text, which may be spoken, and calls functions; the server's own
-functions are run, and when all have answered the model writes the next round. It knows neither the person's turn nor
-other responses; joint rules are the session's. Every item that was begun is ended, whatever happens.
+functions are run, and when all have answered the model writes the next round. The tools of a client's MCP servers are
+run too, but in the conversation a round with one of them is the last: the client asks for what follows. It knows
+neither the person's turn nor other responses; joint rules are the session's. Every item that was begun is ended,
+whatever happens.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import Any, assert_never
 
@@ -22,19 +25,39 @@ from antiphon.session.inputs import (
     CallWritten,
     ClauseBegan,
     ClauseEnded,
+    McpToolReturned,
     Result,
     SpeakingEnded,
     TextWritten,
     ToolReturned,
     WritingEnded,
 )
-from antiphon.session.items import FunctionCall, FunctionOutput, Item, Message, Role, Speech, Status, Text
+from antiphon.session.items import (
+    FunctionCall,
+    FunctionOutput,
+    Item,
+    McpApprovalRequest,
+    McpCall,
+    McpFailure,
+    Message,
+    Role,
+    Speech,
+    Status,
+    Text,
+)
 from antiphon.session.ledger import Ledger
 from antiphon.session.machine import Table, step
+from antiphon.session.mcp import AwaitingCall, RemoteTool, outcome_of
 from antiphon.session.outputs import (
     ArgumentsSent,
     AudioSent,
+    CallMcpTool,
     DropAudio,
+    McpArgumentsEnded,
+    McpArgumentsSent,
+    McpCallAwaits,
+    McpCallBegan,
+    McpCallEnded,
     Output,
     OutputBegan,
     OutputEnded,
@@ -49,10 +72,17 @@ from antiphon.session.outputs import (
     ToolEnded,
 )
 from antiphon.session.playout import Playout
-from antiphon.session.settings import AudioFormat, FunctionTool
+from antiphon.session.settings import AudioFormat, FunctionTool, McpServer
 from antiphon.session.whole_json import WholeJson
 
 Emit = Callable[[Output], None]
+NewWork = Callable[[], int]
+Made = Message | FunctionCall | McpCall | McpApprovalRequest
+"""What a response can make."""
+
+NOT_MADE = McpFailure("tool", "The answer was interrupted before this call was made.")
+CUT = McpFailure("tool", "The answer was interrupted. This call may have been carried out, or not.")
+UNASKED = McpFailure("tool", "This call needs a person's approval, and out of band nobody can be asked.")
 
 
 class ResponseState(Enum):
@@ -100,6 +130,8 @@ class Manner(Struct, frozen=True):
     output_format: AudioFormat
     client_tools: tuple[FunctionTool, ...]
     server_tools: tuple[FunctionTool, ...]
+    mcp_servers: tuple[McpServer, ...]
+    """Of the client."""
     tool_choice: str | Mapping[str, Any]
     max_tokens: int | None
     model: str
@@ -119,7 +151,7 @@ class Ending(Struct, frozen=True):
 class Piece:
     """One output item while it is made."""
 
-    def __init__(self, index: int, item: Message | FunctionCall, work: int, *, spoken: bool) -> None:
+    def __init__(self, index: int, item: Made, work: int, *, spoken: bool) -> None:
         self.index = index
         self.item = item
         self.work = work
@@ -130,10 +162,12 @@ class Piece:
         """Where its audio begins in the response's playout."""
         self.written = False
         """Nothing will be added to it."""
+        self.awaits = False
+        """It is a call that waits to be allowed, and no longer the response's."""
 
     @property
     def is_open(self) -> bool:
-        return self.item.status is Status.IN_PROGRESS
+        return self.item.status is Status.IN_PROGRESS and not self.awaits
 
     @property
     def is_ready(self) -> bool:
@@ -147,7 +181,7 @@ class Round:
     def __init__(self, work: int) -> None:
         self.work = work
         self.message: Piece | None = None
-        self.calls: dict[int, Piece | HiddenCall] = {}
+        self.calls: dict[int, Piece | HiddenCall | ServedCall] = {}
         self.arguments: dict[int, WholeJson] = {}
         self.is_written = False
         self.is_spoken = False
@@ -156,11 +190,23 @@ class Round:
 class HiddenCall:
     """A call of one of the server's own tools: no item on the wire."""
 
-    def __init__(self, call_id: str, name: str) -> None:
+    def __init__(self, call_id: str, name: str, remote: RemoteTool | None) -> None:
         self.call_id = call_id
         self.name = name
+        self.remote = remote
+        """If it is a tool of one of the operator's MCP servers."""
         self.arguments = ""
         self.started = False
+
+
+class ServedCall:
+    """A call of a tool of one of the client's MCP servers: an item, and we make it."""
+
+    def __init__(self, piece: Piece, tool: RemoteTool) -> None:
+        self.piece = piece
+        self.tool = tool
+        self.is_whole = False
+        """The model has written all its arguments."""
 
 
 class Response:
@@ -185,8 +231,14 @@ class Response:
         self.context: tuple[Item | str, ...] | None = None
         """Items, or ids of items of the conversation, in place of the whole of it, if it was given any."""
         self._emit = emit
+        self._remote: dict[str, RemoteTool] = {}
+        """Tools of MCP servers that the model was offered last, by the name of their function."""
+        self._awaiting: list[AwaitingCall] = []
+        self._served: dict[int, ServedCall] = {}
         self._tool_calls: dict[int, HiddenCall] = {}
         self._answered: list[tuple[HiddenCall, str]] = []
+        self._unread: list[McpCall] = []
+        """Settled calls of an out-of-band response, of which the model is not told by the conversation."""
         self._exhausted: str | None = None
         self._usage = [0, 0, 0]
 
@@ -196,9 +248,10 @@ class Response:
         """It exists; nothing has been made of it yet."""
         self._emit(ResponseBegan(self.info()))
 
-    def start_round(self, work: int) -> None:
-        """The model, or the voice alone, has been set to work under this number."""
+    def start_round(self, work: int, remote: Iterable[RemoteTool] = ()) -> None:
+        """The model, or the voice alone, has been set to work under this number, and was offered these."""
         self.state = step(MOVES, self.state, "work")
+        self._remote = {tool.function.name: tool for tool in remote}
         self.works.add(work)
         self.rounds.append(Round(work))
 
@@ -210,7 +263,15 @@ class Response:
     def wants_round(self) -> bool:
         """Whether all tools of the last round have answered, and the model is to go on."""
         last = self.rounds[-1] if self.rounds else None
-        return bool(self._answered) and not self._tool_calls and last is not None and last.is_written
+        is_running = self._tool_calls or self._served
+        return bool(self._answered or self._unread) and not is_running and last is not None and last.is_written
+
+    @property
+    def leaves_answer_to_client(self) -> bool:
+        """Whether the last round has called what the client was told of: it asks for what follows from that. Out of
+        band it could not, for the conversation does not have the answer."""
+        last = self.rounds[-1] if self.rounds and self.conversation is not None else None
+        return last is not None and any(isinstance(call, ServedCall) for call in last.calls.values())
 
     def end(self, ending: Ending, now: Seconds) -> None:
         """End it: close what is open, stop what still runs, and say so. Nothing of it goes out afterwards."""
@@ -229,7 +290,7 @@ class Response:
         if self.state is not ResponseState.WORKING:
             return
         self._send(now)
-        if self.works or self._answered or any(piece.is_open for piece in self.pieces):
+        if self.works or self._answered or self._unread or any(piece.is_open for piece in self.pieces):
             return
         if self._exhausted:
             self.end(Ending("exhaust", EXHAUSTED[self._exhausted]), now)
@@ -305,19 +366,23 @@ class Response:
     def _round(self, work: int) -> Round:
         return next(made for made in self.rounds if made.work == work)
 
-    def take(self, result: Result, ids: Ids, run_tool: Callable[[HiddenCall], int]) -> None:
-        """Act on a result of one of its works. `run_tool` starts a server-side tool and returns its work number."""
-        if isinstance(result, ToolReturned):
-            self._take_tool(result)
+    def is_call(self, work: int) -> bool:
+        """Whether this work is the call of a tool, whose failure is not the response's."""
+        return work in self._served or work in self._tool_calls
+
+    def take(self, result: Result, ids: Ids, new_work: NewWork) -> None:
+        """Act on a result of one of its works. `new_work` gives a number to the work that follows from it."""
+        if self.is_call(result.work):
+            self._take_answer(result)
             return
         current = self._round(result.work)
         match result:
             case TextWritten(text=text):
                 self._write(current, text, ids)
             case CallWritten():
-                self._call(current, result, ids, run_tool)
+                self._call(current, result, ids, new_work)
             case WritingEnded():
-                self._end_writing(current, result, run_tool)
+                self._end_writing(current, result, ids, new_work)
             case ClauseBegan(text=text):
                 self._spoken(current, ids).begin_clause(text)
             case AudioMade(samples=samples):
@@ -340,10 +405,10 @@ class Response:
         piece.text += text
         self._emit(TextSent(self.id, piece.index, piece.item.id, text, spoken=False))
 
-    def _call(self, round: Round, call: CallWritten, ids: Ids, run_tool: Callable[[HiddenCall], int]) -> None:
+    def _call(self, round: Round, call: CallWritten, ids: Ids, new_work: NewWork) -> None:
         known = round.calls.get(call.index)
         if known is None:
-            self._complete_calls(round, run_tool)
+            self._complete_calls(round, ids, new_work)
             known = self._begin_call(call, ids)
             round.calls[call.index] = known
             round.arguments[call.index] = WholeJson()
@@ -353,6 +418,10 @@ class Response:
         match known:
             case HiddenCall():
                 known.arguments += call.arguments
+            case ServedCall(piece=piece):
+                piece.text += call.arguments
+                if call.arguments:
+                    self._emit(McpArgumentsSent(self.id, piece.index, piece.item.id, call.arguments))
             case Piece():
                 known.text += call.arguments
                 if call.arguments:
@@ -360,34 +429,89 @@ class Response:
             case _:
                 assert_never(known)
         if arguments.feed(call.arguments):
-            self._complete_calls(round, run_tool)
+            self._complete_calls(round, ids, new_work)
 
-    def _begin_call(self, call: CallWritten, ids: Ids) -> Piece | HiddenCall:
-        ours = {tool.name for tool in self.manner.server_tools}
-        if call.name in ours:
-            return HiddenCall(call.call_id, call.name)
+    def _begin_call(self, call: CallWritten, ids: Ids) -> Piece | HiddenCall | ServedCall:
+        remote = self._remote.get(call.name)
+        is_ours = remote is not None and remote.is_ours
+        if is_ours or call.name in {tool.name for tool in self.manner.server_tools}:
+            return HiddenCall(call.call_id, call.name, remote)
+        if remote is not None:
+            made = McpCall(ids.make("item"), remote.label, remote.name, call.name, "", status=Status.IN_PROGRESS)
+            return ServedCall(self._begin(made, call.work, spoken=False), remote)
         item = FunctionCall(ids.make("item"), call.call_id, call.name, "", Status.IN_PROGRESS)
         return self._begin(item, call.work, spoken=False)
 
-    def _complete_calls(self, round: Round, run_tool: Callable[[HiddenCall], int]) -> None:
-        """The arguments of every call so far are whole: the server's own tools start."""
+    def _complete_calls(self, round: Round, ids: Ids, new_work: NewWork) -> None:
+        """The arguments of every call so far are whole: the tools that we run start."""
         for call in round.calls.values():
             match call:
                 case HiddenCall():
                     if not call.started:
-                        call.started = True
-                        self._emit(ToolBegan(self.id, call.call_id, call.name, call.arguments))
-                        work = run_tool(call)
-                        self.works.add(work)
-                        self._tool_calls[work] = call
-                        self._emit(RunTool(work, self.id, call.call_id, call.name, call.arguments))
+                        self._run_hidden(call, new_work())
+                case ServedCall():
+                    if not call.is_whole:
+                        self._end_arguments(call)
+                        self._serve(call, ids, new_work)
                 case Piece():
                     call.written = True
                 case _:
                     assert_never(call)
 
-    def _end_writing(self, round: Round, end: WritingEnded, run_tool: Callable[[HiddenCall], int]) -> None:
-        self._complete_calls(round, run_tool)
+    def _run_hidden(self, call: HiddenCall, work: int) -> None:
+        call.started = True
+        self.works.add(work)
+        self._tool_calls[work] = call
+        self._emit(ToolBegan(self.id, call.call_id, call.name, call.arguments))
+        if call.remote is None:
+            self._emit(RunTool(work, self.id, call.call_id, call.name, call.arguments))
+        else:
+            self._emit(CallMcpTool(work, call.remote.address, call.remote.name, call.arguments))
+
+    def _end_arguments(self, call: ServedCall) -> None:
+        piece = call.piece
+        call.is_whole = True
+        piece.item = msgspec.structs.replace(piece.item, arguments=piece.text)
+        if self.conversation is not None:
+            self.conversation.replace(piece.item)
+        self._emit(McpArgumentsEnded(self.id, piece.index, piece.item.id, piece.text))
+
+    def _serve(self, call: ServedCall, ids: Ids, new_work: NewWork) -> None:
+        """Make the call, or ask whether we may."""
+        piece = call.piece
+        if not call.tool.needs_approval:
+            work = new_work()
+            self.works.add(work)
+            self._served[work] = call
+            self._emit(McpCallBegan(piece.index, piece.item.id))
+            self._emit(CallMcpTool(work, call.tool.address, call.tool.name, piece.text))
+        elif self.conversation is None:
+            self._settle_call(call, McpToolReturned(0, failure=UNASKED))
+        else:
+            self._ask_for_approval(call, ids)
+
+    def _ask_for_approval(self, call: ServedCall, ids: Ids) -> None:
+        """The response is done with the call then; it is made, or not, when the person has answered."""
+        piece, tool = call.piece, call.tool
+        request = McpApprovalRequest(ids.make("item"), tool.label, tool.name, piece.text, Status.IN_PROGRESS)
+        assert isinstance(piece.item, McpCall)
+        piece.item = msgspec.structs.replace(piece.item, approval=request.id)
+        piece.awaits = True
+        if self.conversation is not None:
+            self.conversation.replace(piece.item)
+        self._emit(McpCallAwaits(self.id, piece.index, piece.item))
+        asking = self._begin(request, piece.work, spoken=False)
+        asking.written = True
+        self._finish(asking)
+        self._awaiting.append(AwaitingCall(piece.item.id, request.id, tool, piece.text, piece.index, piece.previous))
+
+    def take_awaiting(self) -> list[AwaitingCall]:
+        """The calls that wait to be allowed since this was last asked."""
+        taken, self._awaiting = self._awaiting, []
+        return taken
+
+    def _end_writing(self, round: Round, end: WritingEnded, ids: Ids, new_work: NewWork) -> None:
+        self._complete_calls(round, ids, new_work)
         round.is_written = True
         if end.reason in EXHAUSTED:
             self._exhausted = end.reason
@@ -410,22 +534,38 @@ class Response:
         if round.is_written and round.is_spoken:
             self.works.discard(round.work)
 
-    def _take_tool(self, result: ToolReturned) -> None:
-        call = self._tool_calls.pop(result.work)
+    def _take_answer(self, result: Result) -> None:
         self.works.discard(result.work)
-        self._answered.append((call, result.output))
-        self._emit(ToolEnded(self.id, call.call_id, call.name, result.output, result.ok))
+        served = self._served.pop(result.work, None)
+        if served is not None:
+            self._settle_call(served, outcome_of(result))
+            return
+        call = self._tool_calls.pop(result.work)
+        output, ok = _told(result)
+        self._answered.append((call, output))
+        self._emit(ToolEnded(self.id, call.call_id, call.name, output, ok))
 
-    def take_answers(self, ids: Ids) -> tuple[FunctionCall | FunctionOutput, ...]:
+    def _settle_call(self, call: ServedCall, outcome: McpToolReturned) -> None:
+        piece = call.piece
+        assert isinstance(piece.item, McpCall)
+        self._emit(McpCallEnded(piece.index, piece.item.id, outcome.failure is None))
+        piece.item = msgspec.structs.replace(piece.item, output=outcome.output, failure=outcome.failure)
+        piece.written = True
+        if self.conversation is None:
+            self._unread.append(piece.item)
+
+    def take_answers(self, ids: Ids) -> tuple[FunctionCall | FunctionOutput | McpCall, ...]:
         """What the server's tools were asked and answered since the last round, as hidden items, calls first."""
         calls = tuple(
             FunctionCall(ids.make("item"), call.call_id, call.name, call.arguments) for call, _ in self._answered
         )
         outputs = tuple(FunctionOutput(ids.make("item"), call.call_id, output) for call, output in self._answered)
+        unread = tuple(self._unread)
         self._answered.clear()
-        return calls + outputs
+        self._unread.clear()
+        return calls + outputs + unread
 
-    def take_unread(self, ids: Ids) -> tuple[FunctionCall | FunctionOutput, ...]:
+    def take_unread(self, ids: Ids) -> tuple[FunctionCall | FunctionOutput | McpCall, ...]:
         """`take_answers` when there is no next round: what was still running has no result, and the model is told."""
         self._answered += [(call, NO_RESULT) for call in self._tool_calls.values()]
         self._tool_calls.clear()
@@ -437,7 +577,7 @@ class Response:
         item = Message(ids.make("item"), Role.ASSISTANT, (), Status.IN_PROGRESS)
         return self._begin(item, work, spoken=self.manner.speaks)
 
-    def _begin(self, item: Message | FunctionCall, work: int, *, spoken: bool) -> Piece:
+    def _begin(self, item: Made, work: int, *, spoken: bool) -> Piece:
         piece = Piece(len(self.pieces), item, work, spoken=spoken)
         if self.conversation is not None:
             piece.previous = self.conversation.add(Entry(item, ledger=piece.ledger))
@@ -488,6 +628,8 @@ class Response:
         self._close(piece, move, text)
 
     def _cut(self, piece: Piece, now: Seconds) -> None:
+        if isinstance(piece.item, McpCall):
+            self._cut_call(piece, piece.item)
         if piece.ledger is None:
             self._close(piece, "cut", piece.text)
             return
@@ -496,10 +638,28 @@ class Response:
             self.conversation.hear_until(piece.item.id, heard)
         self._close(piece, "cut", piece.ledger.text_until(piece.ledger.kept))
 
+    def _cut_call(self, piece: Piece, item: McpCall) -> None:
+        """The model, which may read of it later, has to know whether it may have been carried out."""
+        call = next(
+            call
+            for made in self.rounds
+            for call in made.calls.values()
+            if isinstance(call, ServedCall) and call.piece is piece
+        )
+        is_running = call in self._served.values()
+        if not call.is_whole:
+            self._end_arguments(call)
+        if is_running:
+            self._emit(McpCallEnded(piece.index, item.id, ok=False))
+        if item.output is None and item.failure is None:
+            piece.item = msgspec.structs.replace(piece.item, failure=CUT if is_running else NOT_MADE)
+
     def _close(self, piece: Piece, move: str, text: str) -> None:
         """Give the item its content and its last status."""
         item = finished(piece.item, move)
         match item:
+            case McpCall() | McpApprovalRequest():
+                pass
             case FunctionCall():
                 item = msgspec.structs.replace(item, arguments=text)
             case Message():
@@ -518,6 +678,16 @@ class Response:
         if not detached and piece.ledger.kept:
             self._emit(RetainAudio(item.id, 0, piece.ledger.kept, work=piece.work))
         self._emit(DropAudio(piece.work))
+
+
+def _told(result: Result) -> tuple[str, bool]:
+    """What a model is told that a hidden tool has answered, and whether it did what it should."""
+    if isinstance(result, ToolReturned):
+        return result.output, result.ok
+    outcome = outcome_of(result)
+    if outcome.failure is None:
+        return outcome.output or "", True
+    return json.dumps({"error": outcome.failure.message}), False
 
 
 def _text_of(ledger: Ledger) -> str:

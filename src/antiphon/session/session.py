@@ -27,8 +27,9 @@ from antiphon.session.conversation import Conversation, Entry, as_heard, is_unre
 from antiphon.session.endpoint import Endpoint, limits_of
 from antiphon.session.ids import Ids
 from antiphon.session.inputs import Input, Request, Result
-from antiphon.session.items import Item, Message, Picture, Role, Speech, Status
+from antiphon.session.items import Item, McpApprovalResponse, Message, Picture, Role, Speech, Status
 from antiphon.session.ledger import Ledger
+from antiphon.session.mcp import Approvals, FollowUp, Offer, Toolbox, check_choice, offered, resolved, servers_among
 from antiphon.session.outputs import Output, Refused, Remark
 from antiphon.session.playback import Playback
 from antiphon.session.playout import Playout
@@ -83,6 +84,12 @@ class Session:
         self._heard_language: str | None = None
         self._wanted_for: str | None = None
         self._announcements: deque[str] = deque(maxlen=ANNOUNCEMENTS)
+        limits = (config.max_mcp_servers, config.max_mcp_tools)
+        self._toolbox = Toolbox(self.conversation, limits, ids, self._emit)
+        self._own_toolbox = Toolbox(None, limits, ids, self._emit)
+        self._approvals = Approvals(self.conversation, self._emit)
+        self._follow_up = FollowUp(config.follow_up_s, config.max_tool_rounds)
+        self._is_welcome_said = False
         self._quiet_since: Seconds | None = None
         """When the last answer was played to its end, if nothing has happened since."""
         self._acts: Mapping[type, Callable[[Any], None]] = {
@@ -144,6 +151,8 @@ class Session:
         if self._announcements and self._may_announce(ignoring_playback=True):
             moments.append(self._plays_until())
         moments += [due for due in (self._silence_due(), self._barge_in.deadline) if due is not None]
+        if self._follow_up.due is not None and self._may_follow_up():
+            moments.append(self._follow_up.due)
         return max(self._now, min(moments))
 
     @property
@@ -183,13 +192,26 @@ class Session:
             self._take_overheard(result)
         elif result.work == self._scoring:
             self._take_score(result)
+        elif (toolbox := self._toolbox_of(result)) is not None:
+            toolbox.take(result)
+        elif self._approvals.expects(result):
+            self._approvals.take(result)
+            self._follow_up.owe(self._now)
         else:
             self._emit(Remark(f"late: {type(result).__name__} of work {result.work}"))
 
     def _settle(self) -> None:
+        self._settle_responses()
+        if self._go_on():
+            self._settle_responses()
+        # What nobody asked for is said when nobody speaks.
+        if self._announcements and self._may_announce(ignoring_playback=False):
+            self._say(self._announcements.popleft())
+
+    def _settle_responses(self) -> None:
         for response in list(self._responses.values()):
-            # A response begins when all words that it answers are known.
-            if response.state is ResponseState.WAITING and not self._awaits_words(response):
+            # A response begins when all words that it answers are known, and all tools that it may use.
+            if response.state is ResponseState.WAITING and not self._awaits(response):
                 self._generate(response)
                 if response.is_over:
                     continue
@@ -202,12 +224,19 @@ class Session:
                 self._retire(response)
         if self._playback is not None:
             self._playback.forget_silent()
+
+    def _go_on(self) -> bool:
+        """Begin the response that is due, if one is. Returns whether that was so."""
         # A turn that collided with a running response is answered when that one is over.
         if self._wanted_for is not None and self._active is None:
             self._respond_to_turn(self._wanted_for)
-        # What nobody asked for is said when nobody speaks.
-        if self._announcements and self._may_announce(ignoring_playback=False):
-            self._say(self._announcements.popleft())
+            return True
+        # What MCP servers have brought is answered, by us if the client leaves it to us.
+        due = self._follow_up.due
+        if due is not None and due <= self._now and self._may_follow_up():
+            self._begin_response(ResponseOptions(), None, by_itself=True)
+            return True
+        return False
 
     # --- connections
 
@@ -215,6 +244,10 @@ class Session:
         self._emit(outputs.Welcomed(item.connection, self.id, self.conversation.id, self.settings, self.expires_in_s))
         self._emit(outputs.Listen(self.settings.turn_detection))
         self._warn_of_namesakes()
+        if not self._is_welcome_said and self.settings.kind == "realtime":
+            self._own_toolbox.ask(self.config.mcp_servers, self._new_work, again=False)
+            self._toolbox.ask(servers_among(self.settings.tools), self._new_work, again=False)
+        self._is_welcome_said = True
 
     def _detach(self, item: inputs.Detach) -> None:
         """The session goes on without it; whoever owns the session decides for how long."""
@@ -228,6 +261,8 @@ class Session:
         for work in sorted(self._transcripts):
             self._emit(outputs.StopWork(work))
         self._transcripts.clear()
+        for party in (self._toolbox, self._own_toolbox, self._approvals):
+            party.finish()
         self._is_over = True
         self._emit(outputs.Close(item.reason))
 
@@ -237,8 +272,8 @@ class Session:
     # --- settings
 
     def _update_settings(self, item: inputs.UpdateSettings) -> None:
-        patch = item.patch
-        self._check_patch(patch)
+        self._check_patch(item.patch)
+        patch = self._with_servers(item.patch)
         before = self.settings.turn_detection
         self.settings = patched(self.settings, patch)
         self._emit(outputs.SettingsChanged(self.id, self.settings, self.expires_in_s))
@@ -246,6 +281,18 @@ class Session:
             self._warn_of_namesakes()
         if self.settings.turn_detection != before:
             self._change_detection(self.settings.turn_detection)
+        if patch.tools is not UNSET and self.settings.kind == "realtime":
+            self._toolbox.ask(servers_among(patch.tools), self._new_work, again=True)
+
+    def _with_servers(self, patch: SettingsPatch) -> SettingsPatch:
+        """The patch with every label of an MCP server resolved. Raises `PeerError`."""
+        if patch.tools is not UNSET:
+            tools = resolved(patch.tools, self.settings.tools, self.config.max_mcp_servers, "session.tools")
+            patch = msgspec.structs.replace(patch, tools=tools)
+        if patch.tools is not UNSET or patch.tool_choice is not UNSET:
+            tools = _chosen(patch.tools, self.settings.tools)
+            check_choice(_chosen(patch.tool_choice, self.settings.tool_choice), tools, "session.tool_choice")
+        return patch
 
     def _warn_of_namesakes(self) -> None:
         """The client's own function wins: it may be what the person counts on. Who runs the server is to know."""
@@ -417,14 +464,20 @@ class Session:
         if self.settings.kind != "realtime" or not words.text.strip() or not is_known:
             return
         manner = self._manner(ResponseOptions())
+        if self._awaits_tools(manner):
+            return
+        try:
+            offer = self._offer(manner)
+        except LookupError:
+            return  # the response will say so
         own = Message(task.item_id, Role.USER, (Speech(task.start, task.stop, words.text),))
         context = (*self.conversation.as_heard(), own)
-        left = self._left_behind(context, manner, "")
+        said = self.settings.transcription.language if self.settings.transcription else None
+        question = self._question(manner, offer, "", context, said or words.language)
+        left = self._left_behind(question)
         if left and self.settings.truncation.kind == "disabled":
             return
-        said = self.settings.transcription.language if self.settings.transcription else None
-        question = self._question(manner, "", context[left:], said or words.language)
-        question = msgspec.structs.replace(question, work=self._new_work())
+        question = msgspec.structs.replace(question, work=self._new_work(), context=context[left:])
         self._speculation.think(question)
         self._emit(question)
 
@@ -442,7 +495,7 @@ class Session:
         self._replayed.extend(results)
         return task
 
-    def _use_prepared(self, response: Response, question: outputs.Generate) -> bool:
+    def _use_prepared(self, response: Response, question: outputs.Generate, offer: Offer) -> bool:
         """Give the response what was prepared for it, if it asks the same; else that was for nothing."""
         item_id, reading = self._last_reading or ("", None)
         entry = self.conversation.visible(item_id)
@@ -453,7 +506,7 @@ class Session:
         tokens = self._speculation.tokens
         work, results = self._speculation.release()
         self._owners[work] = response
-        response.start_round(work)
+        response.start_round(work, offer.remote)
         self._emit(outputs.Release(work, response.id))
         self._emit(outputs.SpeculationEnded("hit", tokens))
         for result in results:
@@ -724,6 +777,8 @@ class Session:
             )
         self._check_sight(item, "item.content")
         size = self._checked_size(item)
+        if isinstance(item, McpApprovalResponse):
+            self._approvals.check(item)
         item = msgspec.structs.replace(item, id=item.id or self._ids.make("item"), status=Status.COMPLETED)
         previous = self.conversation.add(Entry(item, size=size), after)
         self._emit(outputs.ItemAdded(item, previous))
@@ -731,6 +786,8 @@ class Session:
         if speech is not None:
             self._emit(outputs.RetainAudio(item.id, speech.start, speech.stop, clip=speech.clip))
             self._recognise_clip(item.id, speech)
+        if isinstance(item, McpApprovalResponse) and self._approvals.answer(item, self._new_work):
+            self._follow_up.owe(self._now)
 
     def _recognise_clip(self, item_id: str, speech: Speech) -> None:
         """A sound that came with an item is recognised unless its words came with it."""
@@ -781,6 +838,7 @@ class Session:
         entry = self._visible(request.item_id, "delete")
         self.conversation.delete(request.item_id)
         self._emit(outputs.ItemDeleted(request.item_id))
+        self._approvals.withdraw(request.item_id)
         if _is_audible(entry.item):
             self._emit(outputs.ForgetAudio(request.item_id))
 
@@ -891,11 +949,21 @@ class Session:
         if context is not None:
             self._check_context(context)
             context = tuple(self._named(part) for part in context)
-        self._begin_response(request.options, context)
+        self._begin_response(self._with_known_servers(request.options), context)
         for part in context or ():
             speech = None if isinstance(part, str) else _clip_of(part)
             if speech is not None and not isinstance(part, str):
                 self._recognise_clip(part.id, speech)
+
+    def _with_known_servers(self, options: ResponseOptions) -> ResponseOptions:
+        """The options with every label of an MCP server resolved. Raises `PeerError`."""
+        tools = _chosen(options.tools, self.settings.tools)
+        if options.tools is not UNSET:
+            tools = resolved(tools, self.settings.tools, self.config.max_mcp_servers, "response.tools")
+            options = msgspec.structs.replace(options, tools=tools)
+        if options.tools is not UNSET or options.tool_choice is not UNSET:
+            check_choice(_chosen(options.tool_choice, self.settings.tool_choice), tools, "response.tool_choice")
+        return options
 
     def _check_context(self, context: tuple[Item | str, ...]) -> None:
         for index, part in enumerate(context):
@@ -922,6 +990,9 @@ class Session:
         entries = (self.conversation.visible(part) if isinstance(part, str) else part for part in response.context)
         return tuple(as_heard(entry) if isinstance(entry, Entry) else entry for entry in entries if entry is not None)
 
+    def _awaits(self, response: Response) -> bool:
+        return self._awaits_words(response) or self._awaits_tools(response.manner)
+
     def _awaits_words(self, response: Response) -> bool:
         if response.context is None:
             return bool(self.conversation.unrecognised())
@@ -945,7 +1016,9 @@ class Session:
         self._wanted_for = None
         self._begin_response(ResponseOptions(), None).answers_turn = item_id
 
-    def _begin_response(self, options: ResponseOptions, context: tuple[Item | str, ...] | None) -> Response:
+    def _begin_response(
+        self, options: ResponseOptions, context: tuple[Item | str, ...] | None, *, by_itself: bool = False
+    ) -> Response:
         response = Response(
             self._ids.make("resp"),
             self._manner(options),
@@ -960,7 +1033,9 @@ class Session:
         if not options.detached:
             self._active = response
             self._quiet_since = None
+            self._follow_up.began(by_itself=by_itself)
         response.announce()
+        self._toolbox.ask(response.manner.mcp_servers, self._new_work, again=options.tools is not UNSET)
         return response
 
     def _manner(self, options: ResponseOptions) -> Manner:
@@ -976,6 +1051,7 @@ class Session:
             output_format=AudioFormat() if config.plays else _chosen(options.output_format, settings.output_format),
             client_tools=client_tools,
             server_tools=tuple(tool for tool in config.server_tools if tool.name not in taken),
+            mcp_servers=servers_among(tools),
             tool_choice=_chosen(options.tool_choice, settings.tool_choice),
             max_tokens=_chosen(options.max_output_tokens, settings.max_output_tokens),
             model=settings.model,
@@ -990,42 +1066,63 @@ class Session:
                 self.conversation.add(Entry(item, hidden=True))
         else:
             response.context = (*(response.context or ()), *answers)
+        if response.leaves_answer_to_client:
+            return
         if len(response.rounds) > self.config.max_tool_rounds:
             error = f"the model asked for tools {len(response.rounds)} times in a row"
             self._end(response, Ending("fail", error_code="tool_loop", error_message=error))
             return
         self._generate(response)
 
+    def _offer(self, manner: Manner, *, in_first_round: bool = True) -> Offer:
+        """What the model may call. A wish of the client is for the first round. Raises `LookupError` if it is for a
+        tool that no MCP server has."""
+        own = manner.client_tools + manner.server_tools
+        taken = {tool.name for tool in own}
+        remote = self._toolbox.offers(manner.mcp_servers, taken)
+        remote += self._own_toolbox.offers(self.config.mcp_servers, taken)
+        return offered(own, remote, manner.tool_choice if in_first_round else "auto")
+
+    def _awaits_tools(self, manner: Manner) -> bool:
+        return self._toolbox.awaits(manner.mcp_servers) or self._own_toolbox.awaits(self.config.mcp_servers)
+
     def _generate(self, response: Response) -> None:
+        manner = response.manner
+        try:
+            offer = self._offer(manner, in_first_round=not response.rounds)
+        except LookupError as error:
+            self._end(response, Ending("fail", error_code="mcp_tool_not_found", error_message=str(error)))
+            return
         context = self._context_items(response)
+        question = self._question(manner, offer, response.note, context, self._language)
         if response.context is None:
-            left = self._left_behind(context, response.manner, response.note)
+            left = self._left_behind(question)
             if left and self.settings.truncation.kind == "disabled":
                 message = "The conversation is longer than the model's context, and truncation is disabled."
                 self._end(response, Ending("fail", error_code="context_length_exceeded", error_message=message))
                 return
             self.conversation.leave_behind(context[:left])
-            context = context[left:]
-        question = self._question(response.manner, response.note, context, self._language)
-        if response.rounds:
-            # A wish of the client is for the first round. A model that goes in circles has to answer in the last one.
-            choice = "none" if len(response.rounds) >= self.config.max_tool_rounds else "auto"
-            question = msgspec.structs.replace(question, tool_choice=choice)
-        elif response.context is None and self._use_prepared(response, question):
+            question = msgspec.structs.replace(question, context=context[left:])
+        if len(response.rounds) >= max(1, self.config.max_tool_rounds):
+            # A model that goes in circles has to answer in the last round.
+            question = msgspec.structs.replace(question, tool_choice="none")
+        elif not response.rounds and response.context is None and self._use_prepared(response, question, offer):
             return
         work = self._new_work(response)
-        response.start_round(work)
+        response.start_round(work, offer.remote)
         self._emit(msgspec.structs.replace(question, work=work, response_id=response.id))
 
-    def _question(self, manner: Manner, note: str, context: tuple[Item, ...], language: str | None) -> outputs.Generate:
+    def _question(
+        self, manner: Manner, offer: Offer, note: str, context: tuple[Item, ...], language: str | None
+    ) -> outputs.Generate:
         """What the model is asked, as a command that has no number yet."""
         return outputs.Generate(
             work=0,
             response_id=None,
             context=context,
             instructions=_with_note(manner.instructions, note),
-            tools=manner.client_tools + manner.server_tools,
-            tool_choice=manner.tool_choice,
+            tools=offer.tools,
+            tool_choice=offer.choice,
             max_tokens=manner.max_tokens,
             model=manner.model,
             voice=manner.voice if manner.speaks else None,
@@ -1035,18 +1132,32 @@ class Session:
             language=language,
         )
 
-    def _left_behind(self, context: tuple[Item, ...], manner: Manner, note: str) -> int:
+    def _left_behind(self, question: outputs.Generate) -> int:
         """How many of the oldest items the model can no longer be told of."""
         wish = self.settings.truncation
-        frame = tokens_of_frame(_with_note(manner.instructions, note), manner.client_tools + manner.server_tools)
-        room = max(0, self.config.context_tokens - frame)
-        return left_behind(context, room if wish.limit is None else min(room, wish.limit), wish.ratio)
+        room = max(0, self.config.context_tokens - tokens_of_frame(question.instructions, question.tools))
+        limit = room if wish.limit is None else min(room, wish.limit)
+        return left_behind(question.context, limit, wish.ratio)
 
     def _take_for_response(self, response: Response, result: Result) -> None:
-        if isinstance(result, inputs.WorkFailed):
+        if isinstance(result, inputs.WorkFailed) and not response.is_call(result.work):
             self._end(response, Ending("fail", error_code=result.code, error_message=result.message))
             return
-        response.take(result, self._ids, lambda call: self._new_work(response))
+        response.take(result, self._ids, lambda: self._new_work(response))
+        for call in response.take_awaiting():
+            self._approvals.add(call)
+        # What MCP servers have brought, the model is told in this response or, if the client asks for it, in the next.
+        if isinstance(result, inputs.McpToolReturned | inputs.WorkFailed) and response.leaves_answer_to_client:
+            self._follow_up.owe(self._now)
+
+    def _toolbox_of(self, result: Result) -> Toolbox | None:
+        return next((box for box in (self._toolbox, self._own_toolbox) if box.expects(result)), None)
+
+    def _may_follow_up(self) -> bool:
+        """Whether nothing else comes first: a response, a turn, or a call that is still running."""
+        if self._active is not None or self._turn.is_open or self._approvals.are_running:
+            return False
+        return not self.conversation.unrecognised()
 
     def _end(self, response: Response, ending: Ending) -> None:
         response.end(ending, self._now)
@@ -1062,6 +1173,9 @@ class Session:
                 self.conversation.add(Entry(item, hidden=True))
         if response is self._active:
             self._active = None
+            if response.state in (ResponseState.CANCELLED, ResponseState.FAILED):
+                self._follow_up.forget()
+            self._follow_up.put_off(self._now)
             self._last_spoken = response
             if self._speculation.state is SpeculationState.OWED:
                 self._drop_speculation()

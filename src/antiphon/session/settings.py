@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from antiphon.session.items import Item
+from antiphon.session.items import Item, McpTool
 
 
 class AudioFormat(Struct, frozen=True):
@@ -55,13 +55,49 @@ class FunctionTool(Struct, frozen=True, tag="function"):
     parameters: Mapping[str, Any] = {}
 
 
-class ForeignTool(Struct, frozen=True, tag="foreign"):
-    """A tool of another kind, kept and echoed."""
+class ToolFilter(Struct, frozen=True, omit_defaults=True):
+    """Tools of an MCP server: those that match all that is given. An empty filter matches every tool."""
 
-    body: Mapping[str, Any]
+    names: tuple[str, ...] | None = None
+    read_only: bool | None = None
+
+    def matches(self, tool: McpTool) -> bool:
+        if self.names is not None and tool.name not in self.names:
+            return False
+        return self.read_only is None or tool.read_only == self.read_only
 
 
-Tool = FunctionTool | ForeignTool
+class ApprovalFilter(Struct, frozen=True, omit_defaults=True):
+    """Which tools need approval. What neither filter names does, and so does what both name."""
+
+    always: ToolFilter | None = None
+    never: ToolFilter | None = None
+
+
+class McpServer(Struct, frozen=True, tag="mcp"):
+    """All tools of an MCP server, which our server calls itself."""
+
+    label: str
+    address: int | None = None
+    """Number by which the runtime knows where the server is and what it is shown to be let in: secrets never come in
+    here. None in a request: what the label meant before."""
+    url: str = ""
+    """To be echoed: without what may be secret, its query."""
+    description: str = ""
+    allowed: ToolFilter | None = None
+    approval: Literal["always", "never"] | ApprovalFilter = "always"
+    reflected: Mapping[str, Any] = {}
+    """Keys that are echoed and change nothing."""
+
+    def needs_approval(self, tool: McpTool) -> bool:
+        if isinstance(self.approval, str):
+            return self.approval == "always"
+        if self.approval.always is not None and self.approval.always.matches(tool):
+            return True
+        return self.approval.never is None or not self.approval.never.matches(tool)
+
+
+Tool = FunctionTool | McpServer
 
 
 class Truncation(Struct, frozen=True):
@@ -194,6 +230,15 @@ class SessionConfig(Struct, frozen=True):
     """Whether the model takes pictures."""
     plays: bool = False
     """The server plays the answers itself and says how far it got (`inputs.Played`); connections are told of it."""
+    mcp_servers: tuple[McpServer, ...] = ()
+    """Of the operator: their tools are the server's own, and no connection is told of them."""
+    max_mcp_servers: int = 8
+    """Of a client, listed at a time. The one that was not used for longest gives way."""
+    max_mcp_tools: int = 128
+    """Of all MCP servers of a client: more than any model chooses well from. As many again of the operator's."""
+    follow_up_s: float | None = 1.0
+    """Once its MCP calls have answered, a response is over and the client asks for the next one. If it has not done so
+    by then, we go on by ourselves; None: never."""
     max_tool_rounds: int = 8
     """Model, tools, model, tools ...: after this many the response ends, so that a confused model cannot loop."""
     speculation: Speculating = Speculating()

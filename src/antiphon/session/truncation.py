@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from antiphon.session.items import FunctionCall, FunctionOutput, Item, Message, Picture, Speech, Text
+from antiphon.session.items import FunctionCall, FunctionOutput, Item, McpCall, Message, Picture, Speech, Text
 from antiphon.session.settings import FunctionTool
 
 BYTES_PER_TOKEN = 4
@@ -28,6 +28,9 @@ def tokens_of(item: Item) -> int:
             return TOKENS_PER_ITEM + tokens_in(name) + tokens_in(arguments)
         case FunctionOutput(output=output):
             return TOKENS_PER_ITEM + tokens_in(output)
+        case McpCall(function=name, arguments=arguments, output=output, failure=failure):
+            answer = failure.message if failure else output or ""
+            return 2 * TOKENS_PER_ITEM + tokens_in(name) + tokens_in(arguments) + tokens_in(answer)
         case _:
             return TOKENS_PER_ITEM
 

@@ -8,7 +8,7 @@ from msgspec import UNSET
 
 from antiphon.protocol import client, server
 from antiphon.protocol.client import ClientMessage
-from antiphon.protocol.items import McpCall, McpListTools
+from antiphon.protocol.items import McpApprovalRequest, McpCall, McpListTools
 from antiphon.protocol.server import ServerMessage
 from antiphon.protocol.session_config import AudioInputPatch, AudioPatch, Session, SessionPatch
 from antiphon.testing.watcher import Complaints, Transport, Watcher, item_of, kind_of
@@ -202,11 +202,14 @@ _AFTER: dict[str, set[str]] = {
     "in_progress": {"completed", "failed"},
     "mcp_call": {"arguments.delta", "arguments.done"},
     "arguments.delta": {"arguments.delta", "arguments.done"},
-    "arguments.done": {"in_progress", "done"},
-    "completed": {"done"},
-    "failed": {"done"},
+    "arguments.done": {"in_progress", "failed", "done"},
+    "completed": {"done", "settled"},
+    "failed": {"done", "settled"},
+    "done": {"settled"},
+    "asks": {"in_progress", "failed", "settled"},
 }
-"""What may follow what in the life of an MCP item; a call that is never made is done after its arguments."""
+"""What may follow what in the life of an MCP item. A call that is never made is done after its arguments; one that
+waits to be allowed is done for its response before it is made, and settled in the conversation after it."""
 
 
 class Mcp(Watcher):
@@ -214,6 +217,8 @@ class Mcp(Watcher):
 
     def __init__(self) -> None:
         self._stage: dict[str, str] = {}
+        self._asking: set[str] = set()
+        """Items that ask whether a call may be made."""
 
     def received(self, message: ServerMessage) -> Complaints:
         match message:
@@ -225,8 +230,19 @@ class Mcp(Watcher):
                 self._stage[item_id or ""] = "mcp_call"
             case server.ItemDone(item=McpListTools(id=item_id)):
                 yield from self._step(item_id or "", "done", message)
+            case server.OutputItemDone(
+                item=McpCall(id=item_id, approval_request_id=request, output=None, error=None)
+            ) if request is not None:
+                yield from self._step(item_id or "", "done", message)
+                self._stage[item_id or ""] = "asks"
+                self._asking.add(request)
             case server.OutputItemDone(item=McpCall(id=item_id)):
                 yield from self._step(item_id or "", "done", message)
+            case server.OutputItemAdded(item=McpApprovalRequest(id=item_id)):
+                if item_id not in self._asking:
+                    yield "R14", f"mcp_approval_request {item_id} asks for no call that waits"
+            case server.ItemDone(item=McpCall(id=item_id)):
+                yield from self._step(item_id or "", "settled", message)
             case _:
                 name = kind_of(message)
                 if name.startswith(("mcp_list_tools.", "response.mcp_call")):

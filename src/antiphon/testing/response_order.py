@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import UNSET
 
 from antiphon.protocol import server
-from antiphon.protocol.items import AudioPart, FunctionCall, Item, Message, Response
+from antiphon.protocol.items import AudioPart, FunctionCall, Item, McpCall, Message, Response
 from antiphon.protocol.server import ServerMessage
 from antiphon.protocol.session_config import Session
 from antiphon.testing.watcher import Complaints, Watcher, kind_of, status_of
@@ -122,7 +122,7 @@ class Responses(Watcher):
         for item_id, piece in answer.pieces.items():
             if piece.final is None:
                 yield "R7", f"item {item_id} has no response.output_item.done"
-            elif answer.in_band and not piece.is_settled:
+            elif answer.in_band and not piece.is_settled and not _waits(piece.final):
                 yield "R7", f"item {item_id} has no conversation.item.done"
         if [item.id for item in response.output] != list(answer.pieces):
             yield "R2", f"response {response.id} does not list the items that it wrote"
@@ -221,7 +221,7 @@ class Responses(Watcher):
         piece.is_settled = True
         if piece.final is None:
             yield "R3", f"conversation.item.done of {item_id} came before its response.output_item.done"
-        elif piece.final != item:
+        elif piece.final != item and not _waits(piece.final):
             yield "R3", f"item {item_id} differs in conversation.item.done and response.output_item.done"
 
     # --- inside one item
@@ -248,6 +248,16 @@ class Responses(Watcher):
                 yield from _call_progress(piece, message)
             case _:
                 pass
+
+
+def _waits(item: Item) -> bool:
+    """Whether it is a call that has still to be allowed: the conversation has it done when it was made."""
+    return (
+        isinstance(item, McpCall)
+        and item.approval_request_id is not None
+        and item.output is None
+        and item.error is None
+    )
 
 
 def _part_progress(part: _Part, message: server.OfOutputPart) -> Complaints:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -232,7 +232,7 @@ def _check_update(text: str) -> None:
 
 
 class _Luggage:
-    """Gives the sounds that a message brings to the session's runtime."""
+    """Gives the sounds and secrets that a message brings to the session's runtime."""
 
     def __init__(self, drive: Drive) -> None:
         self._drive = drive
@@ -240,3 +240,6 @@ class _Luggage:
     def sound(self, data: bytes, param: str) -> tuple[int, Samples]:
         pcm = read_whole(data, self._drive.session.settings.input_format.kind, param)
         return self._drive.bring(pcm), pcm.size
+
+    def address(self, url: str, headers: Mapping[str, str], param: str) -> int:
+        return self._drive.mcp_addresses.address(url, headers, param)
