@@ -179,6 +179,15 @@ def test_a_server_that_gives_way_while_it_is_asked_is_asked_no_more() -> None:
     assert len(story.all(o.ToolListingEnded)) == 1
 
 
+def test_what_is_listed_counts_as_the_clients_items_do() -> None:
+    story = listed(zoo(), max_items=2)
+    assert story.session.conversation.size > 100
+    story.ask(tools=(zoo(address=4),))
+    story.ask(tools=(zoo(address=5),))
+    assert story.refused().code == "conversation_full"
+    assert len(story.all(o.ListMcpTools)) == 2
+
+
 def test_labels_may_stand_alone_once_they_are_known_and_are_said_once() -> None:
     story = listed(zoo())
     story.ask(tools=(McpServer("zoo", approval="never", allowed=ToolFilter(("look",))),))

@@ -81,6 +81,13 @@ class Conversation:
         self.size += entry.size
         return previous
 
+    def weigh(self, item_id: str, size: int) -> None:
+        """The item has become this many bytes."""
+        entry = self._entries.get(item_id)
+        if entry is not None:
+            self.size += size - entry.size
+            entry.size = size
+
     def replace(self, item: Item) -> None:
         """Put a newer version of an item in its place. A deleted item stays deleted."""
         entry = self._entries.get(item.id)

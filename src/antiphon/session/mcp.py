@@ -204,6 +204,7 @@ class Toolbox:
         listing.item = msgspec.structs.replace(item, tools=tools)
         if self._conversation is not None:
             self._conversation.replace(listing.item)
+            self._conversation.weigh(listing.item.id, len(msgspec.json.encode(listing.item)))
             self._emit(ToolListingEnded(listing.item, listing.previous, is_listed))
 
 

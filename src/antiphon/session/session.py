@@ -288,6 +288,8 @@ class Session:
         """The patch with every label of an MCP server resolved. Raises `PeerError`."""
         if patch.tools is not UNSET:
             tools = resolved(patch.tools, self.settings.tools, self.config.max_mcp_servers, "session.tools")
+            if servers_among(tools):
+                self._check_room(0, "session.tools")  # what they offer becomes an item
             patch = msgspec.structs.replace(patch, tools=tools)
         if patch.tools is not UNSET or patch.tool_choice is not UNSET:
             tools = _chosen(patch.tools, self.settings.tools)
@@ -797,14 +799,19 @@ class Session:
     def _checked_size(self, item: Item) -> int:
         """Bytes in a client's item. Raises `PeerError` if the conversation has no room for it."""
         size = len(msgspec.json.encode(item))
+        self._check_room(size, "item")
+        return size
+
+    def _check_room(self, size: int, param: str) -> None:
+        """Raise `PeerError` unless the conversation can take another item of so many bytes, for the client's sake."""
         conversation = self.conversation
         if len(conversation) < self.config.max_items and conversation.size + size <= self.config.max_item_bytes:
-            return size
+            return
         raise PeerError(
             f"The conversation is full: {len(conversation)} items, {conversation.size} bytes.",
             "Delete items that are not needed any more, or open another session.",
             code="conversation_full",
-            param="item",
+            param=param,
         )
 
     def _check_sight(self, item: Item, param: str) -> None:
@@ -960,6 +967,8 @@ class Session:
         tools = _chosen(options.tools, self.settings.tools)
         if options.tools is not UNSET:
             tools = resolved(tools, self.settings.tools, self.config.max_mcp_servers, "response.tools")
+            if servers_among(tools):
+                self._check_room(0, "response.tools")
             options = msgspec.structs.replace(options, tools=tools)
         if options.tools is not UNSET or options.tool_choice is not UNSET:
             check_choice(_chosen(options.tool_choice, self.settings.tool_choice), tools, "response.tool_choice")
