@@ -21,7 +21,7 @@ from antiphon.engines.fake import Call, Fail, FakeLlm, FakeStt, FakeTts, Hang, L
 from antiphon.protocol import server
 from antiphon.protocol.outbound import Outgoing, Projection
 from antiphon.session.outputs import Notice
-from antiphon.session.settings import FunctionTool, SessionConfig, Settings, Transcription
+from antiphon.session.settings import FunctionTool, SessionConfig, Settings, Speculating, Transcription
 from antiphon.testing.checker import Judge, official_judge
 from antiphon.testing.conversation import Conversation
 from antiphon.testing.loopback import Loopback
@@ -99,7 +99,16 @@ class Story:
         )
         tool = Moody(chance)
         clock = FunctionTool(tool.spec.name, tool.spec.description, tool.spec.parameters)
-        config = SessionConfig(settings, server_tools=(clock,), lead_ms=chance.choice((0, 200, 500)))
+        config = SessionConfig(
+            settings,
+            server_tools=(clock,),
+            lead_ms=chance.choice((0, 200, 500)),
+            max_items=chance.choice((4, 10_000)),
+            context_tokens=chance.choice((300, 28_672)),
+            speculation=Speculating(answers=chance.random() < 0.7, most_wasted=chance.choice((20, 50_000))),
+            barge_in=chance.choice(("auto", "voice", "words")),
+            continuous_endpoint=chance.random() < 0.3,
+        )
         delays = [chance.choice((0.0, 0.02, 0.2, 1.0)) for _ in range(4)]
         return Conversation(
             FakeStt([*heard, "hello"], delays[0]),
@@ -122,7 +131,7 @@ class Story:
         """One thing that the client does. Returns how long it then waits, in seconds."""
         acts: tuple[tuple[int, Callable[[Loopback], None]], ...] = (
             (5, self.speak), (3, self.be_silent), (3, self.update), (2, self.work_on_the_buffer), (4, self.add_item),
-            (4, self.touch_item), (4, self.ask), (3, self.cancel), (2, self.talk_nonsense),
+            (4, self.touch_item), (4, self.ask), (3, self.cancel), (2, self.report), (2, self.talk_nonsense),
         )  # fmt: skip
         weights = [weight for weight, _ in acts]
         self.chance.choices([act for _, act in acts], weights)[0](line)
@@ -238,6 +247,11 @@ class Story:
     def cancel(self, line: Loopback) -> None:
         wish = self.chance.choice(({}, {}, {"response_id": self.some_response(line)}, {"response_id": "nobody"}))
         self.send(line, {"type": "response.cancel", **wish})
+
+    def report(self, line: Loopback) -> None:
+        """A client of ours says how much it has played: true or not."""
+        played_ms = self.chance.choice((0, 40, 300, 1_000, 100_000))
+        self.send(line, {"type": "antiphon.playout", "item_id": self.some_item(line), "played_ms": played_ms})
 
     def talk_nonsense(self, line: Loopback) -> None:
         if self.chance.random() < 0.5:

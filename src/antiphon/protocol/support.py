@@ -159,10 +159,7 @@ FIELDS: Mapping[type[Struct], Fields] = {
     config.ServerVadPatch: works(
         "threshold prefix_padding_ms silence_duration_ms idle_timeout_ms create_response interrupt_response"
     ),
-    config.SemanticVadPatch: (
-        works("create_response interrupt_response")
-        | reflected(eagerness="turns end by silence, as with server_vad of half a second")
-    ),
+    config.SemanticVadPatch: works("eagerness create_response interrupt_response"),
     # --- what both directions share
     config.NoiseReduction: every(State.REFLECTED, "type strength", "sound is heard as it comes"),
     config.Transcription: (

@@ -308,7 +308,7 @@ class Response:
         """The response as it stands."""
         return ResponseInfo(
             id=self.id,
-            conversation_id=self.conversation.id if self.conversation else None,
+            conversation_id=None if self.conversation is None else self.conversation.id,
             status="in_progress" if not self.is_over else self.state.value,
             speaks=self.manner.speaks,
             voice=self.manner.voice,
