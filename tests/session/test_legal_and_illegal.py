@@ -28,7 +28,7 @@ from antiphon.testing.loopback import Loopback
 from antiphon.testing.virtual_time import run
 from antiphon.tools.api import ToolContext, ToolError
 
-CONVERSATIONS = 240
+CONVERSATIONS = 300
 STEPS = 30
 RATE = 24_000
 SECOND_OF_VOICE = np.round(9000 * np.sin(2 * np.pi * 300 / RATE * np.arange(RATE))).astype("<i2").tobytes()
@@ -348,6 +348,12 @@ def check(seed: int) -> None:
             said, faults = "\n  ".join(outcome.said), "\n  ".join(outcome.faults)
             raise AssertionError(f"conversation {seed}, {steps} steps:\n  {said}\nfaults:\n  {faults}")
     raise AssertionError(f"conversation {seed} failed once, and not again: it does not only depend on its seed")
+
+
+@pytest.mark.parametrize("seed", range(1_000, 1_005))
+def test_a_few_conversations_are_legal(seed: int) -> None:
+    """Of which each is short enough to be tried with every change."""
+    check(seed)
 
 
 @pytest.mark.slow

@@ -258,6 +258,56 @@ def timed_out() -> Recording:
     return told.recording
 
 
+def timed_out_after_a_refused_commit() -> Recording:
+    told = Told()
+    told.welcome(turn_detection=WITH_IDLE_TIMEOUT)
+    told.sent("input_audio_buffer.commit", event_id="a")
+    told.got(server.Error, error=error("a"))
+    told.got(server.TimeoutTriggered, item_id="item_1", audio_start_ms=0, audio_end_ms=6000)
+    told.committed("item_1")
+    told.transcript("item_1")
+    told.answer("resp_1", "item_2")
+    return told.recording
+
+
+def used_again() -> Recording:
+    """The name of an item that was deleted, in another place."""
+    told = Told()
+    told.welcome()
+    told.item(typed("item_1"))
+    told.item(typed("item_2"))
+    told.got(server.ItemDeleted, item_id="item_2")
+    told.previous = "item_1"
+    told.item(typed("item_3"))
+    told.item(typed("item_2"))
+    return told.recording
+
+
+def truncated_while_spoken() -> Recording:
+    told = Told()
+    told.welcome()
+    told.sent("response.create")
+    told.created("resp_1")
+    told.speaking("resp_1", "item_1")
+    told.sent("conversation.item.truncate", item_id="item_1", content_index=0, audio_end_ms=0)
+    told.got(server.ItemTruncated, item_id="item_1", content_index=0, audio_end_ms=0)
+    told.done("resp_1", told.silent("resp_1", "item_1", "", "completed"))
+    return told.recording
+
+
+def refused_without_a_name() -> Recording:
+    """Which of two equal requests was refused, is not said; what follows is answered."""
+    told = Told()
+    told.welcome()
+    told.item(typed("item_1"))
+    for name in (None, "a", "b"):
+        told.sent("conversation.item.retrieve", item_id="item_1", **({"event_id": name} if name else {}))
+    told.got(server.Error, error=items.ErrorDetails(type="server_error", message="Not now."))
+    told.got(server.ItemRetrieved, item=typed("item_1"))
+    told.got(server.ItemRetrieved, item=typed("item_1"))
+    return told.recording
+
+
 def on_a_call() -> Recording:
     told = Told()
     told.welcome()
@@ -305,6 +355,7 @@ def error(event_id: str) -> items.ErrorDetails:
 
 RIGHT: list[Callable[[], Recording]] = [
     spoken, interrupted, function_call, side_by_side, written, by_hand, requests, timed_out, mcp,
+    timed_out_after_a_refused_commit, used_again, truncated_while_spoken, refused_without_a_name,
 ]  # fmt: skip
 
 

@@ -62,6 +62,8 @@ class Answers(Watcher):
         self._knows_sent = False
         self._refusals = 0
         """Errors that name nobody: any request without a name may be the one that was refused."""
+        self._doubts = 0
+        """Answers that were taken for those of such requests, and may be those of later ones."""
 
     def sent(self, message: ClientMessage) -> Complaints:
         self._knows_sent = True
@@ -90,8 +92,7 @@ class Answers(Watcher):
         found = next((request for request in waiting if _fits(request, message)), None)
         while waiting and found is not None and waiting[0] is not found:
             passed = waiting.popleft()
-            if passed.event_id is None and self._refusals:
-                self._refusals -= 1
+            if self._may_be_settled(passed):
                 continue
             yield rule, f"{kind_of(message)} came before the answer to an earlier {_request_name(passed)}"
         if found is None:
@@ -99,6 +100,7 @@ class Answers(Watcher):
             return
         waiting.popleft()
         if self._refusals:  # which request this answers is uncertain
+            self._doubts += found.event_id is None
             return
         if isinstance(found, client.SessionUpdate) and isinstance(message, server.SessionUpdated):
             yield from _ineffective(found.session, message.session)
@@ -106,11 +108,21 @@ class Answers(Watcher):
     def finished(self) -> Complaints:
         for answer, waiting in self._waiting.items():
             for request in waiting:
-                if request.event_id is None and self._refusals:
-                    self._refusals -= 1
+                if self._may_be_settled(request):
                     continue
                 rule = "R11" if answer is server.SessionUpdated else "R15"
                 yield rule, f"{_request_name(request)} was not answered"
+
+    def _may_be_settled(self, request: ClientMessage) -> bool:
+        """Whether it may have been refused, or answered where another one was taken to be."""
+        if request.event_id is None and self._refusals:
+            self._refusals -= 1
+            return True
+        if self._doubts:
+            self._doubts -= 1
+            self._refusals = max(0, self._refusals - 1)
+            return True
+        return False
 
     def _refused(self, event_id: str | None) -> Complaints:
         if event_id is None:
@@ -127,9 +139,13 @@ class Answers(Watcher):
 
 
 def _fits(request: ClientMessage, answer: ServerMessage) -> bool:
-    """Whether this may be the answer: whatever names an item names the same."""
+    """Whether this may be the answer: what it names is what was asked for."""
     wanted: str | None = getattr(request, "item_id", None)
-    return wanted is None or wanted == item_of(answer)
+    if wanted is not None and wanted != item_of(answer):
+        return False
+    return all(
+        getattr(request, name, None) == getattr(answer, name, None) for name in ("content_index", "audio_end_ms")
+    )
 
 
 def _rule_of(answer: ServerMessage) -> str:

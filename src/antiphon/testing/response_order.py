@@ -34,6 +34,8 @@ class _Piece:
         self.is_settled = False
         """conversation.item.done"""
         self.parts: dict[int, _Part] = {}
+        self.was_truncated = False
+        """By the client, while it was spoken: its words end earlier."""
         self.arguments: list[str] = []
         self.whole_arguments: str | None = None
 
@@ -84,6 +86,8 @@ class Responses(Watcher):
                 yield from self._item_added(item)
             case server.ItemDone(item=item):
                 yield from self._item_done(item)
+            case server.ItemTruncated(item_id=item_id) if item_id in self._items:
+                self._items[item_id].was_truncated = True
             case _:
                 pass
 
@@ -319,7 +323,7 @@ def _whole_arguments(piece: _Piece, call: FunctionCall) -> Complaints:
 
 def _whole_words(piece: _Piece, item: Item) -> Complaints:
     """A complete item's words are those that were streamed."""
-    if status_of(item) != "completed":
+    if status_of(item) != "completed" or piece.was_truncated:
         return
     for index, part in piece.parts.items():
         if part.is_done and part.text is not None and "".join(part.words) != part.text:
