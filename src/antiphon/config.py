@@ -69,6 +69,8 @@ class Server(Section, frozen=True):
     allowed_hosts: tuple[str, ...] = ()
     """Names that this server is reached by, beside the loopback ones. "*" is any."""
     max_sessions: Positive = 256
+    max_sessions_per_secret: Positive = 16
+    """A client secret lies in a web page: whoever holds it is not to take all places."""
     max_message_bytes: Positive = 22_000_000
     """One append may hold 15 MiB of audio, which is 21 MB as base64."""
     max_bytes_per_minute: Positive = 120_000_000

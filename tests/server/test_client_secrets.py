@@ -51,6 +51,26 @@ def test_a_secret_opens_many_sessions_that_begin_as_its_maker_said() -> None:
     asyncio.run(story())
 
 
+def test_a_secret_takes_only_so_many_places_at_a_time() -> None:
+    async def story() -> None:
+        async with server(**LOCKED, server__max_sessions_per_secret=1) as made, web(made, KEY) as backend:
+            token, other = (await secret(backend))["value"], (await secret(backend))["value"]
+            async with client(made, key=token) as call:
+                await call.receive("session.created")
+                status, error = await refusal(made, key=token)
+                assert (status, error["code"]) == (429, "too_many_sessions")
+                for key in (other, KEY):
+                    async with client(made, key=key) as another:
+                        await another.receive("session.created")
+            async with asyncio.timeout(5):
+                while len(made.state.places):  # noqa: ASYNC110 - what is waited for has no event
+                    await asyncio.sleep(0.01)
+            async with client(made, key=token) as call:
+                await call.receive("session.created")
+
+    asyncio.run(story())
+
+
 def test_the_answer_is_the_whole_session() -> None:
     async def story() -> None:
         async with server(**LOCKED) as made, web(made, KEY) as backend:

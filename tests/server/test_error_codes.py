@@ -323,6 +323,7 @@ ELSEWHERE = {
     "request_timeout": "server/test_client_secrets.py",
     "request_too_large": "server/test_client_secrets.py",
     "session_expired": "server/test_session_end.py",
+    "too_many_sessions": "server/test_client_secrets.py",
     "tool_loop": "session/test_session.py",
 }
 """Codes that another test provokes, and where."""

@@ -573,3 +573,9 @@ def test_a_conversation_holds_so_much_and_no_more() -> None:
     story.give(i.DeleteItem("browser", None, "d"))
     add("e", 1)
     assert story.last(o.ItemAdded).item.id == "e"
+
+
+def test_the_first_answer_of_an_empty_conversation_is_part_of_it() -> None:
+    story = Story()
+    story.respond()
+    assert story.last(o.ResponseBegan).response.conversation_id == story.session.conversation.id

@@ -47,6 +47,8 @@ log = logging.getLogger("antiphon.workers")
 CLAUSES_AHEAD = 64  # that a voice may lag behind its model: a long answer's worth; then the model waits
 PIECES_AHEAD = 48  # of an answer that may not be wanted: its first clause, and a little more
 
+RECOGNISED_AT_ONCE = 16  # utterances of a session: nobody talks that fast, but a client can commit hundreds a second
+
 Put = Callable[[inputs.Input], None]
 T = TypeVar("T")
 
@@ -78,6 +80,7 @@ class Workers:
         self._audio = audio
         self._put = put
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._ears = asyncio.Semaphore(RECOGNISED_AT_ONCE)
         self._gates: dict[int, asyncio.Event] = {}
         """Of work that was begun before its turn was over: what costs waits behind them."""
         self._reader = WordReader()
@@ -165,6 +168,10 @@ class Workers:
     # --- hearing
 
     async def _transcribe(self, task: Transcribe, pcm: Pcm16) -> None:
+        async with self._ears:
+            await self._recognise(task, pcm)
+
+    async def _recognise(self, task: Transcribe, pcm: Pcm16) -> None:
         sound = resampled(float_from_int16(pcm), WIRE_RATE, HEARING_RATE)
         purpose: Literal["conversation", "transcription"] = "conversation" if task.answer else "transcription"
         request = SttRequest(task.language, task.prompt, task.model, purpose, task.logprobs)

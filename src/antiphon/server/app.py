@@ -11,6 +11,7 @@ import itertools
 import logging
 import secrets
 import time
+from collections.abc import Awaitable, Callable
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -30,7 +31,7 @@ from antiphon.server import pages
 from antiphon.server.client_secrets import make_client_secret, read_body
 from antiphon.server.cors import Cors
 from antiphon.server.door import Door, Visitor
-from antiphon.server.limits import ByteBudgets
+from antiphon.server.limits import ByteBudgets, Places
 from antiphon.server.mcp import addresses_for_session, own_servers
 from antiphon.server.opening import Wish, first_settings, read_wish, speaks_beta
 from antiphon.server.refusals import Refusal, refusal_from, turn_away
@@ -77,6 +78,7 @@ class State:
         """Live transcriptions beside the sessions."""
         loop = asyncio.get_running_loop()
         self.budgets = ByteBudgets(config.server.max_bytes_per_minute, loop.time)
+        self.places = Places(config.server.max_sessions_per_secret)
         self.apply(config)
         self._numbers = itertools.count(1)
 
@@ -87,6 +89,7 @@ class State:
         secret = server.token_secret.encode() if server.token_secret else b"" if server.keys else self._fallback
         self.door = Door(server.keys, server.allowed_hosts, server.allowed_origins, secret)
         self.sessions.max_sessions = server.max_sessions
+        self.places.most = server.max_sessions_per_secret
         if self.budgets.bytes_per_minute != server.max_bytes_per_minute:
             self.budgets = ByteBudgets(server.max_bytes_per_minute, asyncio.get_running_loop().time)
 
@@ -127,10 +130,10 @@ def make_app(state: State) -> ASGIApp:
         return Refusal(404, "unknown_url", f"POST {path} was part of the beta. Use {GONE[path]}.").response
 
     async def realtime(socket: WebSocket) -> None:
-        await _realtime(state, socket)
+        await _in_a_place(state, socket, _realtime)
 
     async def transcribe(socket: WebSocket) -> None:
-        await _captions(state, socket)
+        await _in_a_place(state, socket, _captions)
 
     app = Starlette(
         routes=[
@@ -204,6 +207,24 @@ def _behind_the_door(app: ASGIApp, state: State) -> ASGIApp:
 
 def _headers(scope: Scope) -> dict[str, str]:
     return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+
+
+async def _in_a_place(state: State, socket: WebSocket, serve: Callable[[State, WebSocket], Awaitable[None]]) -> None:
+    """Serve a connection, unless it comes with a client secret that has enough of them."""
+    visitor: Visitor = socket.state.visitor
+    if visitor.grant is None:
+        await serve(state, socket)
+        return
+    if not state.places.take(visitor.name):
+        most = state.places.most
+        message = f"This client secret has {most} sessions already. Close one, or make another client secret."
+        refusal = Refusal(429, "too_many_sessions", message)
+        await turn_away(refusal, socket.scope, socket.receive, socket.send)
+        return
+    try:
+        await serve(state, socket)
+    finally:
+        state.places.give_back(visitor.name)
 
 
 # --- the Realtime WebSocket ------------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
-"""How much each key and each client secret may send: a bucket of bytes that fills again by the minute."""
+"""How much each key and each client secret may have: bytes by the minute, and places at a time."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 
 from antiphon.audio.units import Seconds
@@ -50,3 +50,27 @@ class ByteBudgets:
                 self._budgets.popitem(last=False)
         self._budgets.move_to_end(name)
         return self._budgets[name]
+
+
+class Places:
+    """How many connections each client secret has: it lies in a web page, and whoever holds it is not to take all."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._taken: Counter[str] = Counter()
+
+    def take(self, name: str) -> bool:
+        """One more; False, and nothing taken, if this visitor has as many as it may. Each is to be given back."""
+        if self._taken[name] >= self.most:
+            return False
+        self._taken[name] += 1
+        return True
+
+    def give_back(self, name: str) -> None:
+        self._taken[name] -= 1
+        if not self._taken[name]:
+            del self._taken[name]
+
+    def __len__(self) -> int:
+        """Visitors who have any."""
+        return len(self._taken)

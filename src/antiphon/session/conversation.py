@@ -49,7 +49,8 @@ class Conversation:
         self.size = 0
         """Bytes in all that clients added and did not delete."""
 
-    def __len__(self) -> int:
+    @property
+    def count(self) -> int:
         return len(self._entries)
 
     def __contains__(self, item_id: str) -> bool:

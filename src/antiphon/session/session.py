@@ -805,10 +805,10 @@ class Session:
     def _check_room(self, size: int, param: str) -> None:
         """Raise `PeerError` unless the conversation can take another item of so many bytes, for the client's sake."""
         conversation = self.conversation
-        if len(conversation) < self.config.max_items and conversation.size + size <= self.config.max_item_bytes:
+        if conversation.count < self.config.max_items and conversation.size + size <= self.config.max_item_bytes:
             return
         raise PeerError(
-            f"The conversation is full: {len(conversation)} items, {conversation.size} bytes.",
+            f"The conversation is full: {conversation.count} items, {conversation.size} bytes.",
             "Delete items that are not needed any more, or open another session.",
             code="conversation_full",
             param=param,
