@@ -104,6 +104,24 @@ class SessionDefaults(Section, frozen=True):
     """Language, and country if it matters: "de", "en-GB", "zh-Hant-TW"."""
 
 
+class Turns(Section, frozen=True):
+    """When a turn ends, what interrupts an answer, and how much is prepared before it is certain."""
+
+    prepare: Literal["auto", "always", "never"] = "auto"
+    """Begin the answer while the person may yet go on. By itself where no engine bills what is written for nothing."""
+    prepare_after_ms: Annotated[int, Meta(ge=60, le=2000)] = 160
+    prepare_attempts: Annotated[int, Meta(ge=1, le=20)] = 4
+    """In one turn."""
+    prepare_most_wasted: NotNegative = 50_000
+    """Tokens written for nothing in one session."""
+    judge_pauses: bool = False
+    """Judge server_vad's pauses by words and voice too; its silence is then the usual wait, not the only one."""
+    barge_in: Literal["auto", "voice", "words"] = "auto"
+    """What interrupts: any voice, or words meant for us. By itself words under semantic_vad, a voice otherwise."""
+    ignore_echo: bool = True
+    """Our own words, coming back through the microphone, do not interrupt where words do."""
+
+
 class Engine(Section, frozen=True):
     """Which engine plays a role."""
 
@@ -231,6 +249,7 @@ class Mcp(Section, frozen=True):
 class Config(Section, frozen=True):
     server: Server = Server()
     session: SessionDefaults = SessionDefaults()
+    turns: Turns = Turns()
     vad: Detector = Detector()
     stt: Recogniser = Recogniser()
     llm: Model = Model()

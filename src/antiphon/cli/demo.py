@@ -279,6 +279,9 @@ COLUMNS = (
 
 def _show_timelines(turns: list[Turn]) -> None:
     """Each turn's stages in milliseconds, from the end of the person's speech to the first audio of the answer."""
+    from antiphon.observe.budget import VOICE_TO_VOICE
+    from antiphon.observe.turnlog import summary
+
     click.echo("\nmilliseconds after the last:" + "".join(f"{title:>9}" for title, _ in COLUMNS) + "   voice to voice")
     for turn in turns:
         if turn.speech_end is None:
@@ -287,4 +290,6 @@ def _show_timelines(turns: list[Turn]) -> None:
         cells = "".join(f"{stages[name]:9.1f}" if name in stages else "        -" for _, name in COLUMNS)
         total = turn.voice_to_voice_ms()
         name = turn.heard if len(turn.heard) <= 27 else turn.heard[:26] + "…"
-        click.echo(f"{name:<28}{cells}" + (f"{total:14.0f} ms" if total is not None else ""))
+        sum_up = f"{total:14.0f} ms {VOICE_TO_VOICE.verdict(total):<5}" if total is not None else ""
+        click.echo(f"{name:<28}{cells}{sum_up}" + (" prepared" if turn.was_prepared else ""))
+    click.echo(f"{summary(turns)}\nprepared: the answer was begun before the turn was over, and was the right one")

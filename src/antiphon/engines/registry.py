@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from ipaddress import ip_address
 from typing import Any, Literal, cast
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -68,6 +70,8 @@ class EngineSet(Struct, frozen=True):
     choices: tuple[Choice, ...]
     client: Any = None
     """The HTTP client that the remote ones share, if there are any."""
+    costs_nothing: bool = True
+    """None of them is on another network, where what is written for nothing may be billed."""
 
     async def warm(self) -> None:
         """Make the first answer as fast as the second."""
@@ -215,4 +219,15 @@ def make(config: Config) -> EngineSet:
         choice = choose(role, settings)
         choices.append(choice)
         made[role] = FACTORIES[role][choice.name](settings, workshop)
-    return EngineSet(**made, choices=tuple(choices), client=workshop.client)
+    addresses = [_base_url(getattr(config, choice.role)) for choice in choices if choice.name == "openai"]
+    costs_nothing = all(is_near(address or "") for address in addresses)
+    return EngineSet(**made, choices=tuple(choices), client=workshop.client, costs_nothing=costs_nothing)
+
+
+def is_near(base_url: str) -> bool:
+    """Whether an address is on this machine or on a private network, as far as its name tells."""
+    host = urlsplit(base_url).hostname or ""
+    try:
+        return ip_address(host).is_private
+    except ValueError:
+        return host == "localhost" or host.endswith((".local", ".lan", ".internal")) or "." not in host

@@ -99,13 +99,13 @@ class Provisional(Struct):
 
 
 class Timeline:
-    """Watches the steps of one session; `on_turn` is called with each turn when its response has ended."""
+    """Watches the steps of one session."""
 
-    def __init__(self, on_turn: Callable[[Turn], None] | None = None, kept: int = KEPT) -> None:
+    def __init__(self, on_turn: Callable[[Turn], None] | None = None) -> None:
         self.turns: list[Turn] = []
-        """The last `kept` that have ended."""
-        self._kept = kept
-        self._on_turn = on_turn
+        """The last `KEPT` that have ended."""
+        self.on_turn: list[Callable[[Turn], None]] = [] if on_turn is None else [on_turn]
+        """Called with each turn when its response has ended."""
         self._speech_end: Seconds | None = None
         self._open: Turn | None = None
         self._transcribing: dict[int, Turn] = {}
@@ -211,6 +211,6 @@ class Timeline:
         turn.said = " ".join(text_of(item) for item in response.output if isinstance(item, Message))
         self._working = {work: id for work, id in self._working.items() if id != response.id}
         self.turns.append(turn)
-        del self.turns[: -self._kept or None]
-        if self._on_turn is not None:
-            self._on_turn(turn)
+        del self.turns[:-KEPT]
+        for told in self.on_turn:
+            told(turn)

@@ -89,7 +89,8 @@ class Drive:
         self.mcp_addresses = addresses or McpAddresses()
         self.links: dict[str, Link] = {}
         self._turns: deque[Turn] = deque()
-        self._records = (Timeline(self._turns.append, kept=0).record, *records)
+        self.timeline = Timeline(self._turns.append)
+        self._records = (self.timeline.record, *records)
         self._loop = asyncio.get_running_loop()
         self._inbox: deque[Input] = deque()
         self._is_busy = False

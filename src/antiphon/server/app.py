@@ -39,7 +39,7 @@ from antiphon.server.sessions import Sessions
 from antiphon.server.tools import tools_page
 from antiphon.server.transcribe import Captions, read_form
 from antiphon.session.ids import Ids
-from antiphon.session.settings import FunctionTool, SessionConfig, Settings
+from antiphon.session.settings import FunctionTool, SessionConfig, Settings, Speculating
 from antiphon.tools.mcp import McpAddresses
 from antiphon.tools.registry import Registry
 from antiphon.transport.websocket import WebSocketLink, close_with_error
@@ -331,7 +331,8 @@ def _settings(state: State, socket: WebSocket, wish: Wish, addresses: McpAddress
 
 def _session_config(state: State, settings: Settings) -> SessionConfig:
     """What a session with these settings is made of."""
-    defaults, mcp = state.config.session, state.config.mcp
+    defaults, mcp, turns = state.config.session, state.config.mcp, state.config.turns
+    prepares = turns.prepare == "always" or (turns.prepare == "auto" and state.engines.costs_nothing)
     return SessionConfig(
         settings=settings,
         server_tools=() if settings.kind == "transcription" else state.offers,
@@ -345,6 +346,10 @@ def _session_config(state: State, settings: Settings) -> SessionConfig:
         context_tokens=defaults.context_tokens,
         retained_bytes=defaults.retained_audio_bytes,
         sees=state.engines.llm.sees,
+        speculation=Speculating(prepares, turns.prepare_after_ms, turns.prepare_attempts, turns.prepare_most_wasted),
+        continuous_endpoint=turns.judge_pauses,
+        barge_in=turns.barge_in,
+        knows_echo=turns.ignore_echo,
     )
 
 

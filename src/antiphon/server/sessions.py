@@ -16,7 +16,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from antiphon.observe.timeline import Timeline, Turn
+from antiphon.observe import turnlog
+from antiphon.observe.timeline import Turn
 from antiphon.observe.tracefile import TraceFile
 from antiphon.runtime.drive import Drive, Equipment, Record
 from antiphon.session.ids import Ids
@@ -75,14 +76,13 @@ class Sessions:
         seed = secrets.randbits(64)
         session = Session(config, Ids(seed))
         records: list[Record] = []
-        if self._on_turn is not None:
-            records.append(Timeline(self._on_turn).record)
         trace = self._open_trace(session.id, seed, config)
         if trace is not None:
             records.append(trace.record)
             self._traces[session.id] = trace
         context = partial(self._tool_context, principal)
         drive = Drive(session, self._equipment, context, tuple(records), addresses)
+        drive.timeline.on_turn.append(partial(self._turn_ended, session.id))
         self.running[session.id] = drive
         self.started += 1
         self._is_empty.clear()
@@ -95,6 +95,8 @@ class Sessions:
         try:
             await drive.close(reason)
         finally:
+            if drive.timeline.turns:
+                log.info("session %s: %s", drive.session.id, turnlog.summary(drive.timeline.turns))
             trace = self._traces.pop(drive.session.id, None)
             if trace is not None:
                 trace.close()
@@ -111,6 +113,11 @@ class Sessions:
             log.warning("%d sessions were still running after %.0f s: ended", len(self.running), patience_s)
         for drive in list(self.running.values()):
             await self.end(drive, "drain")
+
+    def _turn_ended(self, session_id: str, turn: Turn) -> None:
+        log.info("session %s: %s", session_id, turnlog.line(turn))
+        if self._on_turn is not None:
+            self._on_turn(turn)
 
     def _tool_context(self, principal: str, drive: Drive) -> ToolContext:
         place = self._surroundings
