@@ -85,7 +85,7 @@ def test_without_turn_detection_the_client_commits() -> None:
 def test_a_recogniser_that_fails_fails_one_turn() -> None:
     async def story() -> None:
         stt = FakeStt([Fail("upstream_reset", "gone"), "here again"])
-        async with server(stt=stt) as made, client(made, QUERY) as call:
+        async with server(stt=stt, turns__prepare="never") as made, client(made, QUERY) as call:
             await call.speak()
             failed = await call.receive(f"{TRANSCRIPTION}.failed")
             assert failed["error"] == {
