@@ -100,9 +100,9 @@ def test_chance_comes_from_a_seed() -> None:
 
 
 TASK_STARTERS = {
-    "runtime/workers.py", "transport/websocket.py", "testing/caller.py", "server/run.py", "cli/demo.py",
-    "testing/contract.py", "testing/upstream.py", "testing/loopback.py", "tools/runner.py", "tools/mcp_client.py",
-    "runtime/live.py",
+    "runtime/workers.py", "transport/websocket.py", "transport/webrtc/call.py", "server/calls.py",
+    "testing/caller.py", "server/run.py", "cli/demo.py", "testing/contract.py", "testing/upstream.py",
+    "testing/loopback.py", "tools/runner.py", "runtime/live.py", "tools/mcp_client.py",
 }  # fmt: skip
 
 

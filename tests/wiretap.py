@@ -1,4 +1,4 @@
-"""Listens in on every WebSocket that the server in this process has, and holds it against the protocol.
+"""Listens in on every connection that the server in this process has, and holds it against the protocol.
 
 So each test with a real socket also tests that what was said on it was legal, without a word about it.
 """
@@ -15,6 +15,7 @@ from antiphon.protocol.outbound import Outgoing, Projection
 from antiphon.runtime.drive import Drive
 from antiphon.session.outputs import Notice
 from antiphon.testing.checker import Checker, Fault
+from antiphon.transport.webrtc.call import Call
 from antiphon.transport.websocket import WebSocketLink
 
 
@@ -24,7 +25,7 @@ class Wiretap:
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self._checkers: dict[int, tuple[Any, Checker]] = {}
         """By the projection's identity; the projection is kept, so that the identity stays its own."""
-        messages, take_text = Projection.messages, WebSocketLink._take_text
+        messages, take_text, take_message = Projection.messages, WebSocketLink._take_text, Call._take
 
         def project(projection: Projection, notice: Notice, audio: bytes = b"") -> list[Outgoing]:
             found = messages(projection, notice, audio)
@@ -33,22 +34,33 @@ class Wiretap:
             return found
 
         def take(link: WebSocketLink, drive: Drive, text: str) -> None:
-            checker = self._checker(link._projection)
-            try:
-                document = json.loads(text)
-            except (ValueError, RecursionError):
-                document = None
-            if isinstance(document, dict):
-                checker.sent(document)
-            else:
-                checker.sent_unreadable()
+            self._note(link._projection, text)
             take_text(link, drive, text)
+
+        def take_from_channel(call: Call, message: str | bytes) -> None:
+            self._note(call._projection, message)
+            take_message(call, message)
 
         patch.setattr(Projection, "messages", project)
         patch.setattr(WebSocketLink, "_take_text", take)
+        patch.setattr(Call, "_take", take_from_channel)
+
+    def _note(self, projection: Projection, message: str | bytes) -> None:
+        """What a client sent."""
+        checker = self._checker(projection)
+        try:
+            document = json.loads(message)
+        except (ValueError, RecursionError):
+            document = None
+        if isinstance(document, dict):
+            checker.sent(document)
+        else:
+            checker.sent_unreadable()
 
     def _checker(self, projection: Projection) -> Checker:
-        return self._checkers.setdefault(id(projection), (projection, Checker()))[1]
+        if id(projection) not in self._checkers:
+            self._checkers[id(projection)] = projection, Checker("websocket" if projection.with_sound else "webrtc")
+        return self._checkers[id(projection)][1]
 
     @property
     def connections(self) -> int:

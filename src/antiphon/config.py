@@ -31,8 +31,10 @@ SHOWN_CHARS = 60  # of a value that is wrong: enough to find it again
 LOCALE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|\d{3}))?")
 LISTS = frozenset({"keys", "allowed_origins", "allowed_hosts", "modules", "entry_points", "offer", "roots", "fetch"})
 """What is written with commas in an environment variable."""
-SECRET = frozenset({"keys", "api_key", "token_secret", "authorization", "headers", "servers"})
+SECRET = frozenset({"keys", "api_key", "token_secret", "credential", "authorization", "headers", "servers"})
 LABEL = re.compile(r"[A-Za-z0-9_-]{1,64}")
+ICE_URL = re.compile(r"(stun|turns?):[^\s?]+(\?transport=(udp|tcp))?")
+ICE_EXAMPLE = '"stun:stun.example.com:3478" or "turns:turn.example.com:5349?transport=tcp"'
 
 
 Port = Annotated[int, Meta(ge=0, le=65_535)]
@@ -180,6 +182,32 @@ class Voice(Remote, frozen=True):
     """Samples per second of its raw PCM; nothing in that says so."""
 
 
+class IceServer(Section, frozen=True):
+    """Tells where a machine can be reached from outside (STUN), or passes on what cannot get through (TURN)."""
+
+    urls: Annotated[tuple[Word, ...], Meta(min_length=1)]
+    """Such as "stun:stun.example.com:3478" or "turns:turn.example.com:5349?transport=tcp"."""
+    username: str | None = None
+    credential: str | None = None
+
+
+class WebRtc(Section, frozen=True):
+    """Calls."""
+
+    ice_servers: tuple[IceServer, ...] = ()
+    """Of the first of each kind ours is used. None is needed where clients can reach this machine's address."""
+    connect_timeout_s: Annotated[float, Meta(gt=0, le=120)] = 15.0
+    """A call whose other side is not there by then, with its data channel open, is over."""
+    max_connecting: Positive = 32
+    """Calls of one key that may wait for their other side at a time."""
+    bitrate: Annotated[int, Meta(ge=6_000, le=256_000)] = 40_000
+    """Of what we say, in bits per second of sound."""
+    complexity: Annotated[int, Meta(ge=0, le=10)] = 1
+    """How much is computed to make the best of the bitrate. 1 costs a third of what 5 does."""
+    expected_loss_percent: Annotated[int, Meta(ge=0, le=30)] = 5
+    """Loss that what we say is prepared for from the first packet on. What the other side reports is added."""
+
+
 class Trace(Section, frozen=True):
     folder: Path | None = None
     """Write each session's inputs and outputs into a file here."""
@@ -254,6 +282,7 @@ class Config(Section, frozen=True):
     stt: Recogniser = Recogniser()
     llm: Model = Model()
     tts: Voice = Voice()
+    webrtc: WebRtc = WebRtc()
     trace: Trace = Trace()
     tools: Tools = Tools()
     mcp: Mcp = Mcp()
@@ -323,7 +352,7 @@ def _put(tree: dict[str, Any], keys: tuple[str, ...], value: Any, place: str) ->
 
 def _parsed(text: str, keys: tuple[str, ...], variable: str) -> Any:
     """A list is written with commas, a table as JSON; numbers and booleans are converted with the tree."""
-    if keys[-1] in ("extra", "voices", "servers"):
+    if keys[-1] in ("extra", "voices", "servers", "ice_servers"):
         try:
             return json.loads(text)
         except ValueError:
@@ -373,6 +402,9 @@ def _check(config: Config) -> None:
             )
     for role in ("stt", "llm", "tts"):
         _check_remote(role, getattr(config, role))
+    for url in (url for one in config.webrtc.ice_servers for url in one.urls):
+        if not ICE_URL.fullmatch(url):
+            raise ConfigError(f"webrtc.ice_servers: {url!r} is no STUN or TURN server", f"Write it like {ICE_EXAMPLE}.")
     _check_mcp(config.mcp)
 
 

@@ -318,13 +318,17 @@ ELSEWHERE = {
     "insufficient_permissions": "server/test_client_secrets.py",
     "internal_error": "server/test_bounded.py",
     "invalid_audio": "server/test_transcribe.py",
+    "invalid_offer": "server/test_calls.py",
     "mcp_list_tools_failed": "session/test_mcp.py",
     "mcp_tool_not_found": "session/test_mcp.py",
+    "message_too_large": "server/test_calls.py",
     "request_timeout": "server/test_client_secrets.py",
     "request_too_large": "server/test_client_secrets.py",
     "session_expired": "server/test_session_end.py",
     "too_many_sessions": "server/test_client_secrets.py",
+    "too_many_calls": "server/test_calls.py",
     "tool_loop": "session/test_session.py",
+    "unsupported_content_type": "server/test_calls.py",
 }
 """Codes that another test provokes, and where."""
 NEVER = {

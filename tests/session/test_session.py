@@ -579,3 +579,8 @@ def test_the_first_answer_of_an_empty_conversation_is_part_of_it() -> None:
     story = Story()
     story.respond()
     assert story.last(o.ResponseBegan).response.conversation_id == story.session.conversation.id
+
+
+def test_without_turn_detection_all_sound_from_the_first_on_may_become_an_item() -> None:
+    story = Story(Settings(turn_detection=None))
+    assert story.last(o.KeepAudio).start == 0

@@ -56,6 +56,8 @@ class Append(Struct, frozen=True):
     """More sound, in the session's input format. It goes to the ear, not to the session."""
 
     audio: bytes
+    request: str | None = None
+    """The client's own id for it."""
 
 
 class Goodbye(Struct, frozen=True):
@@ -83,7 +85,7 @@ def read(message: Incoming, connection: str, heard: Samples, luggage: Luggage) -
     request = message.event_id
     match message:
         case client.AudioAppend(audio=audio):
-            return Append(audio)
+            return Append(audio, request)
         case client.SessionUpdate(session=patch):
             return inputs.UpdateSettings(connection, request, patch_from(patch, luggage))
         case client.AudioCommit():

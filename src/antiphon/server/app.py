@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import os
 import secrets
 import time
 from collections.abc import Awaitable, Callable
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -28,12 +30,13 @@ from antiphon.hearing.hub import HearingHub
 from antiphon.protocol.outbound import Projection
 from antiphon.runtime.drive import Drive
 from antiphon.server import pages
+from antiphon.server.calls import LEAD_MS, Calls, read_call, worker_of
 from antiphon.server.client_secrets import make_client_secret, read_body
 from antiphon.server.cors import Cors
 from antiphon.server.door import Door, Visitor
 from antiphon.server.limits import ByteBudgets, Places
 from antiphon.server.mcp import addresses_for_session, own_servers
-from antiphon.server.opening import Wish, first_settings, read_wish, speaks_beta
+from antiphon.server.opening import Wish, first_settings, further_settings, read_wish, speaks_beta
 from antiphon.server.refusals import Refusal, refusal_from, turn_away
 from antiphon.server.sessions import Sessions
 from antiphon.server.tools import tools_page
@@ -53,6 +56,8 @@ GONE = {
     "/v1/realtime/transcription_sessions": 'POST /v1/realtime/client_secrets with a session of type "transcription"',
 }
 """Routes of the beta, and what took their place: see docs/decisions/0007-beta-dialect.md."""
+WARMING = Refusal(503, "warming", "The server is still loading its engines. Try again in a few seconds.")
+FULL = Refusal(503, "server_full", "All sessions are taken. Try again in a few seconds.")
 BETA_CLOSE_CODE = 4000
 """What the official server closes with; no official client tries again after it."""
 
@@ -74,6 +79,7 @@ class State:
         self._fallback = secrets.token_bytes(32)
         self.ids = Ids(secrets.randbits(64))
         self.links: set[WebSocketLink] = set()
+        self.calls = Calls(config.webrtc, sessions)
         self.captions = 0
         """Live transcriptions beside the sessions."""
         loop = asyncio.get_running_loop()
@@ -102,6 +108,26 @@ class State:
         for link in self.links:
             if now - link.last_heard > self.config.server.idle_timeout_s:
                 link.close("idle")
+        self.calls.close_idle(self.config.server.idle_timeout_s)
+
+    def begin(
+        self, settings: Settings, visitor: Visitor, addresses: McpAddresses, *, plays: bool = False
+    ) -> Drive | Refusal:
+        """A session with these settings, unless there is no room for it now. With `plays`, for a call."""
+        if not self.is_ready:
+            return WARMING
+        config = _session_config(self, settings)
+        if plays:
+            config = msgspec.structs.replace(config, plays=True, lead_ms=LEAD_MS)
+        return self.sessions.begin(config, visitor.owner, addresses) or FULL
+
+    def projection(self, drive: Drive, name: str, wish: Wish) -> Projection:
+        """What a connection of this session is shown."""
+        config = drive.session.config
+        expires_at = int(time.time() + drive.session.expires_in_s)
+        prefix = f"{drive.session.id[-8:]}{name}_"
+        with_additions = wish.additions_version > 0
+        return Projection(prefix, expires_at, with_additions=with_additions, with_sound=not config.plays)
 
 
 def make_app(state: State) -> ASGIApp:
@@ -125,6 +151,17 @@ def make_app(state: State) -> ASGIApp:
         made = make_client_secret(body, state.door.tokens, visitor.owner, state.config, state.ids, time.time())
         return Response(made, media_type="application/json", headers={"Cache-Control": "no-store"})
 
+    async def calls(request: Request) -> Response:
+        return await _call(state, request)
+
+    async def hang_up(request: Request) -> Response:
+        visitor: Visitor = request.state.visitor
+        ongoing = state.calls.find(request.path_params["call_id"], visitor.owner)
+        if ongoing is None:
+            return _no_call(request.path_params["call_id"]).response
+        ongoing.call.close("hung up on request")
+        return Response(status_code=200)
+
     async def gone(request: Request) -> Response:
         path = request.url.path
         return Refusal(404, "unknown_url", f"POST {path} was part of the beta. Use {GONE[path]}.").response
@@ -142,6 +179,8 @@ def make_app(state: State) -> ASGIApp:
             Route("/v1/models", models),
             Route("/v1/tools", tools),
             Route("/v1/realtime/client_secrets", client_secrets, methods=["POST"]),
+            Route("/v1/realtime/calls", calls, methods=["POST"]),
+            Route("/v1/realtime/calls/{call_id}/hangup", hang_up, methods=["POST"]),
             *(Route(path, gone, methods=["POST"]) for path in GONE),
             WebSocketRoute("/v1/realtime", realtime),
             WebSocketRoute("/ws/transcribe", transcribe),
@@ -235,20 +274,20 @@ async def _realtime(state: State, socket: WebSocket) -> None:
     if speaks_beta(_headers(socket.scope), offered):
         await _refuse_beta(socket)
         return
+    visitor: Visitor = socket.state.visitor
     try:
         wish = read_wish(socket.query_params)
+        if wish.call_id is not None:
+            await _join(state, socket, wish, wish.call_id)
+            return
         addresses = addresses_for_session(state.config.mcp)
-        settings = _settings(state, socket, wish, addresses)
+        settings = _settings(state, visitor, wish, addresses)
     except PeerError as error:
         await turn_away(refusal_from(error), socket.scope, socket.receive, socket.send)
         return
-    refusal = _refusal(state, wish)
-    visitor: Visitor = socket.state.visitor
-    config = _session_config(state, settings)
-    drive = None if refusal else state.sessions.begin(config, visitor.owner, addresses)
-    if drive is None:
-        refusal = refusal or Refusal(503, "server_full", "All sessions are taken. Try again in a few seconds.")
-        await turn_away(refusal, socket.scope, socket.receive, socket.send)
+    drive = state.begin(settings, visitor, addresses)
+    if isinstance(drive, Refusal):
+        await turn_away(drive, socket.scope, socket.receive, socket.send)
         return
     reason = "lost"
     try:
@@ -275,18 +314,9 @@ def _subprotocol(offered: list[str]) -> str | None:
     return SUBPROTOCOL if SUBPROTOCOL in offered else None
 
 
-def _refusal(state: State, wish: Wish) -> Refusal | None:
-    if wish.call_id is not None:
-        return Refusal(404, "call_id_not_found", "No session found for the provided call_id", "")
-    if not state.is_ready:
-        return Refusal(503, "warming", "The server is still loading its engines. Try again in a few seconds.")
-    return None
-
-
 async def _serve(state: State, socket: WebSocket, drive: Drive, wish: Wish) -> str:
     name = state.next_connection()
-    expires_at = int(time.time() + drive.session.expires_in_s)
-    projection = Projection(f"{drive.session.id[-8:]}{name}_", expires_at, with_additions=wish.additions_version > 0)
+    projection = state.projection(drive, name, wish)
     visitor: Visitor = socket.state.visitor
     link = WebSocketLink(name, socket, projection, state.budgets.of(visitor.name).allow)
     state.links.add(link)
@@ -299,6 +329,59 @@ async def _serve(state: State, socket: WebSocket, drive: Drive, wish: Wish) -> s
     return reason
 
 
+# --- calls over WebRTC -----------------------------------------------------------------------------------------------
+
+
+async def _call(state: State, request: Request) -> Response:
+    visitor: Visitor = request.state.visitor
+    state.calls.check_room(visitor.owner)
+    asked = await read_call(request)
+    wish = read_wish(request.query_params)
+    addresses = addresses_for_session(state.config.mcp)
+    if asked.session is not None and visitor.grant is not None and visitor.grant.session is not None:
+        # What a client secret's owner has chosen comes first; the page may change it, as with session.update.
+        settings = _settings(state, visitor, wish, addresses)
+        settings = further_settings(state.config, settings, asked.session, addresses)
+    elif asked.session is not None:
+        settings = first_settings(state.config, wish, asked.session, addresses)
+    else:
+        settings = _settings(state, visitor, wish, addresses)
+    drive = state.begin(settings, visitor, addresses, plays=True)
+    if isinstance(drive, Refusal):
+        return drive.response
+    name = state.next_connection()
+    allow = state.budgets.of(visitor.name).allow
+    projection = state.projection(drive, name, wish)
+    try:
+        call_id, answer = await state.calls.begin(name, asked.offer, drive, projection, visitor.owner, allow)
+    except BaseException:
+        await state.sessions.end(drive, "lost")
+        raise
+    headers = {"Location": f"/v1/realtime/calls/{call_id}"}
+    return Response(answer, 201, headers, media_type="application/sdp")
+
+
+async def _join(state: State, socket: WebSocket, wish: Wish, call_id: str) -> None:
+    """A connection beside a call's own: a server that holds its tools, somebody who looks on. There may be several."""
+    visitor: Visitor = socket.state.visitor
+    ongoing = state.calls.find(call_id, visitor.owner) if visitor.grant is None else None
+    if ongoing is None:
+        await turn_away(_no_call(call_id), socket.scope, socket.receive, socket.send)
+        return
+    await socket.accept(_subprotocol(socket.scope.get("subprotocols", [])))
+    await _serve(state, socket, ongoing.drive, wish)
+
+
+def _no_call(call_id: str) -> Refusal:
+    worker = worker_of(call_id)
+    if worker is not None and worker != os.getpid():
+        log.info("the call %s is another process's: %d", call_id[:40], worker)
+    return Refusal(404, "call_id_not_found", "No session found for the provided call_id", "")
+
+
+# --- live transcription ----------------------------------------------------------------------------------------------
+
+
 async def _captions(state: State, socket: WebSocket) -> None:
     """A live transcription: see `server.transcribe`."""
     try:
@@ -306,9 +389,9 @@ async def _captions(state: State, socket: WebSocket) -> None:
     except PeerError as error:
         await turn_away(refusal_from(error), socket.scope, socket.receive, socket.send)
         return
-    refusal = _refusal(state, Wish())
+    refusal = None if state.is_ready else WARMING
     if state.captions + len(state.sessions.running) >= state.sessions.max_sessions:
-        refusal = refusal or Refusal(503, "server_full", "All sessions are taken. Try again in a few seconds.")
+        refusal = refusal or FULL
     if refusal is not None:
         await turn_away(refusal, socket.scope, socket.receive, socket.send)
         return
@@ -323,8 +406,7 @@ async def _captions(state: State, socket: WebSocket) -> None:
         state.captions -= 1
 
 
-def _settings(state: State, socket: WebSocket, wish: Wish, addresses: McpAddresses) -> Settings:
-    visitor: Visitor = socket.state.visitor
+def _settings(state: State, visitor: Visitor, wish: Wish, addresses: McpAddresses) -> Settings:
     patch = visitor.grant.session if visitor.grant is not None else None
     return first_settings(state.config, wish, patch, addresses)
 

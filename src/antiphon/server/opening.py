@@ -95,7 +95,23 @@ def first_settings(config: Config, wish: Wish, patch: SessionPatch | None, addre
         voice=defaults.voice,
         transcription=Transcription() if kind == "transcription" else None,
     )
-    # Its type and model are settled above.
+    return _changed(config, settings, said, addresses)
+
+
+def further_settings(config: Config, settings: Settings, said: SessionPatch, addresses: Addresses) -> Settings:
+    """What a session begins with if its client has said more than its client secret does. Raises `PeerError`."""
+    if said.type and said.type != settings.kind:
+        raise PeerError(
+            f"The client secret is for a {settings.kind} session, and the request for a {said.type} session.",
+            "Leave 'type' out of the session, or make a client secret of the other type.",
+            code="invalid_value",
+            param="session.type",
+        )
+    return _changed(config, settings, said, addresses)
+
+
+def _changed(config: Config, settings: Settings, said: SessionPatch, addresses: Addresses) -> Settings:
+    """With all that was said but type and model, which are settled before."""
     changes = patch_from(msgspec.structs.replace(said, type=UNSET, model=UNSET), addresses)
     settings = patched(settings, changes)
     tools = resolved(settings.tools, (), config.mcp.max_servers, "session.tools")

@@ -10,7 +10,12 @@ from starlette.websockets import WebSocket
 from antiphon.errors import PeerError
 
 RETRY_AFTER_S = 5
-STATUSES = {"request_too_large": 413, "request_timeout": 408}
+STATUSES = {
+    "request_too_large": 413,
+    "request_timeout": 408,
+    "unsupported_content_type": 415,
+    "too_many_calls": 429,
+}
 """Errors of a request that have a status of their own."""
 
 

@@ -101,6 +101,7 @@ async def running(
             sweeping.cancel()
             warming.cancel()
             await sessions.drain(config.server.drain_s)
+            await state.calls.close()
             server.should_exit = True
             await asyncio.gather(serving, warming, sweeping, return_exceptions=True)
             await hub.close()

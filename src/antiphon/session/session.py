@@ -248,6 +248,9 @@ class Session:
             self._own_toolbox.ask(self.config.mcp_servers, self._new_work, again=False)
             self._toolbox.ask(servers_among(self.settings.tools), self._new_work, again=False)
         self._is_welcome_said = True
+        if self.settings.turn_detection is None:
+            # Nobody but the client says where an item ends, so all since the last one may become one.
+            self._emit(outputs.KeepAudio(self._buffer.start))
 
     def _detach(self, item: inputs.Detach) -> None:
         """The session goes on without it; whoever owns the session decides for how long."""

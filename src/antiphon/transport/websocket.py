@@ -10,31 +10,30 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from msgspec import Struct
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from antiphon.audio.formats import SoundReader, read_whole
-from antiphon.audio.units import Samples
+from antiphon.audio.formats import SoundReader
 from antiphon.errors import PeerError
 from antiphon.observe.report import report as timeline_message
 from antiphon.observe.timeline import Turn
-from antiphon.protocol.client import MAX_APPEND_BYTES, SessionUpdate
-from antiphon.protocol.codec import BadMessage, decode, encode
-from antiphon.protocol.inbound import Append, Goodbye, read
+from antiphon.protocol.client import MAX_APPEND_BYTES
+from antiphon.protocol.codec import encode
+from antiphon.protocol.inbound import Append, Goodbye
 from antiphon.protocol.items import ErrorDetails
 from antiphon.protocol.outbound import Outgoing, Projection
 from antiphon.protocol.server import Error
 from antiphon.runtime.drive import Drive
 from antiphon.session import inputs
 from antiphon.session.outputs import Notice
+from antiphon.transport.requests import no_sound_here, refuse, take_text
 
 log = logging.getLogger("antiphon.transport")
 
 OUTBOX_BYTES = 4 * 1024 * 1024  # about a minute of audio as base64: whoever is further behind is not listening
 FAREWELL_S = 5.0  # for what is left to be said, and the closing handshake; then the connection is dropped
-LONGEST_UPDATE = 512 * 1024  # characters of a session.update, all of which is echoed: some hundred tools
 
 
 class Closing(Struct, frozen=True):
@@ -159,34 +158,25 @@ class WebSocketLink:
             self._take_sound(drive, data, None)
 
     def _take_text(self, drive: Drive, text: str) -> None:
-        message = decode(text)
-        if isinstance(message, BadMessage):
-            error = message.error
-            drive.put(inputs.Malformed(self.name, message.event_id, error.message, error.code, error.param))
-            return
-        try:
-            if isinstance(message, SessionUpdate):
-                _check_update(text)
-            meaning = read(message, self.name, drive.position, _Luggage(drive))
-        except PeerError as error:
-            drive.ask(inputs.Malformed(self.name, message.event_id, error.message, error.code, error.param))
-            return
-        match meaning:
-            case Append(audio):
-                self._take_sound(drive, audio, message.event_id)
+        match take_text(drive, self.name, text):
+            case Append(audio, event_id):
+                self._take_sound(drive, audio, event_id)
             case Goodbye():
                 self.close("closed by the client")
-            case _:
-                drive.ask(meaning)
+            case None:
+                return
 
     def _take_sound(self, drive: Drive, data: bytes, event_id: str | None) -> None:
+        if drive.session.config.plays:
+            refuse(drive, self.name, no_sound_here(), event_id)
+            return
         kind = drive.session.settings.input_format.kind
         if kind != self._reader.kind:
             self._reader = SoundReader(kind)
         try:
             pcm = self._reader.read(data, "audio")
         except PeerError as error:
-            drive.put(inputs.Malformed(self.name, event_id, error.message, error.code, error.param))
+            refuse(drive, self.name, error, event_id)
             return
         drive.hear(pcm)
 
@@ -219,27 +209,3 @@ async def close_with_error(socket: WebSocket, message: str, code: str, close_cod
         await socket.close(close_code, f"{details.type}.{code}")
     except (WebSocketDisconnect, RuntimeError):
         return  # the client is gone
-
-
-def _check_update(text: str) -> None:
-    if len(text) > LONGEST_UPDATE:
-        raise PeerError(
-            f"This session.update is longer than {LONGEST_UPDATE} characters.",
-            "Shorten the instructions, or offer fewer tools.",
-            code="string_above_max_length",
-            param="session",
-        )
-
-
-class _Luggage:
-    """Gives the sounds and secrets that a message brings to the session's runtime."""
-
-    def __init__(self, drive: Drive) -> None:
-        self._drive = drive
-
-    def sound(self, data: bytes, param: str) -> tuple[int, Samples]:
-        pcm = read_whole(data, self._drive.session.settings.input_format.kind, param)
-        return self._drive.bring(pcm), pcm.size
-
-    def address(self, url: str, headers: Mapping[str, str], param: str) -> int:
-        return self._drive.mcp_addresses.address(url, headers, param)

@@ -1,0 +1,190 @@
+"""The way to the other side of a call: one encrypted path over UDP, for sound, reports and messages.
+
+aiortc's parts are put together as their W3C counterparts (ORTC) are meant to be: ICE finds the path, DTLS encrypts it,
+SCTP carries the data channel. Packets of sound are taken where they are decrypted and handed over as they are: aiortc's
+own way from there on is what this package replaces. So this leans on a few of aiortc's inner names; they are all here,
+and pyproject.toml holds its version. What the packets mean is not known here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Protocol
+
+from aiortc import (
+    RTCCertificate,
+    RTCDataChannel,
+    RTCDtlsParameters,
+    RTCDtlsTransport,
+    RTCIceCandidate,
+    RTCIceGatherer,
+    RTCIceParameters,
+    RTCIceServer,
+    RTCIceTransport,
+    RTCSctpCapabilities,
+    RTCSctpTransport,
+)
+
+from antiphon.errors import Bug, TransportClosed
+from antiphon.transport.webrtc.offer import Offer, OurSide, write_answer
+
+log = logging.getLogger("antiphon.webrtc")
+
+FINGERPRINT = "sha-256"
+GATHERING_LIMIT_S = 1.0  # for STUN and TURN servers to say where we are; who waits longer for a call hangs up
+CLOSING_LIMIT_S = 2.0  # for goodbyes over a path that may be gone
+
+
+class Listener(Protocol):
+    """What a peer tells. None of it may wait; what it raises ends the call."""
+
+    def take_media(self, data: bytes) -> None:
+        """A packet of sound came."""
+        ...
+
+    def take_report(self, data: bytes) -> None:
+        """A packet of reports came."""
+        ...
+
+    def take_channel(self, channel: RTCDataChannel) -> None:
+        """The other side opened a data channel."""
+        ...
+
+
+class Peer:
+    """The other side of one call."""
+
+    def __init__(
+        self,
+        offer: Offer,
+        ice_servers: Sequence[RTCIceServer],
+        source: int,
+        listener: Listener,
+        is_gone: asyncio.Event,
+    ) -> None:
+        """`source` is the SSRC of what we will send. `is_gone` is set when the path is closed, by whomever."""
+        self._is_gone = is_gone
+        self._offer = offer
+        self._source = source
+        self._listener = listener
+        self._gatherer = RTCIceGatherer(iceServers=list(ice_servers))
+        self._ice = RTCIceTransport(self._gatherer)
+        self._dtls = _Dtls(self._ice, listener, is_gone)
+        # Whoever answers may choose. As the client we say hello as soon as there is a path.
+        self._role = "server" if offer.dtls_role == "client" else "client"
+        self._dtls._set_role(self._role)
+        self._gatherer._connection.ice_controlling = offer.ice_lite
+        self._sctp = RTCSctpTransport(self._dtls) if offer.channel is not None else None
+        if self._sctp is not None:
+            self._sctp.on("datachannel", self._open_channel)
+        self._dtls.on("statechange", self._look)
+        self._ice.on("statechange", self._look)
+
+    async def answer(self) -> str:
+        """Find out where we can be reached, and accept the offer."""
+        try:
+            async with asyncio.timeout(GATHERING_LIMIT_S):
+                await self._gatherer.gather()
+        except TimeoutError:
+            log.warning("the STUN or TURN server did not answer within %.0f s", GATHERING_LIMIT_S)
+        ours = self._gatherer.getLocalParameters()
+        fingerprints = self._dtls.getLocalParameters().fingerprints
+        return write_answer(
+            self._offer,
+            OurSide(
+                ice_username=ours.usernameFragment or "",
+                ice_password=ours.password or "",
+                candidates=tuple(self._gatherer.getLocalCandidates()),
+                fingerprint=next(one for one in fingerprints if one.algorithm == FINGERPRINT),
+                dtls_role="server" if self._role == "server" else "client",
+                source=self._source,
+                sctp_port=self._sctp.port if self._sctp is not None else 0,
+            ),
+        )
+
+    async def connect(self) -> None:
+        """Open the path. Waits for the other side as long as it takes; raises `TransportClosed` if it cannot be."""
+        offer = self._offer
+        for candidate in offer.candidates:
+            await self._add(candidate)
+        await self._ice.start(RTCIceParameters(offer.ice_username, offer.ice_password, offer.ice_lite))
+        if self._ice.state != "completed":
+            raise TransportClosed(
+                "no path to the other side was found", "Configure webrtc.ice_servers with a TURN server."
+            )
+        await self._dtls.start(RTCDtlsParameters(list(offer.fingerprints)))
+        if self._dtls.state != "connected":
+            raise TransportClosed("the encryption could not be agreed on", "Send the offer's fingerprint unchanged.")
+        if self._sctp is not None:
+            await self._sctp.start(RTCSctpCapabilities(offer.largest_message), offer.sctp_port)
+
+    async def _add(self, candidate: RTCIceCandidate) -> None:
+        # A name under .local hides an address of the local network, from where the other side finds us by itself:
+        # asking everybody there who that is would only take time.
+        if candidate.ip.endswith(".local"):
+            return
+        try:
+            await self._ice.addRemoteCandidate(candidate)
+        except ValueError:
+            log.debug("a candidate was left out: %s", candidate.type)
+
+    def send(self, data: bytes) -> None:
+        """Send a packet of sound or of reports, at once. Nothing is sent, and nothing raised, if there is no path."""
+        try:
+            _at_once(self._dtls._send_rtp(data))
+        except ConnectionError:
+            return
+
+    async def close(self) -> None:
+        """Say goodbye, and free the path. May be called again."""
+        self._is_gone.set()
+        try:
+            async with asyncio.timeout(CLOSING_LIMIT_S):
+                if self._sctp is not None:
+                    await self._sctp.stop()
+                await self._dtls.stop()
+        except (TimeoutError, ConnectionError):
+            pass
+        await self._ice.stop()
+        await self._gatherer._connection.close()
+
+    def _open_channel(self, channel: RTCDataChannel) -> None:
+        self._listener.take_channel(channel)
+
+    def _look(self) -> None:
+        if self._dtls.state in ("closed", "failed") or self._ice.state in ("closed", "failed"):
+            self._is_gone.set()
+
+
+class _Dtls(RTCDtlsTransport):
+    """aiortc's, except that packets of sound go straight to the call."""
+
+    def __init__(self, ice: RTCIceTransport, listener: Listener, is_gone: asyncio.Event) -> None:
+        super().__init__(ice, [RTCCertificate.generateCertificate()])
+        self._listener = listener
+        self._is_gone = is_gone
+
+    async def _handle_rtp_data(self, data: bytes, arrival_time_ms: int) -> None:
+        self._tell(self._listener.take_media, data)
+
+    async def _handle_rtcp_data(self, data: bytes) -> None:
+        self._tell(self._listener.take_report, data)
+
+    def _tell(self, told: Callable[[bytes], None], data: bytes) -> None:
+        try:
+            told(data)
+        except Exception:  # the border between their loop and our code: this call ends, and says where it broke
+            log.exception("a call broke")
+            self._is_gone.set()
+
+
+def _at_once(sending: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine that does not wait. That one does not is what makes a task for each packet needless."""
+    try:
+        sending.send(None)
+    except StopIteration:
+        return
+    sending.close()
+    raise Bug("sending a packet waited", "aiortc has changed: see pyproject.toml for the version that is known.")

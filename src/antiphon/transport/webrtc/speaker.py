@@ -1,0 +1,188 @@
+"""What a call's person hears: the answers' sound in order, as packets of 20 ms on time, and how far it got.
+
+The first packet of an answer goes at once, the others by the clock, so that lateness does not add up. Between answers
+a little silence is sent, for the other side's buffer to end in, and then next to nothing. What a response is, and why
+it is dropped, is not known here; nor how a packet travels.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from antiphon.audio.units import Samples, Seconds
+from antiphon.transport.webrtc.opus import FRAME
+from antiphon.transport.webrtc.rtp import CLOCK_HZ
+
+FRAME_BYTES = 2 * FRAME
+FRAME_S: Seconds = 0.02
+FRAME_TICKS = round(CLOCK_HZ * FRAME_S)
+REPORT_EVERY = 25  # frames: twice a second, which is how far two clocks may come apart unnoticed
+TAIL_FRAMES = 10  # of silence after the last sound: more than a receiver holds back
+REST_FRAMES = 20  # from one packet to the next in silence, as Opus itself has it in discontinuous transmission
+LATEST: Seconds = 0.2  # a loop that was held up sends what is due in one go; behind more than this it starts anew
+SILENCE = bytes(FRAME_BYTES)
+
+
+class Encoder(Protocol):
+    """Makes packets of sound."""
+
+    def encode(self, pcm: bytes) -> bytes:
+        """One packet of `FRAME` samples, 16-bit little-endian at 24 kHz."""
+        ...
+
+
+class Utterance:
+    """The sound of one response, as far as it is here."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.pending = bytearray()
+        self.played: Samples = 0
+        self.is_whole = False
+        """There will be no more."""
+
+    def next_frame(self) -> bytes | None:
+        """The next 20 ms; None if there is less and more will come. The last ones are filled up with silence."""
+        if len(self.pending) < FRAME_BYTES and not (self.is_whole and self.pending):
+            return None
+        frame = bytes(self.pending[:FRAME_BYTES])
+        del self.pending[:FRAME_BYTES]
+        return frame
+
+
+class Speaker:
+    """One direction of a call. Everything is called on the event loop."""
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        send: Callable[[bytes, int, bool], None],
+        report: Callable[[str, Samples], None],
+    ) -> None:
+        """`send` is given each packet, its time in ticks from the first one, and whether a silence lies before it;
+        `report` how much of a response has been played, first when it begins, at last when all of it has been."""
+        self._encoder = encoder
+        self._send = send
+        self._report = report
+        self._loop = asyncio.get_running_loop()
+        self._utterances: dict[str, Utterance] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._began: Seconds | None = None
+        """When the frame number 0 was due."""
+        self._frame = 0
+        """Number of the next frame that is due."""
+        self._silent_frames = TAIL_FRAMES
+        """Since the last sound."""
+        self._last_sent = -1
+        self._is_open = False
+        self._is_ticking = False
+
+    def open(self) -> None:
+        """Packets can travel."""
+        self._is_open = True
+        self._wake()
+
+    def close(self) -> None:
+        self._is_open = False
+        self._utterances.clear()
+        self._sleep()
+
+    # --- what is to be said
+
+    def push(self, name: str, pcm: bytes) -> None:
+        """More sound of this response. It waits until those before it have been played."""
+        utterance = self._utterances.get(name)
+        if utterance is None:
+            utterance = self._utterances[name] = Utterance(name)
+        utterance.pending += pcm
+        self._wake()
+
+    def finish(self, name: str) -> None:
+        """There will be no more of this response."""
+        if (utterance := self._utterances.get(name)) is not None:
+            utterance.is_whole = True
+            self._wake()
+
+    def drop(self, name: str) -> None:
+        """What was not played of this response will not be."""
+        self._utterances.pop(name, None)
+
+    @property
+    def waiting(self) -> Samples:
+        """Sound that lies here, of all responses."""
+        return sum(len(one.pending) for one in self._utterances.values()) // 2
+
+    # --- the clock
+
+    def _wake(self) -> None:
+        """Begin at once if nothing is being said; otherwise it goes by the clock."""
+        if not self._is_open or self._is_ticking:
+            return
+        if self._timer is not None and (self._silent_frames < TAIL_FRAMES or not self._utterances):
+            return
+        self._sleep()
+        now = self._loop.time()
+        if self._began is None:
+            self._began = now
+        self._restart_clock(now)
+        self._tick()
+
+    def _sleep(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _due(self, frame: int) -> Seconds:
+        assert self._began is not None
+        return self._began + frame * FRAME_S
+
+    def _restart_clock(self, now: Seconds) -> None:
+        """The next frame is due now. Its number is the time that has passed: a silence is part of the stream."""
+        assert self._began is not None
+        self._frame = max(self._last_sent + 1, round((now - self._began) / FRAME_S))
+        self._began = now - self._frame * FRAME_S
+
+    def _tick(self) -> None:
+        """Send what is due, and come back for the next."""
+        now = self._loop.time()
+        if now - self._due(self._frame) > LATEST:
+            self._restart_clock(now)
+        self._is_ticking = True
+        try:
+            while self._is_open and self._due(self._frame) <= now:
+                self._play_frame()
+        finally:
+            self._is_ticking = False
+        if self._silent_frames >= TAIL_FRAMES:
+            self._frame += REST_FRAMES - 1
+        self._timer = self._loop.call_at(self._due(self._frame), self._tick) if self._is_open else None
+
+    def _play_frame(self) -> None:
+        utterance = self._current()
+        frame = utterance.next_frame() if utterance is not None else None
+        if utterance is None or frame is None:
+            self._silent_frames += 1
+            self._send_frame(SILENCE)
+            return
+        self._silent_frames = 0
+        if utterance.played % (REPORT_EVERY * FRAME) == 0:
+            self._report(utterance.name, utterance.played)
+        utterance.played += FRAME
+        self._send_frame(frame)
+
+    def _current(self) -> Utterance | None:
+        """The response that is being played. Those before it that have been played to their end are reported."""
+        for name, utterance in list(self._utterances.items()):
+            if utterance.pending or not utterance.is_whole:
+                return utterance
+            self._utterances.pop(name, None)
+            self._report(name, utterance.played)
+        return None
+
+    def _send_frame(self, frame: bytes) -> None:
+        packet = self._encoder.encode(frame)
+        self._send(packet, self._frame * FRAME_TICKS, self._frame > self._last_sent + 1)
+        self._last_sent = self._frame
+        self._frame += 1
