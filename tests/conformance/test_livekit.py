@@ -19,6 +19,11 @@ def test_a_whole_conversation(sounds: Path, tmp_path: Path) -> None:
     assert len(cut) == 2
     assert all(text and STORY.startswith(text) for text in cut)
     assert all(told["message"].startswith("Cancellation failed") for told in performance.told("refused"))
+    added = {told["item"]["id"] for kind in ("item_added", "output_began") for told in performance.told(kind)}
+    deleted = {told["item_id"] for told in performance.told("item_deleted")}
+    (kept,) = performance.shown("kept")
+    assert added - deleted == set(kept["items"])
+    assert len(kept["items"]) == 2
 
 
 def test_a_whole_conversation_with_turns_of_its_own(sounds: Path, tmp_path: Path) -> None:

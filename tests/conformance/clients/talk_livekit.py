@@ -100,7 +100,8 @@ async def main() -> None:
     microphone = Microphone()
     session.input.audio = microphone
     session.output.audio = Loudspeaker()
-    await session.start(Agent(instructions="You are a helpful guide.", tools=[get_weather]))
+    guide = Agent(instructions="You are a helpful guide.", tools=[get_weather])
+    await session.start(guide)
 
     async def type_text(text: str) -> None:
         session.generate_reply(user_input=text)
@@ -112,9 +113,16 @@ async def main() -> None:
         holding = tasks.create_task(person.hold(microphone.put))
         await person.converse(type_text, press_stop)
         holding.cancel()
+    await forget_all_but(guide, 2)
     await session.aclose()
     await model.aclose()
     person.note("end")
+
+
+async def forget_all_but(agent: Agent, items: int) -> None:
+    """Keep only the last items of the conversation, as one does with a long one. Waits until the server has done so."""
+    await agent.update_chat_ctx(agent.chat_ctx.copy().truncate(max_items=items))
+    person.note("kept", items=[item.id for item in agent.chat_ctx.items if item.type == "message"])
 
 
 def watch(session: AgentSession[None]) -> None:
