@@ -19,18 +19,21 @@ from antiphon.engines.fake import FakeLlm, FakeStt, FakeTts
 from antiphon.engines.registry import EngineSet
 from antiphon.engines.vad.energy import EnergyVad
 from antiphon.server.run import Running, running
+from antiphon.tools.api import ServerTool
 
 KEY = "sesame-0123456789-0123456789-0123456789"
 TOKEN_SECRET = "the tests' own secret, which is long enough"
 
 
 @asynccontextmanager
-async def server(llm: FakeLlm | None = None, stt: Stt | None = None, **overrides: Any) -> AsyncIterator[Running]:
+async def server(
+    llm: FakeLlm | None = None, stt: Stt | None = None, own_tools: tuple[ServerTool, ...] = (), **overrides: Any
+) -> AsyncIterator[Running]:
     """A server that is ready; an override's double underscore stands for the dot."""
     named = {name.replace("__", "."): value for name, value in overrides.items()}
     config = load(None, {}, {"server.port": 0, "server.drain_s": 0.5} | named)
     engines = EngineSet(EnergyVad(), stt or FakeStt("hello"), llm or FakeLlm("Hello there."), FakeTts(), ())
-    async with running(config, engines=engines, tools=()) as made:
+    async with running(config, engines=engines, tools=own_tools) as made:
         while not made.state.is_ready:  # noqa: ASYNC110 - once, at start
             await asyncio.sleep(0.01)
         yield made

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from calling import Client, client, server
+
+from antiphon.engines.api import LlmRequest, ToolAnswered, ToolSpec
+from antiphon.engines.fake import Call, FakeLlm, Line
+from antiphon.tools.api import ToolContext
 
 pytestmark = [pytest.mark.real]
 
@@ -46,5 +52,33 @@ def test_what_was_played_is_taken_in_silence_and_checked() -> None:
             error = (await caller.receive("error"))["error"]
             assert (error["param"], error["event_id"]) == ("played_ms", "mine")
             assert kinds.count("error") == 0
+
+    asyncio.run(story())
+
+
+class Clock:
+    """A tool of the server."""
+
+    spec = ToolSpec("clock", "Tells the time.", {"type": "object", "properties": {}})
+
+    async def call(self, arguments: Mapping[str, Any], context: ToolContext) -> str:
+        return '{"time": "noon"}'
+
+
+def test_tools_of_the_server_are_shown_to_who_asked_and_hidden_from_others() -> None:
+    def ask_the_clock(request: LlmRequest) -> Line:
+        return "It is noon." if isinstance(request.messages[-1], ToolAnswered) else Call("clock", "{}")
+
+    async def story() -> None:
+        made_server = server(FakeLlm(ask_the_clock), own_tools=(Clock(),))
+        async with made_server as made, client(made, "?antiphon=1") as asking, client(made) as other:
+            await type_and_hear(asking)
+            started, done = (event for event in asking.events if event["type"].startswith("antiphon.tool."))
+            assert (started["type"], started["name"]) == ("antiphon.tool.started", "clock")
+            assert (done["type"], done["output"], done["ok"]) == ("antiphon.tool.done", '{"time": "noon"}', True)
+            assert started["call_id"] == done["call_id"]
+            kinds = await type_and_hear(other)
+            assert not [kind for kind in kinds if kind.startswith("antiphon.")]
+            assert kinds.count("response.output_item.done") == 1, "what the server does itself is no item of theirs"
 
     asyncio.run(story())
