@@ -18,8 +18,11 @@ from msgspec import Struct
 
 from antiphon.engines.api import LlmRequest, ToolSpec
 from antiphon.engines.fake import Call, Fail, FakeLlm, FakeStt, FakeTts, Hang, Line
+from antiphon.observe.timeline import Turn
 from antiphon.protocol import server
 from antiphon.protocol.outbound import Outgoing, Projection
+from antiphon.runtime.drive import Drive
+from antiphon.session import inputs, outputs
 from antiphon.session.outputs import Notice
 from antiphon.session.settings import FunctionTool, SessionConfig, Settings, Speculating, Transcription
 from antiphon.testing.checker import Judge, official_judge
@@ -77,12 +80,54 @@ ANSWERS: tuple[Line, ...] = (
 )  # fmt: skip
 
 
+class Speaker:
+    """Plays answers on the server's side, and says every 20 ms how far it is."""
+
+    name = "speaker"
+
+    def __init__(self, drive: Drive) -> None:
+        self._drive = drive
+        self._sent: dict[str, int] = {}
+        self._played: dict[str, int] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def show(self, notice: Notice, audio: bytes) -> None:
+        match notice:
+            case outputs.AudioSent(response_id=response_id, start=start, stop=stop):
+                self._sent[response_id] = self._sent.get(response_id, 0) + stop - start
+                self._arm()
+            case outputs.PlaybackCleared(response_id):
+                self._sent.pop(response_id, None)
+
+    def report(self, turn: Turn) -> None:
+        """It takes no interest in where the time went."""
+
+    def close(self, reason: str) -> None:
+        self._sent.clear()
+
+    def _arm(self) -> None:
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(0.02, self._play)
+
+    def _play(self) -> None:
+        self._timer = None
+        waiting = [name for name, sent in self._sent.items() if sent > self._played.get(name, 0)]
+        if not waiting:
+            return
+        name = waiting[0]
+        self._played[name] = min(self._sent[name], self._played.get(name, 0) + RATE // 50)
+        self._arm()
+        self._drive.put(inputs.Played(name, self._played[name]))
+
+
 class Story:
     """One conversation; every choice in it comes from `seed`."""
 
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)
         self.is_healthy = False
+        self.plays = self.chance.random() < 0.3
+        """Whether the server plays the answers itself, as on a call."""
         self.said: list[str] = []
         self.names = 0
         self.offered: list[str] = []
@@ -108,6 +153,7 @@ class Story:
             speculation=Speculating(answers=chance.random() < 0.7, most_wasted=chance.choice((20, 50_000))),
             barge_in=chance.choice(("auto", "voice", "words")),
             continuous_endpoint=chance.random() < 0.3,
+            plays=self.plays,
         )
         delays = [chance.choice((0.0, 0.02, 0.2, 1.0)) for _ in range(4)]
         return Conversation(
@@ -321,7 +367,9 @@ async def _tell(seed: int, steps: int, judge: Judge | None) -> Outcome:
     story = Story(seed)
     async with story.conversation() as call:
         call.drive.detach(call.ear)  # it does not know what was sent, and need not be told everything again
-        async with Loopback(call.drive, judge=judge) as line:
+        if story.plays:
+            call.drive.attach(Speaker(call.drive))
+        async with Loopback(call.drive, with_sound=not story.plays, judge=judge) as line:
             for _ in range(steps):
                 await line.settle(story.step(line))
             last = await story.ask_once_more(line)

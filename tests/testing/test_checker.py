@@ -322,6 +322,23 @@ def on_a_call() -> Recording:
     return told.recording
 
 
+def cut_on_a_call() -> Recording:
+    told = Told()
+    told.welcome()
+    told.sent("response.create")
+    told.created("resp_1")
+    told.speaking("resp_1", "item_2")
+    told.recording = without(told.recording, AUDIO)
+    told.got(server.OutputAudioStarted, response_id="resp_1")
+    told.got(server.SpeechStarted, item_id="item_3", audio_start_ms=100)
+    cut = told.silent("resp_1", "item_2", "Yes, ", "incomplete")
+    reason = items.StatusDetails(type="cancelled", reason="turn_detected")
+    told.done("resp_1", cut, status="cancelled", status_details=reason)
+    told.got(server.OutputAudioCleared, response_id="resp_1")
+    told.got(server.ItemTruncated, item_id="item_2", content_index=0, audio_end_ms=0)
+    return told.recording
+
+
 def mcp() -> Recording:
     told = Told()
     told.welcome()
@@ -365,7 +382,8 @@ def test_a_right_recording_has_no_faults(tell: Callable[[], Recording]) -> None:
 
 
 def test_a_call_has_rules_of_its_own() -> None:
-    assert check(on_a_call(), "webrtc") == []
+    assert check(on_a_call(), "webrtc") == check(cut_on_a_call(), "webrtc") == []
+    assert {fault.rule for fault in check(cut_on_a_call())} == {"R13", "R15"}
     assert {fault.rule for fault in check(on_a_call())} == {"R13"}
 
 

@@ -81,7 +81,7 @@ class Checker:
         """`official` is asked about every server message of the protocol; see `official_judge`."""
         self.faults: list[Fault] = []
         self._watchers: tuple[Watcher, ...] = (
-            Opening(), Responses(), Turns(), Order(), Answers(), Playback(transport), Mcp()
+            Opening(), Responses(), Turns(), Order(), Answers(transport), Playback(transport), Mcp()
         )  # fmt: skip
         self._official = official
         self._count = 0

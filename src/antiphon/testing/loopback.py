@@ -30,17 +30,21 @@ Message = dict[str, Any]
 class Loopback:
     """Use as `async with`. What is sent is acted on while the caller waits: see `settle`."""
 
-    def __init__(self, drive: Drive, name: str = "loopback", judge: Judge | None = None) -> None:
-        """`judge` is asked about every message of the server; see `checker.official_judge`."""
+    def __init__(
+        self, drive: Drive, name: str = "loopback", *, with_sound: bool = True, judge: Judge | None = None
+    ) -> None:
+        """Without sound, the rules are those of a call, where the server plays. `judge` is asked about every message of
+        the server; see `checker.official_judge`."""
         self.received: list[Message] = []
         """Everything that the server has said."""
-        self.checker = Checker(official=judge)
+        self.checker = Checker("websocket" if with_sound else "webrtc", judge)
         self.close_code: int | None = None
         """Of the WebSocket, once the server has closed it."""
         self.why: str | None = None
         """Why the connection ended, in the transport's words; None while it lasts."""
         self._drive = drive
         self._name = name
+        self._with_sound = with_sound
         self._frames: asyncio.Queue[Message] = asyncio.Queue(UNREAD_FRAMES)
         self._life: asyncio.Task[None] | None = None
 
@@ -91,9 +95,8 @@ class Loopback:
         socket = WebSocket({"type": "websocket", "headers": []}, self._to_server, self._from_server)
         self._frames.put_nowait({"type": "websocket.connect"})
         await socket.accept()
-        link = WebSocketLink(
-            self._name, socket, Projection(self._name, EXPIRES_AT, with_additions=True), lambda _: True
-        )
+        projection = Projection(self._name, EXPIRES_AT, with_additions=True, with_sound=self._with_sound)
+        link = WebSocketLink(self._name, socket, projection, lambda _: True)
         self.why = await link.serve(self._drive)
 
     async def _to_server(self) -> Message:
