@@ -22,6 +22,8 @@ MAY_BLOCK = (
     ("antiphon/engines/vad/silero.py", {"__init__"}),  # likewise
     ("antiphon/engines/stt/pocketsphinx.py", {"_running"}),  # starts a process, as rarely as one is lost
     ("antiphon/engines/tts/espeak.py", {"stop"}),  # twenty bytes into a pipe that holds thousands of such
+    ("antiphon/tools/loading.py", {"workroom"}),  # while nobody is connected
+    ("antiphon/tools/amplifier.py", {"_start", "_mounted", "_execute"}),  # on a loop of its own, made for that
     ("antiphon/server/sessions.py", {"_open_trace"}),  # a trace has to survive a crash, and is off by default
     ("antiphon/observe/tracefile.py", {"record", "close"}),
 )

@@ -29,6 +29,8 @@ FILE_NAME = "antiphon.toml"
 EXAMPLE = "See antiphon.toml.example for every key, its type and its range."
 SHOWN_CHARS = 60  # of a value that is wrong: enough to find it again
 LOCALE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|\d{3}))?")
+TABLES = frozenset({"extra", "voices", "servers", "ice_servers", "amplifier", "conduct"})
+"""What is written as JSON in an environment variable."""
 LISTS = frozenset({"keys", "allowed_origins", "allowed_hosts", "modules", "entry_points", "offer", "roots", "fetch"})
 """What is written with commas in an environment variable."""
 SECRET = frozenset({"keys", "api_key", "token_secret", "credential", "authorization", "headers", "servers"})
@@ -215,6 +217,14 @@ class Trace(Section, frozen=True):
     """Cross out every letter that a person or a model said."""
 
 
+class AmplifierModule(Section, frozen=True):
+    """A tool module of Amplifier."""
+
+    module: Word
+    """Its id, such as "tool-filesystem"."""
+    config: Mapping[str, Any] = {}
+
+
 class Tools(Section, frozen=True):
     """What the server can do for the model by itself, and within which limits."""
 
@@ -230,6 +240,10 @@ class Tools(Section, frozen=True):
     """Folders whose files a model may read, find and search."""
     fetch: tuple[Word, ...] = ()
     """Hosts whose pages a model may read: "example.org", "*.example.org" for all below it, "*" for any."""
+    amplifier: tuple[AmplifierModule, ...] = ()
+    """Tool modules of Amplifier, which have to be installed beside amplifier-core."""
+    conduct: Mapping[str, Mapping[str, Any]] = {}
+    """By names, or patterns of names, how tools are run: what is said here wins over what a tool says itself."""
     offer: tuple[Word, ...] = ("*",)
     """Names, or patterns of names such as "list_*", of the tools that models are told of."""
     deadline_s: UpToADay = 60.0
@@ -351,8 +365,8 @@ def _put(tree: dict[str, Any], keys: tuple[str, ...], value: Any, place: str) ->
 
 
 def _parsed(text: str, keys: tuple[str, ...], variable: str) -> Any:
-    """A list is written with commas, a table as JSON; numbers and booleans are converted with the tree."""
-    if keys[-1] in ("extra", "voices", "servers", "ice_servers"):
+    """A list is written with commas, tables as JSON; numbers and booleans are converted with the tree."""
+    if keys[-1] in TABLES:
         try:
             return json.loads(text)
         except ValueError:

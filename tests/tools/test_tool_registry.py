@@ -10,14 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from antiphon.config import load
+from antiphon.config import Config, load
 from antiphon.errors import ConfigError
 from antiphon.server.tools import tools_page
+from antiphon.tools.api import Conduct
 from antiphon.tools.function import tool
 from antiphon.tools.loading import workroom
 from antiphon.tools.registry import Registry
+from antiphon.tools.runner import Workroom
 
 MODULE = '''
+from antiphon.tools.api import Conduct
 from antiphon.tools.api import Conduct
 from antiphon.tools.function import tool
 
@@ -108,17 +111,30 @@ def test_entry_points_are_taken_by_name(shop: str, monkeypatch: pytest.MonkeyPat
         registry.add_entry_points(["*"])
 
 
+def made(config: Config, *, with_assistants: bool) -> Workroom:
+    return asyncio.run(workroom(config, with_assistants=with_assistants))
+
+
+def test_how_tools_are_run_can_be_said_over_them() -> None:
+    registry = Registry([alpha, beta], conduct={"al*": {"reads_only": True, "cache_s": 5}, "*": {"deadline_s": 2.0}})
+    conducts = [each.conduct for each in registry]
+    assert conducts == [Conduct(reads_only=True, cache_s=5, deadline_s=2), Conduct(deadline_s=2)]
+    for fields, complaint in (({"read_only": True}, "Did you mean 'reads_only'"), ({"deadline_s": "x"}, "Expected")):
+        with pytest.raises(ConfigError, match=complaint):
+            Registry(conduct={"alpha": fields})
+
+
 def test_a_configuration_says_which_there_are_and_which_are_offered(shop: str, tmp_path: Path) -> None:
     environ = {"ANTIPHON_TOOLS__MODULES": shop, "ANTIPHON_TOOLS__OFFER": "opening_*,list_show"}
     overrides = {"tools.list_path": tmp_path / "list.sqlite3"}
-    alone = workroom(load(None, environ, overrides), with_assistants=False)
+    alone = made(load(None, environ, overrides), with_assistants=False)
     assert names(alone.registry) == ["opening_hours", "read_more"]
-    both = workroom(load(None, {**environ, "ANTIPHON_TOOLS__DEADLINE_S": "3"}, overrides), with_assistants=True)
+    both = made(load(None, {**environ, "ANTIPHON_TOOLS__DEADLINE_S": "3"}, overrides), with_assistants=True)
     assert {"get_time", "opening_hours"} < set(names(both.registry))
     assert [each.name for each in both.registry.offered()] == ["list_show", "opening_hours"]
     assert both.limits.deadline_s == 3
     never = load(None, {"ANTIPHON_TOOLS__ASSISTANTS": "never"}, overrides)
-    assert names(workroom(never, with_assistants=True).registry) == []
+    assert names(made(never, with_assistants=True).registry) == []
 
 
 def test_the_page_tells_what_there_is(shop: str) -> None:

@@ -77,7 +77,7 @@ async def running(
     """
     check(config)
     engines = engines or registry.make(config)
-    tooling = _workroom(config, tools)
+    tooling = await _workroom(config, tools)
     hub = HearingHub(engines.vad, backlog_s=BACKLOG_S)
     runners = Engines(engines.stt, engines.llm, engines.tts)
     equipment = Equipment(runners, hub, tooling, limits_from(config.mcp))
@@ -137,10 +137,10 @@ def _check_secrets(server: ServerSection) -> None:
         )
 
 
-def _workroom(config: Config, tools: tuple[object, ...] | None) -> Workroom:
+async def _workroom(config: Config, tools: tuple[object, ...] | None) -> Workroom:
     if tools is not None:
         return Workroom(Registry(tools, config.tools.offer), limits(config))
-    return workroom(config, with_assistants=registry.choose("llm", config.llm).name == "assistant")
+    return await workroom(config, with_assistants=registry.choose("llm", config.llm).name == "assistant")
 
 
 def _uvicorn_config(config: Config, state: State, folder: Path) -> uvicorn.Config:

@@ -84,8 +84,9 @@ class Conduct(Struct, frozen=True):
 class ServerTool(Protocol):
     """A function that runs here, for a model that asked for it.
 
-    It may have an attribute `conduct`, a `Conduct`; without, it is one that changes things. It may have an async method
-    `close`, which is awaited when the server ends.
+    It may have an attribute `conduct`, a `Conduct`; without, it is one that changes things. It may have two async
+    methods: `leave`, which is awaited with the id of a session that is over, and `close`, when the server ends. Tools
+    of another framework are objects of this shape: `tools.amplifier` shows how.
     """
 
     spec: ToolSpec

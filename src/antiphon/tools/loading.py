@@ -13,11 +13,11 @@ from antiphon.tools.registry import Registry
 from antiphon.tools.runner import ToolLimits, Workroom
 
 
-def workroom(config: Config, *, with_assistants: bool) -> Workroom:
+async def workroom(config: Config, *, with_assistants: bool) -> Workroom:
     """All tools of the configuration. `with_assistants`: whether the model is the offline assistant, which can do
     little without its own tools."""
     wanted = config.tools
-    registry = Registry(offered=wanted.offer)
+    registry = Registry(offered=wanted.offer, conduct=wanted.conduct)
     if with_assistants if wanted.assistants == "auto" else wanted.assistants == "always":
         from antiphon.tools.builtin import builtin_tools
 
@@ -25,7 +25,14 @@ def workroom(config: Config, *, with_assistants: bool) -> Workroom:
             registry.add(tool, "built in")
     for module in wanted.modules:
         registry.add_module(module)
-    registry.add_entry_points(wanted.entry_points)
+    if wanted.entry_points:
+        registry.add_entry_points(wanted.entry_points)
+    if wanted.amplifier:
+        from antiphon.tools.amplifier import Module, Modules
+
+        modules = Modules([Module(each.module, each.config) for each in wanted.amplifier])
+        for tool in await modules.start():
+            registry.add(tool, "amplifier")
     for tool in _own(wanted):
         registry.add(tool, "built in")
     return Workroom(registry, limits(config))
@@ -41,7 +48,7 @@ def _own(wanted: Tools) -> Iterator[ServerTool]:
         from antiphon.tools.builtin.fetch import fetch_tool
 
         yield fetch_tool(wanted.fetch)
-    if wanted.modules or wanted.entry_points or wanted.roots or wanted.fetch:
+    if wanted.modules or wanted.entry_points or wanted.roots or wanted.fetch or wanted.amplifier:
         from antiphon.tools.builtin.reading import ReadMore
 
         yield ReadMore()

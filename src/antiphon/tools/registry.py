@@ -8,9 +8,11 @@ from __future__ import annotations
 import fnmatch
 import importlib
 import importlib.metadata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from types import ModuleType
+from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from antiphon.errors import ConfigError, did_you_mean
@@ -37,10 +39,17 @@ class Registered(Struct, frozen=True):
 class Registry:
     """See the module. Iterates by name, so that a model is told of the same tools in the same bytes each time."""
 
-    def __init__(self, tools: Iterable[object] = (), offered: tuple[str, ...] = ("*",)) -> None:
-        """`offered` is a pattern of names, such as "list_*", or several."""
+    def __init__(
+        self,
+        tools: Iterable[object] = (),
+        offered: tuple[str, ...] = ("*",),
+        conduct: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
+        """`offered` is a pattern of names, such as "list_*", or several. `conduct` holds fields of `Conduct` by such
+        patterns, which win over what the tools say. Raises `ConfigError`."""
         self._tools: dict[str, Registered] = {}
         self._offered = offered
+        self._conduct = {pattern: _checked(pattern, fields) for pattern, fields in (conduct or {}).items()}
         for tool in tools:
             self.add(tool, "code")
 
@@ -71,7 +80,14 @@ class Registry:
                 f"two tools are called {name!r}: one from {known.source}, one from {source}",
                 'Rename one with @tool(name="..."), or leave one out.',
             )
-        self._tools[name] = Registered(tool, conduct_of(tool), source)
+        self._tools[name] = Registered(tool, self._conduct_of(tool), source)
+
+    def _conduct_of(self, tool: ServerTool) -> Conduct:
+        conduct = conduct_of(tool)
+        for pattern, fields in self._conduct.items():
+            if fnmatch.fnmatchcase(tool.spec.name, pattern):
+                conduct = msgspec.structs.replace(conduct, **fields)
+        return conduct
 
     def add_module(self, name: str) -> None:
         """Take in every tool of a module, by its import path. Raises `ConfigError`."""
@@ -98,6 +114,11 @@ class Registry:
         for each in found:
             self.add(each, source)
 
+    @property
+    def leaving(self) -> tuple[Registered, ...]:
+        """Those that want to know when a session is over."""
+        return tuple(each for each in self._tools.values() if hasattr(each.tool, "leave"))
+
     def offers(self, name: str) -> bool:
         """Whether models are told of this tool."""
         return any(fnmatch.fnmatchcase(name, pattern) for pattern in self._offered)
@@ -119,6 +140,20 @@ class Registry:
                 failures.append(error)
         if failures:
             raise ExceptionGroup("tools could not be closed", failures)
+
+
+def _checked(pattern: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields with the types of `Conduct`. Raises `ConfigError`."""
+    for name in fields:
+        if name not in Conduct.__struct_fields__:
+            raise ConfigError(
+                f"tools.conduct.{pattern}: there is no key {name!r}", did_you_mean(name, Conduct.__struct_fields__)
+            )
+    try:
+        made = msgspec.convert(fields, Conduct)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"tools.conduct.{pattern}: {error}", "See antiphon.toml.example.") from None
+    return {name: getattr(made, name) for name in fields}
 
 
 def _imported(name: str) -> ModuleType:

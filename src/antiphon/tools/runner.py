@@ -175,16 +175,25 @@ class ToolRunner:
             return Outcome(call.call_id, error_text(str(error)), False)
 
     async def close(self) -> None:
-        """Cancel what still runs and wait until it is gone, but no longer than `CLOSING_S`. A tool that will not end is
-        left to itself, and logged."""
+        """Cancel what still runs and wait until it is gone, but no longer than `CLOSING_S`; a tool that will not end is
+        left to itself, and logged. Then the tools are told that the session is over."""
         for _ in range(round(CLOSING_S / CLOSING_STEP_S)):
             if not self._running:
-                return
+                break
             for task in self._running:
                 task.cancel()
             await asyncio.wait(self._running, timeout=CLOSING_STEP_S)
         for task in self._running:
             log.error("the tool %s does not end when it is cancelled", task.get_name())
+        for registered in self._room.registry.leaving:
+            await self._leave(registered)
+
+    async def _leave(self, registered: Registered) -> None:
+        try:
+            async with asyncio.timeout(CLOSING_S):
+                await registered.tool.leave(self._context().session)  # type: ignore[attr-defined]
+        except Exception as error:  # noqa: BLE001 - a border: the tool's own code
+            _log_failure(registered.name, error)
 
     # --- one call
 
@@ -237,7 +246,7 @@ class ToolRunner:
         deadline_s = job.conduct.deadline_s or self._room.limits.deadline_s
         work = asyncio.create_task(self._guarded(job), name=job.name)
         self._running.add(work)
-        work.add_done_callback(self._running.discard)
+        work.add_done_callback(self._ended)
         try:
             done, _ = await asyncio.wait({work}, timeout=deadline_s)
         except asyncio.CancelledError:
@@ -247,6 +256,11 @@ class ToolRunner:
             work.cancel()
             raise ToolError(f"{job.name} did not answer within {deadline_s:g} seconds.")
         return work.result()
+
+    def _ended(self, work: asyncio.Task[str]) -> None:
+        self._running.discard(work)
+        if not work.cancelled():
+            work.exception()  # of one that was left behind, nobody else asks
 
     async def _guarded(self, job: Job) -> str:
         """The border of a tool: whatever breaks inside becomes one sentence."""
