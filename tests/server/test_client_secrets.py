@@ -229,6 +229,7 @@ def test_keys_secrets_and_words_are_in_no_log_and_secrets_in_no_trace(
             assert "hush" not in str(answer["session"])
             token = answer["value"]
             async with client(made, key=token) as call:
+                assert (await call.receive("error"))["error"]["code"] == "mcp_list_tools_failed"  # nor is it allowed
                 await talk(call)
             await refusal(made, key=token[:-9])
             await refusal(made, key="Sesame")
