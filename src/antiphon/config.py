@@ -95,6 +95,8 @@ class SessionDefaults(Section, frozen=True):
     model: str = "antiphon"
     instructions: str = "You are a helpful voice assistant. Answer in one to three short spoken sentences."
     voice: str = "marin"
+    greeting: str = ""
+    """Said when a client connects, unasked."""
     lead_ms: Annotated[int, Meta(ge=200, le=60_000)] = 500
     """How far audio is sent ahead of being played. Less than two messages of 100 ms would leave gaps."""
     max_turn_s: Annotated[float, Meta(ge=1, le=600)] = 60.0
@@ -122,6 +124,8 @@ class Turns(Section, frozen=True):
     """Judge server_vad's pauses by words and voice too; its silence is then the usual wait, not the only one."""
     barge_in: Literal["auto", "voice", "words"] = "auto"
     """What interrupts: any voice, or words meant for us. By itself words under semantic_vad, a voice otherwise."""
+    filler_after_s: Annotated[float, Meta(ge=0, le=600)] = 2.5
+    """While tools are at work: silence after which we say "One moment." Zero: never."""
     ignore_echo: bool = True
     """Our own words, coming back through the microphone, do not interrupt where words do."""
 

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from antiphon.audio.pcm import float_from_int16, guarded, int16_from_float
 from antiphon.audio.resample import Resampler, resampled
-from antiphon.audio.units import HEARING_RATE, WIRE_RATE, Pcm16, seconds_from_samples
+from antiphon.audio.units import HEARING_RATE, WIRE_RATE, Pcm, Pcm16, seconds_from_samples
 from antiphon.engines.api import (
     CallDelta,
     Llm,
@@ -34,6 +34,7 @@ from antiphon.engines.api import (
 from antiphon.errors import AntiphonError, EngineError
 from antiphon.hearing.words import WordReader
 from antiphon.runtime.context import request_from
+from antiphon.runtime.phrases import KeptPhrases
 from antiphon.runtime.voice import SpokenAudio, Stretch
 from antiphon.session import inputs
 from antiphon.session.clauses import ClauseSplitter
@@ -59,6 +60,8 @@ class Engines(Struct, frozen=True):
     stt: Stt
     llm: Llm
     tts: Tts
+    phrases: KeptPhrases | None = None
+    """The same voice for what is said again and again."""
     turns: TurnModel | None = None
     """Tells from the sound whether a turn is over, if there is one."""
 
@@ -257,7 +260,8 @@ class Workers:
                 self._reader.spoke(clause)
                 words = spoken_text.feed(clause)
                 if words:
-                    await self._voice(work, words, request, stretch)
+                    is_fixed = isinstance(task, Say) and task.is_fixed
+                    await self._voice(work, self._source(words, request, is_fixed), stretch)
                 self._put(inputs.ClauseEnded(work))
                 if words:
                     await self._wanted(work)
@@ -267,10 +271,14 @@ class Workers:
                 self._audio.drop(work)
         self._put(inputs.SpeakingEnded(work))
 
-    async def _voice(self, work: int, words: str, request: TtsRequest, stretch: Stretch) -> None:
+    def _source(self, words: str, request: TtsRequest, is_fixed: bool) -> AsyncIterator[Pcm]:
+        phrases = self._engines.phrases
+        return phrases.speak(words, request) if is_fixed and phrases else self._engines.tts.speak(words, request)
+
+    async def _voice(self, work: int, source: AsyncIterator[Pcm], stretch: Stretch) -> None:
         tts = self._engines.tts
         resampler = Resampler(tts.rate, WIRE_RATE) if tts.rate != WIRE_RATE else None
-        async with closing(tts.speak(words, request)) as chunks:
+        async with closing(source) as chunks:
             async for chunk in chunks:
                 sound = guarded(chunk).pcm
                 self._made(work, int16_from_float(resampler.push(sound) if resampler else sound), stretch)

@@ -42,7 +42,7 @@ from antiphon.server.sessions import Sessions
 from antiphon.server.tools import tools_page
 from antiphon.server.transcribe import Captions, read_form
 from antiphon.session.ids import Ids
-from antiphon.session.settings import FunctionTool, SessionConfig, Settings, Speculating
+from antiphon.session.settings import Fillers, FunctionTool, SessionConfig, Settings, Speculating
 from antiphon.tools.mcp import McpAddresses
 from antiphon.tools.registry import Registry
 from antiphon.transport.websocket import WebSocketLink, close_with_error
@@ -60,6 +60,10 @@ WARMING = Refusal(503, "warming", "The server is still loading its engines. Try 
 FULL = Refusal(503, "server_full", "All sessions are taken. Try again in a few seconds.")
 BETA_CLOSE_CODE = 4000
 """What the official server closes with; no official client tries again after it."""
+
+
+FILLERS = {"en": "One moment.", "de": "Einen Moment.", "fr": "Un instant.", "es": "Un momento."}
+"""By ISO-639-1 code."""
 
 
 class State:
@@ -429,6 +433,8 @@ def _session_config(state: State, settings: Settings) -> SessionConfig:
         retained_bytes=defaults.retained_audio_bytes,
         sees=state.engines.llm.sees,
         speculation=Speculating(prepares, turns.prepare_after_ms, turns.prepare_attempts, turns.prepare_most_wasted),
+        fillers=Fillers(turns.filler_after_s, FILLERS if turns.filler_after_s else {}),
+        greeting=defaults.greeting,
         continuous_endpoint=turns.judge_pauses,
         barge_in=turns.barge_in,
         knows_echo=turns.ignore_echo,

@@ -28,6 +28,7 @@ from antiphon.errors import ConfigError
 from antiphon.hearing.hub import HearingHub
 from antiphon.observe.timeline import Turn
 from antiphon.runtime.drive import BACKLOG_S, Equipment
+from antiphon.runtime.phrases import KeptPhrases
 from antiphon.runtime.workers import Engines
 from antiphon.server.app import IDLE_SWEEP_S, State, make_app
 from antiphon.server.bounded import BoundedHttp, BoundedWebSocket, allow_many_files
@@ -79,7 +80,7 @@ async def running(
     engines = engines or registry.make(config)
     tooling = await _workroom(config, tools)
     hub = HearingHub(engines.vad, backlog_s=BACKLOG_S)
-    runners = Engines(engines.stt, engines.llm, engines.tts)
+    runners = Engines(engines.stt, engines.llm, engines.tts, KeptPhrases(engines.tts))
     equipment = Equipment(runners, hub, tooling, limits_from(config.mcp))
     tracing = Tracing(config.trace.folder, config.trace.redact) if config.trace.folder else None
     surroundings = Surroundings(ZoneInfo(config.session.time_zone), config.session.locale)

@@ -128,6 +128,8 @@ class Say(Struct, frozen=True, tag="say"):
     output_format: AudioFormat = AudioFormat()
     language: str | None = None
     """As for `Generate`."""
+    is_fixed: bool = False
+    """It is said again and again, so its sound is worth keeping."""
 
 
 class RunTool(Struct, frozen=True, tag="run_tool"):

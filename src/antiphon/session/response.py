@@ -236,6 +236,9 @@ class Response:
         self._awaiting: list[AwaitingCall] = []
         self._served: dict[int, ServedCall] = {}
         self._tool_calls: dict[int, HiddenCall] = {}
+        self._silent_since: Seconds | None = None
+        """Since when the person has waited for tools without a sound."""
+        self.has_filled = False
         self._answered: list[tuple[HiddenCall, str]] = []
         self._unread: list[McpCall] = []
         """Settled calls of an out-of-band response, of which the model is not told by the conversation."""
@@ -290,6 +293,7 @@ class Response:
         if self.state is not ResponseState.WORKING:
             return
         self._send(now)
+        self._notice_silence(now)
         if self.works or self._answered or self._unread or any(piece.is_open for piece in self.pieces):
             return
         if self._exhausted:
@@ -303,6 +307,17 @@ class Response:
             if piece.is_open and piece.ledger is not None:
                 return self.playout.due(*piece.ledger.next_piece(self.playout.delta))
         return None
+
+    def _notice_silence(self, now: Seconds) -> None:
+        waits = bool(self._tool_calls or self._served) and self.manner.speaks and not self.has_filled
+        if not waits or any(piece.is_open and piece.ledger is not None for piece in self.pieces):
+            self._silent_since = None
+        elif self._silent_since is None:
+            self._silent_since = max(now, self.playout.ends_at() or now)
+
+    def filler_due(self, after_s: float) -> Seconds | None:
+        """When the person has heard nothing for so long, for tools are still at work; None if that is not so."""
+        return None if self._silent_since is None else self._silent_since + after_s
 
     def info(self, ending: Ending | None = None) -> ResponseInfo:
         """The response as it stands."""

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, Struct
 
 from antiphon.audio.units import WIRE_RATE, Samples, Seconds, ms_from_samples, samples_from_ms, seconds_from_samples
 from antiphon.errors import PeerError
@@ -48,6 +48,14 @@ from antiphon.session.truncation import left_behind, tokens_of_frame
 from antiphon.session.turn import Turn, TurnState
 
 ANNOUNCEMENTS = 32  # that may wait to be spoken; whoever has more to say than this is not listened to anyway
+
+
+class Announcement(Struct, frozen=True):
+    """Something to say that no model has to be asked for."""
+
+    text: str
+    is_fixed: bool = False
+    """It is said again and again, in the same words."""
 
 
 class Session:
@@ -83,13 +91,14 @@ class Session:
         self._transcripts: dict[int, outputs.Transcribe] = {}
         self._heard_language: str | None = None
         self._wanted_for: str | None = None
-        self._announcements: deque[str] = deque(maxlen=ANNOUNCEMENTS)
+        self._announcements: deque[Announcement] = deque(maxlen=ANNOUNCEMENTS)
         limits = (config.max_mcp_servers, config.max_mcp_tools)
         self._toolbox = Toolbox(self.conversation, limits, ids, self._emit)
         self._own_toolbox = Toolbox(None, limits, ids, self._emit)
         self._approvals = Approvals(self.conversation, self._emit)
         self._follow_up = FollowUp(config.follow_up_s, config.max_tool_rounds)
         self._is_welcome_said = False
+        self._has_greeted = False
         self._quiet_since: Seconds | None = None
         """When the last answer was played to its end, if nothing has happened since."""
         self._acts: Mapping[type, Callable[[Any], None]] = {
@@ -150,6 +159,7 @@ class Session:
         moments += [due for response in self._responses.values() if (due := response.deadline()) is not None]
         if self._announcements and self._may_announce(ignoring_playback=True):
             moments.append(self._plays_until())
+        moments += [due for response in self._responses.values() if (due := self._filler_due(response)) is not None]
         moments += [due for due in (self._silence_due(), self._barge_in.deadline) if due is not None]
         if self._follow_up.due is not None and self._may_follow_up():
             moments.append(self._follow_up.due)
@@ -220,6 +230,9 @@ class Session:
                 self._start_next_round(response)
             # Audio goes out as far as the lead allows; a response with nothing left to do ends.
             response.settle(self._now)
+            # Whoever waits for slow tools is told that we are still there.
+            if self._wants_filler(response):
+                self._say_filler(response)
             if response.is_over:
                 self._retire(response)
         if self._playback is not None:
@@ -241,6 +254,9 @@ class Session:
     # --- connections
 
     def _attach(self, item: inputs.Attach) -> None:
+        if self.config.greeting and not self._has_greeted:
+            self._has_greeted = True
+            self._announcements.append(Announcement(self.config.greeting, is_fixed=True))
         self._emit(outputs.Welcomed(item.connection, self.id, self.conversation.id, self.settings, self.expires_in_s))
         self._emit(outputs.Listen(self.settings.turn_detection))
         self._warn_of_namesakes()
@@ -1080,7 +1096,7 @@ class Session:
             response.context = (*(response.context or ()), *answers)
         if response.leaves_answer_to_client:
             return
-        if len(response.rounds) > self.config.max_tool_rounds:
+        if len(response.rounds) - response.has_filled > self.config.max_tool_rounds:
             error = f"the model asked for tools {len(response.rounds)} times in a row"
             self._end(response, Ending("fail", error_code="tool_loop", error_message=error))
             return
@@ -1220,7 +1236,7 @@ class Session:
     # --- things said unasked, and time
 
     def _announce(self, item: inputs.Announce) -> None:
-        self._announcements.append(item.text)
+        self._announcements.append(Announcement(item.text))
 
     def _plays_until(self) -> Seconds:
         if self._playback is not None:
@@ -1233,8 +1249,11 @@ class Session:
             return False
         return ignoring_playback or self._plays_until() <= self._now
 
-    def _say(self, text: str) -> None:
+    def _say(self, announcement: Announcement) -> None:
         response = self._begin_response(ResponseOptions(), None)
+        self._speak(response, announcement)
+
+    def _speak(self, response: Response, announcement: Announcement) -> None:
         work = self._new_work(response)
         response.start_round(work)
         manner = response.manner
@@ -1242,13 +1261,29 @@ class Session:
             outputs.Say(
                 work=work,
                 response_id=response.id,
-                text=text,
+                text=announcement.text,
                 voice=manner.voice if manner.speaks else None,
                 speed=manner.speed,
                 output_format=manner.output_format,
                 language=self._language,
+                is_fixed=announcement.is_fixed,
             )
         )
+
+    def _filler_due(self, response: Response) -> Seconds | None:
+        has_phrase = self._filler() is not None and response is self._active
+        return response.filler_due(self.config.fillers.after_s) if has_phrase else None
+
+    def _filler(self) -> str | None:
+        return self.config.fillers.phrases.get((self._language or "en").partition("-")[0])
+
+    def _wants_filler(self, response: Response) -> bool:
+        due = self._filler_due(response)
+        return due is not None and due <= self._now and not self._turn.is_open
+
+    def _say_filler(self, response: Response) -> None:
+        response.has_filled = True
+        self._speak(response, Announcement(self._filler() or "", is_fixed=True))
 
     def _silence_due(self) -> Seconds | None:
         """When the person will have said nothing for so long that it counts as a turn; None: never."""

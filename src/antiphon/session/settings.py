@@ -202,6 +202,15 @@ class Speculating(Struct, frozen=True):
     """Tokens written for nothing in a session, after which it stops trying."""
 
 
+class Fillers(Struct, frozen=True):
+    """What is said while tools take their time, so that nobody thinks the line is dead."""
+
+    after_s: float = 2.5
+    """Silence of one response after which it says so, once."""
+    phrases: Mapping[str, str] = {}
+    """By ISO-639-1 code; in other languages nothing is said."""
+
+
 class SessionConfig(Struct, frozen=True):
     """What a session starts with. Only `settings` can change later, and only through the session."""
 
@@ -241,6 +250,9 @@ class SessionConfig(Struct, frozen=True):
     by then, we go on by ourselves; None: never."""
     max_tool_rounds: int = 8
     """Model, tools, model, tools ...: after this many the response ends, so that a confused model cannot loop."""
+    fillers: Fillers = Fillers()
+    greeting: str = ""
+    """Said to the first connection, unasked."""
     speculation: Speculating = Speculating()
     continuous_endpoint: bool = False
     """Judge the pauses of server_vad as those of semantic_vad: its silence is then the usual wait, not the only one."""

@@ -24,6 +24,7 @@ from antiphon.hearing.runners import InPlace
 from antiphon.observe.timeline import Timeline, Turn
 from antiphon.protocol.outbound import Projection
 from antiphon.runtime.drive import Drive, Equipment
+from antiphon.runtime.phrases import KeptPhrases
 from antiphon.runtime.workers import Engines
 from antiphon.session import outputs
 from antiphon.session.ids import Ids
@@ -81,7 +82,8 @@ class Conversation:
         self.steps: list[tuple[Seconds, Input, list[Output]]] = []
         self.timeline = Timeline()
         self._hub = HearingHub(EnergyVad(), InPlace())
-        engines = Engines(stt or FakeStt(), llm or FakeLlm(), tts or FakeTts())
+        voice = tts or FakeTts()
+        engines = Engines(stt or FakeStt(), llm or FakeLlm(), voice, KeptPhrases(voice))
         equipment = Equipment(engines, self._hub, Workroom(Registry(tools)))
         config = config or SessionConfig(Settings(transcription=Transcription()))
         records = (self.timeline.record, lambda now, item, out: self.steps.append((now, item, out)))
