@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from antiphon.protocol import client, server
 from antiphon.protocol.client import ClientMessage
-from antiphon.protocol.items import Item, McpCall, McpListTools, Response
+from antiphon.protocol.items import Item, McpApprovalRequest, McpCall, McpListTools, Response
 from antiphon.protocol.server import ServerMessage
 from antiphon.protocol.session_config import Session
 from antiphon.testing.watcher import Complaints, Watcher, item_of, kind_of, status_of
@@ -121,7 +121,7 @@ class Turns(Watcher):
         if item_id == self._turn:
             yield "R5", f"item {item_id} was added before its speech was committed"
         self._known.add(item_id)
-        if status_of(item) != "in_progress" and not isinstance(item, McpListTools | McpCall):
+        if status_of(item) != "in_progress" and not isinstance(item, McpListTools | McpCall | McpApprovalRequest):
             self._next = "R5", server.ItemDone, item_id
 
     def _response(self, response: Response) -> Complaints:

@@ -8,6 +8,7 @@ what a client may see; who may be reached was decided before. What is read is bo
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import logging
 from collections.abc import AsyncIterator, Iterator
@@ -55,6 +56,8 @@ FAILURES = (MCPError, ValidationError, httpx2.HTTPError, httpx2.SSEError, OSErro
 SEE_SERVER = "See whether the MCP server runs, and what it logs."
 OURSELVES = Implementation(name="antiphon", version=version("antiphon"))
 
+# The library imports it to check the first result, on the event loop, where reading its files would be heard.
+importlib.import_module("jsonschema")
 # The library logs what it cannot read, and httpx2 every address with its query: speech and secrets.
 logging.getLogger("mcp").setLevel(logging.CRITICAL)
 logging.getLogger("httpx2").setLevel(logging.WARNING)
