@@ -80,6 +80,10 @@ class Server(Section, frozen=True):
     max_bytes_per_minute: Positive = 120_000_000
     """What one key or client secret, or everybody without one, may send: 15 MiB appends included, some 30 live
     microphones."""
+    max_upload_bytes: Positive = 100_000_000
+    """Of a file to transcribe; it is held in memory. 25 hours of Opus, or an hour of WAV at 16 kHz."""
+    max_upload_s: UpToADay = 14_400.0
+    """Sound in one file to transcribe."""
     idle_timeout_s: UpToADay = 600.0
     """A connection that sends nothing for this long is closed."""
     session_limit_s: UpToADay = 3600.0

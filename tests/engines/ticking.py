@@ -24,6 +24,7 @@ class TickingStt:
         """How much sound each request brought."""
         self.requests: list[SttRequest] = []
         self._slowness = seconds_per_second
+        self.translates = False
 
     async def warm(self) -> None:
         pass

@@ -67,6 +67,7 @@ def opened(source: Any, container: Container | None = None) -> tuple[InputContai
     try:
         made = av.open(
             source,
+            "r",
             format=DEMUXERS[container] if container else None,
             container_options={"format_whitelist": ALLOWED, "protocol_whitelist": ""},
             metadata_errors="replace",

@@ -38,6 +38,7 @@ from antiphon.server.limits import ByteBudgets, Places
 from antiphon.server.mcp import addresses_for_session, own_servers
 from antiphon.server.opening import Wish, first_settings, further_settings, read_wish, speaks_beta
 from antiphon.server.refusals import Refusal, refusal_from, turn_away
+from antiphon.server.rest import Building, audio_routes
 from antiphon.server.sessions import Sessions
 from antiphon.server.tools import tools_page
 from antiphon.server.transcribe import Captions, read_form
@@ -188,6 +189,7 @@ def make_app(state: State) -> ASGIApp:
             *(Route(path, gone, methods=["POST"]) for path in GONE),
             WebSocketRoute("/v1/realtime", realtime),
             WebSocketRoute("/ws/transcribe", transcribe),
+            *audio_routes(Building(lambda: state.config, state.engines, state.hub, lambda: state.budgets)),
             *pages.routes(),
         ],
         exception_handlers={HTTPException: _no_route, PeerError: _peer_error, Exception: _own_fault},

@@ -15,6 +15,8 @@ STATUSES = {
     "request_timeout": 408,
     "unsupported_content_type": 415,
     "too_many_calls": 429,
+    "server_full": 503,
+    "rate_limit_exceeded": 429,
 }
 """Errors of a request that have a status of their own."""
 

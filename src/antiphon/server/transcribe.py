@@ -24,6 +24,7 @@ from msgspec import Struct
 from starlette.datastructures import QueryParams
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from antiphon.audio.languages import code_of
 from antiphon.audio.units import HEARING_RATE
 from antiphon.engines.api import Listener, SttRequest, Word
 from antiphon.errors import PeerError, did_you_mean
@@ -246,8 +247,8 @@ def _language(code: str | None) -> str | None:
     """A language as the recognisers want it, or None for "auto". Raises `PeerError`."""
     if not code or code == "auto":
         return None
-    main = code.replace("_", "-").partition("-")[0].lower()
-    if not (main.isascii() and main.isalpha() and 2 <= len(main) <= 3):
+    main = code_of(code)
+    if main is None:
         raise PeerError(
             f"{code[:40]!r} is no language",
             'Give its ISO-639-1 code, such as "en", or "auto".',

@@ -150,6 +150,10 @@ class Espeak:
     def __init__(self) -> None:
         self._service: Service | None = None
 
+    def voices(self) -> list[str]:
+        """See `known_voices`. Reads a folder."""
+        return known_voices()
+
     async def warm(self) -> None:
         """Start the helper and have it say a word to nobody."""
         async for _ in self.speak("Ready.", TtsRequest("marin")):
