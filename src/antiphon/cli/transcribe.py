@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ async def _transcribe_all(
     from antiphon.engines.api import SttRequest
     from antiphon.errors import ConfigError
     from antiphon.hearing.hub import HearingHub
-    from antiphon.runtime.whole import Ears
+    from antiphon.runtime.whole import Ears, in_thread
 
     choice = registry.choose("stt", config.stt)
     if choice.caveat:
@@ -69,7 +70,7 @@ async def _transcribe_all(
     try:
         for path in files:
             text = await _transcribed(path, Ears(hub, stt), request, kind)
-            _write(text, path, output, kind, label=len(files) > 1)
+            await in_thread(partial(_write, text, path, output, kind, label=len(files) > 1))
     finally:
         await hub.close()
         close = getattr(stt, "close", None)
