@@ -327,6 +327,8 @@ ELSEWHERE = {
     "session_expired": "server/test_session_end.py",
     "too_many_sessions": "server/test_client_secrets.py",
     "too_many_calls": "server/test_calls.py",
+    "invalid_form": "server/test_rest.py",
+    "unsupported_operation": "server/test_rest.py",
     "tool_loop": "session/test_session.py",
     "unsupported_content_type": "server/test_calls.py",
 }

@@ -112,8 +112,10 @@ async def _status(http: httpx.AsyncClient, **request: Any) -> tuple[int, str, st
 def test_mistakes_are_told_in_words() -> None:
     async def ask() -> None:
         async with server(server__max_upload_bytes=500_000, server__max_upload_s=4) as made, web(made) as http:
-            assert (await _status(http, json={}))[:2] == (400, "invalid_content_type")
-            assert (await _status(http, files={"sound": WAV}))[:2] == (400, "missing")
+            assert (await _status(http, json={}))[:2] == (415, "unsupported_content_type")
+            mangled: dict[str, Any] = {"content": b"--", "headers": {"Content-Type": "multipart/form-data"}}
+            assert (await _status(http, **mangled))[:2] == (400, "invalid_form")
+            assert (await _status(http, files={"sound": WAV}))[:2] == (400, "missing_required_parameter")
             assert (await _status(http, files={"file": ("a.wav", b"zzzz" * 100)}))[:2] == (400, "invalid_audio")
             assert (await _status(http, files={"file": ("a.wav", bytes(600_000))}))[:2] == (413, "request_too_large")
             assert (await _status(http, files={"file": WAV}))[:2] == (413, "request_too_large")

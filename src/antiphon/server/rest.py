@@ -161,7 +161,12 @@ async def _news(
 def _wanted(form: FormData, *, translate: bool) -> Wanted:
     file = form.get("file")
     if not isinstance(file, UploadFile):
-        raise PeerError("There is no file in the form.", "Send one in the field 'file'.", code="missing", param="file")
+        raise PeerError(
+            "There is no file in the form.",
+            "Send one in the field 'file'.",
+            code="missing_required_parameter",
+            param="file",
+        )
     kind = _text(form, "response_format") or "json"
     if kind not in FORMATS:
         raise PeerError(

@@ -53,7 +53,7 @@ class Uploads:
 async def _read(request: Request, longest_bytes: int, budget: ByteBudget) -> FormData:
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         raise PeerError(
-            "This is no form.", "Send multipart/form-data with a field 'file'.", code="invalid_content_type"
+            "This is no form.", "Send multipart/form-data with a field 'file'.", code="unsupported_content_type"
         )
     parser = _InMemory(
         request.headers,
