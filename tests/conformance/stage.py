@@ -133,9 +133,9 @@ async def scripted(folder: Path, *, tls: bool) -> AsyncIterator[House]:
 
 
 @contextmanager
-def embedded(folder: Path, *, tls: bool) -> Iterator[House]:
+def embedded(folder: Path, *, tls: bool, port: int = 0) -> Iterator[House]:
     """`antiphon serve` as a person starts it: a process of its own, with the engines that it comes with."""
-    command = [sys.executable, "-m", "antiphon", "serve", "--port", "0", "--trace", str(folder / "traces")]
+    command = [sys.executable, "-m", "antiphon", "serve", "--port", str(port), "--trace", str(folder / "traces")]
     environment = os.environ | {
         "ANTIPHON_SERVER__KEYS": KEY,
         "ANTIPHON_SERVER__DRAIN_S": "1",

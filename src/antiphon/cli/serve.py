@@ -64,6 +64,8 @@ def _run(coroutine: object) -> None:
 def _announce(server: Running) -> None:
     state = server.state
     click.echo(f"Antiphon listens on {server.url}")
+    page = server.url.replace("ws", "http", 1).removesuffix("v1/realtime")
+    click.echo(f"  to talk to it, open {page}")
     if not state.config.server.keys:
         click.echo("  without a key: from this machine only")
     for choice in state.engines.choices:

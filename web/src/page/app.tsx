@@ -12,8 +12,11 @@ import { SettingsPanel } from './settings'
 import { TimingPanel } from './timing'
 import { pageTools } from './tools'
 
-type Panel = 'timing' | 'connection' | 'settings'
+type Panel = 'talk' | 'timing' | 'connection' | 'settings'
+
+/** On a phone the conversation is one of them; elsewhere it is always there. */
 const PANELS: readonly { id: Panel; title: string }[] = [
+  { id: 'talk', title: 'Talk' },
   { id: 'timing', title: 'Timing' },
   { id: 'connection', title: 'Connection' },
   { id: 'settings', title: 'Settings' },
@@ -22,7 +25,9 @@ const PANELS: readonly { id: Panel; title: string }[] = [
 export function App() {
   const [choices, setChoices] = useState<Choices>(loaded)
   const [key, setKey] = useState(keptKey)
-  const [panel, setPanel] = useState<Panel>('timing')
+  const isNarrow = useIsNarrow()
+  const [chosen, setPanel] = useState<Panel>('talk')
+  const panel = chosen === 'talk' && !isNarrow ? 'timing' : chosen
   const level = useRef<(dbfs: number) => void>(() => undefined)
   const setTheme = (theme: Theme) => setChoices((before) => ({ ...before, theme }))
   const tools = useMemo(() => pageTools(setTheme), [])
@@ -72,8 +77,11 @@ export function App() {
         </div>
       </header>
 
-      <main class="columns">
-        <section class="talk" aria-label="Conversation">
+      <main class="columns" data-panel={panel}>
+        {isNarrow && <Tabs panels={PANELS} chosen={panel} onChoose={setPanel} />}
+        <section
+          class="talk" id="panel-talk" aria-label="Conversation"
+        >
           <Banner
             state={state} hasKey={key !== null} onConnect={connect} onStop={() => conversation.disconnect()}
             onKey={(typed) => {
@@ -92,7 +100,7 @@ export function App() {
         </section>
 
         <aside class="side" aria-label="Details">
-          <Tabs chosen={panel} onChoose={setPanel} />
+          {!isNarrow && <Tabs panels={PANELS.slice(1)} chosen={panel} onChoose={setPanel} />}
           <div class="panel" role="tabpanel" id={`panel-${panel}`} aria-labelledby={`tab-${panel}`} tabIndex={0}>
             {panel === 'timing' && (
               <TimingPanel
@@ -112,6 +120,18 @@ export function App() {
       </main>
     </div>
   )
+}
+
+/** Whether there is room for one column only, as the style sheet has it. */
+function useIsNarrow(): boolean {
+  const [query] = useState(() => matchMedia('(max-width: 56rem)'))
+  const [isNarrow, setIsNarrow] = useState(query.matches)
+  useEffect(() => {
+    const look = () => setIsNarrow(query.matches)
+    query.addEventListener('change', look)
+    return () => query.removeEventListener('change', look)
+  }, [])
+  return isNarrow
 }
 
 function useConversation(transport: TransportKind, onLevel: (dbfs: number) => void): [Conversation, ConversationState] {
@@ -211,19 +231,25 @@ function Transports({ chosen, onChoose }: { chosen: TransportKind; onChoose: (ki
   )
 }
 
-function Tabs({ chosen, onChoose }: { chosen: Panel; onChoose: (panel: Panel) => void }) {
+interface TabsProps {
+  panels: typeof PANELS
+  chosen: Panel
+  onChoose: (panel: Panel) => void
+}
+
+function Tabs({ panels, chosen, onChoose }: TabsProps) {
   const move = (event: KeyboardEvent) => {
     const step = event.key === 'ArrowRight' ? 1 : event.key === 'ArrowLeft' ? -1 : 0
     if (step === 0) return
-    const next = PANELS[(PANELS.findIndex((one) => one.id === chosen) + step + PANELS.length) % PANELS.length]!
+    const next = panels[(panels.findIndex((one) => one.id === chosen) + step + panels.length) % panels.length]!
     onChoose(next.id)
     document.getElementById(`tab-${next.id}`)?.focus()
   }
   return (
     <div class="tabs" role="tablist" aria-label="Details" onKeyDown={move}>
-      {PANELS.map(({ id, title }) => (
+      {panels.map(({ id, title }) => (
         <button
-          key={id} id={`tab-${id}`} role="tab" aria-selected={chosen === id} aria-controls={`panel-${id}`}
+          key={id} id={`tab-${id}`} role="tab" aria-selected={chosen === id} aria-controls={chosen === id ? `panel-${id}` : undefined}
           tabIndex={chosen === id ? 0 : -1} onClick={() => onChoose(id)}
         >
           {title}

@@ -13,6 +13,9 @@ export const STAGES: readonly { name: string; title: string; words: string }[] =
   { name: 'player', title: 'This browser', words: 'gathering sound, and the loudspeaker' },
 ]
 
+/** What is said of an answer that made no sound. */
+const SILENT: Record<string, string> = { completed: 'no sound', cancelled: 'interrupted before it began', failed: 'failed' }
+
 interface Part {
   readonly name: string
   readonly ms: number
@@ -100,7 +103,7 @@ function TurnBar({ timing, scale, budgetMs }: { timing: Timing; scale: number; b
     <details class="turn">
       <summary>
         <span class="turn-words">{timing.question || 'Said unasked'}</span>
-        <span class="turn-total" data-over={total !== null && total > budgetMs}>{total === null ? timing.status : ms(total)}</span>
+        <span class="turn-total" data-over={total !== null && total > budgetMs}>{total === null ? <span class="dim">{SILENT[timing.status] ?? timing.status}</span> : ms(total)}</span>
         <span class="track" aria-hidden="true">
           {partsOf(timing).map((part) => (
             <span key={part.name} class="part" data-stage={part.name} style={{ width: percent(part.ms) }} />

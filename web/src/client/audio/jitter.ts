@@ -25,12 +25,12 @@ const SAFETY = 2 // times the lateness that 95 of 100 pieces keep
 const GROWTH = 1.5 // when the player ran dry
 const HOLD_MS = 10_000 // how long a growth is not taken back
 const DECAY = 0.03 // of the distance to what is needed, for each piece that came in time
-const PIECES_TO_JUDGE = 10
+const TAKEN_FOR_EVEN = 25 // pieces before the first: one late piece is an accident, and running dry answers it
 
 export class JitterEstimate {
   #profile: Profile
   #targetMs: number
-  #lateness: number[] = []
+  #lateness: number[] = Array<number>(TAKEN_FOR_EVEN).fill(0)
   #before: { arrivedMs: number; endsMs: number } | null = null
   #heldUntilMs = -Infinity
   #underruns = 0
@@ -98,9 +98,8 @@ export class JitterEstimate {
     this.#targetMs = this.#clamped(this.#targetMs)
   }
 
-  /** The first profile that has room for what is needed; with a few pieces one cannot tell. */
+  /** The first profile that has room for what is needed. */
   #choose(): void {
-    if (this.#lateness.length < PIECES_TO_JUDGE && this.#underruns === 0) return
     this.#profile = PROFILES.find((profile) => this.#targetMs <= profile.mostMs) ?? PROFILES.at(-1)!
   }
 

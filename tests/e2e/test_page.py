@@ -1,0 +1,221 @@
+"""The page in a real browser, against our server: what a person does with it, and what a person sees."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page, expect
+from stage import KEY, LINES, House, embedded, scripted
+from theatre import PHONE, open_page, origin_of, picture, tape
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
+PATIENCE_MS = 20_000
+expect.set_options(timeout=PATIENCE_MS)
+
+
+async def connect(page: Page, house: House) -> None:
+    await page.goto(origin_of(house.url))
+    await page.get_by_role("button", name="Connect", exact=True).click()
+    await page.get_by_label("This server asks for a key").fill(KEY)
+    await page.locator("form.banner").get_by_role("button", name="Connect").click()
+    await expect(page.get_by_role("status")).to_have_text(re.compile("Connected|Listening|Speaking|Thinking"))
+
+
+async def ask(page: Page, text: str) -> None:
+    """Type a question."""
+    await page.get_by_label("Type instead of speaking").fill(text)
+    await page.get_by_role("button", name="Send").click()
+
+
+def test_a_spoken_question_is_answered_and_its_time_accounted_for(
+    tmp_path: Path, sounds: Path, embedded: House
+) -> None:
+    async def story() -> None:
+        async with open_page(tape(tmp_path / "mic.wav", sounds, 4.0, "sum", 20.0)) as page:
+            await page.goto(origin_of(embedded.url))
+            await picture(page, "1-welcome")
+            await connect(page, embedded)
+            await picture(page, "2-connected")
+            await expect(page.locator(".entry.user .said")).to_have_text(LINES["sum"])
+            await expect(page.locator(".entry.assistant .said")).to_have_text("That is 84.")
+            await expect(page.locator(".entry.tool summary")).to_contain_text("calculate")
+            # Heard to its end: nothing is left to come.
+            await expect(page.locator(".entry.assistant .coming")).to_have_count(0)
+            await page.locator(".turn summary").click()
+            await picture(page, "3-answered")
+            await check_turn(page)
+            await page.evaluate("document.documentElement.dataset.theme = 'dark'")
+            await picture(page, "4-dark")
+
+    asyncio.run(story())
+
+
+async def check_turn(page: Page) -> None:
+    """The stages of the bar add up to the time beside it, and end with the browser's own share."""
+    rows = await page.locator(".turn tr:not(:has([data-stage=tool]))").all_inner_texts()
+    lengths = [float(row.rsplit("\t", 1)[1].removesuffix(" ms").replace(",", "")) for row in rows]
+    total = float((await page.locator(".turn-total").inner_text()).removesuffix(" ms").replace(",", ""))
+    assert sum(lengths) == pytest.approx(total, abs=len(lengths))
+    assert lengths[0] > 400, "the wait for the end of the turn is most of its 500 ms"
+    assert rows[-1].startswith(" This browser") or "This browser" in rows[-1]
+
+
+WEATHER = {
+    "type": "function", "name": "get_weather", "description": "The weather in a city.",
+    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
+}  # fmt: skip
+
+
+def test_a_function_of_the_person_and_a_voice_over_the_answer(tmp_path: Path, sounds: Path) -> None:
+    async def story() -> None:
+        microphone = tape(tmp_path / "mic.wav", sounds, 4.0, "weather", 8.0, "story", 4.0, "stop", 20.0)
+        choices = json.dumps({"ownTools": [WEATHER]})
+        async with scripted(tmp_path, tls=False) as house, open_page(microphone, choices=choices) as page:
+            await connect(page, house)
+            result = page.get_by_label("Result of get_weather")
+            await result.fill("sunny")
+            await picture(page, "5-a-function-waits")
+            await page.get_by_role("button", name="Answer").click()
+            await expect(page.locator(".entry.assistant .said").first).to_have_text("It is sunny in Paris.")
+            await expect(page.locator(".entry.tool summary")).to_contain_text("in this page")
+            cut = page.locator(".entry.assistant:has(.unheard)")
+            await expect(cut).to_have_count(1)
+            await expect(page.locator(".entry.user .said").last).to_have_text(LINES["stop"])
+            await expect(page.locator(".entry.assistant .said").last).to_have_text("You said stop now please.")
+            await picture(page, "6-interrupted")
+            await check_cut(page, tmp_path)
+
+    asyncio.run(story())
+
+
+async def check_cut(page: Page, folder: Path) -> None:
+    """It fell silent at once, and the server was told how far it had got."""
+    silence_ms = await page.evaluate(
+        """() => {
+            const { messages } = window.heard
+            const stop = messages.filter((one) => one.type === 'input_audio_buffer.speech_started').at(-1)
+            const next = messages.find((one) => one.type === 'response.output_audio.delta' && one.atMs > stop.atMs)
+            const lastLoudMs = messages.filter((one) => one.atMs < next.atMs).at(-1).lastLoudMs
+            return lastLoudMs - stop.atMs
+        }"""
+    )
+    print(f"silent {silence_ms:.0f} ms after speech_started")
+    assert -200 < silence_ms < 150, "it was speaking until then, and no longer"
+    (trace,) = (folder / "traces").glob("*.jsonl")
+    steps = [json.loads(line) for line in trace.read_text().splitlines()]
+    text = json.dumps(steps)
+    assert '"audio_played"' in text
+    assert '"truncate_item"' in text
+    assert '"refused"' not in text
+
+
+def test_a_server_that_restarts_finds_the_conversation_again(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with open_page() as page:
+            with embedded(tmp_path, tls=False) as house:
+                await connect(page, house)
+                await ask(page, "What is two plus three?")
+                await expect(page.locator(".entry.assistant .said")).to_have_text("That is 5.")
+                await expect(page.get_by_role("button", name="Stop")).to_have_count(0)
+            await expect(page.get_by_role("alert")).to_contain_text("What was said is kept.")
+            await picture(page, "7-the-server-is-away")
+            port = int(house.url.split(":")[2].partition("/")[0])
+            with embedded(tmp_path, tls=False, port=port):
+                await expect(page.get_by_role("status")).to_have_text("Connected")
+                await ask(page, "What is two plus four?")
+                await expect(page.locator(".entry.assistant .said").last).to_have_text("That is 6.")
+                await expect(page.locator(".entry.user")).to_have_count(2)
+                await page.get_by_role("button", name="Hang up").click()
+            newest = max((tmp_path / "traces").glob("*.jsonl"), key=lambda path: path.stat().st_mtime)
+            given = [line for line in newest.read_text().splitlines() if '"create_item"' in line]
+            assert any("two plus three" in line for line in given)
+            assert any("That is 5." in line for line in given)
+
+    asyncio.run(story())
+
+
+def test_a_refused_microphone_is_said_in_words_and_one_can_type(embedded: House) -> None:
+    async def story() -> None:
+        async with open_page(allowed=False) as page:
+            await connect(page, embedded)
+            await expect(page.get_by_role("alert")).to_contain_text("does not let this page hear you")
+            await picture(page, "8-microphone-refused")
+            await ask(page, "What is two plus three?")
+            await expect(page.locator(".entry.assistant .said")).to_have_text("That is 5.")
+
+    asyncio.run(story())
+
+
+def test_push_to_talk_is_heard_only_while_it_is_held(tmp_path: Path, sounds: Path, embedded: House) -> None:
+    async def story() -> None:
+        choices = json.dumps({"wishes": {"detection": {"kind": "none"}}})
+        async with open_page(tape(tmp_path / "mic.wav", sounds, 5.0, "sum", 20.0), choices=choices) as page:
+            await connect(page, embedded)
+            button = page.get_by_role("button", name="Hold to speak")
+            await page.wait_for_timeout(2500)
+            await button.dispatch_event("pointerdown", {"pointerId": 1})
+            await expect(page.get_by_role("status")).to_have_text("Listening")
+            await page.wait_for_timeout(5000)
+            await button.dispatch_event("pointerup", {"pointerId": 1})
+            await expect(page.locator(".entry.user .said")).to_have_text(LINES["sum"])
+            await expect(page.locator(".entry.assistant .said")).to_have_text("That is 84.")
+
+    asyncio.run(story())
+
+
+def test_a_phone_shows_it_all_without_scrolling_sideways(embedded: House) -> None:
+    async def story() -> None:
+        async with open_page(size=PHONE) as page:
+            await connect(page, embedded)
+            await ask(page, "What is two plus three?")
+            await expect(page.locator(".entry.assistant .said")).to_have_text("That is 5.")
+            await picture(page, "9-phone")
+            for tab in ("Connection", "Settings", "Timing", "Talk"):
+                await page.get_by_role("tab", name=tab).click()
+                await picture(page, f"9-phone-{tab.lower()}")
+                assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), tab
+                assert await faults_of_access(page) == []
+
+    asyncio.run(story())
+
+
+def test_everything_can_be_reached_by_keyboard_and_named_by_a_screen_reader(embedded: House) -> None:
+    async def story() -> None:
+        async with open_page() as page:
+            await connect(page, embedded)
+            await ask(page, "What is two plus three?")
+            await expect(page.locator(".entry.assistant .said")).to_have_text("That is 5.")
+            for look in ("light", "dark"):
+                await page.evaluate("look => document.documentElement.dataset.theme = look", look)
+                for tab in ("Timing", "Connection", "Settings"):
+                    await page.get_by_role("tab", name=tab).click()
+                    assert await faults_of_access(page) == [], (look, tab)
+            await page.get_by_role("tab", name="Settings").press("ArrowLeft")
+            await expect(page.get_by_role("tab", name="Connection")).to_be_focused()
+            await page.locator(".log").focus()
+            await page.keyboard.press("m")
+            await expect(page.get_by_role("button", name="Unmute")).to_have_attribute("aria-pressed", "true")
+            await ask(page, "What is two plus four?")
+            await page.keyboard.press("Escape")
+            await expect(page.get_by_role("status")).to_have_text("Connected")
+
+    asyncio.run(story())
+
+
+async def faults_of_access(page: Page) -> list[str]:
+    """What axe finds wrong: names, roles, contrast."""
+    if not await page.evaluate("typeof axe !== 'undefined'"):
+        await page.evaluate(await asyncio.to_thread(AXE.read_text))
+    found = await page.evaluate("axe.run()")
+    assert len(found["passes"]) > 10, "it has looked"
+    return [
+        f"{fault['id']}: {node['html'][:120]} {node['failureSummary'][:300]}"
+        for fault in found["violations"]
+        for node in fault["nodes"]
+    ]

@@ -1,0 +1,111 @@
+"""A real browser with a recorded microphone in front of our page, and what came out of its loudspeaker."""
+
+from __future__ import annotations
+
+import wave
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from browser import chromium
+from playwright.async_api import Page, ViewportSize, async_playwright
+
+PICTURES = Path(__file__).parents[2] / "build" / "e2e"
+DESK, PHONE = ViewportSize(width=1280, height=800), ViewportSize(width=375, height=740)
+ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required",
+    "--use-fake-device-for-media-stream",
+]  # fmt: skip
+
+EAVESDROP = """
+// What is heard, and when the server said what: a second listener at the loudspeaker and at the socket.
+window.heard = { lastLoudMs: 0, messages: [] }
+const connect = AudioNode.prototype.connect
+AudioNode.prototype.connect = function (to, ...rest) {
+  if (to instanceof AudioDestinationNode) {
+    const ear = new AnalyserNode(this.context, { fftSize: 256 })
+    connect.call(this, ear)
+    const wave = new Float32Array(256)
+    setInterval(() => {
+      ear.getFloatTimeDomainData(wave)
+      if (wave.some((sample) => Math.abs(sample) > 0.003)) window.heard.lastLoudMs = performance.now()
+    }, 4)
+  }
+  return connect.call(this, to, ...rest)
+}
+const RealSocket = window.WebSocket
+window.WebSocket = class extends RealSocket {
+  constructor(...given) {
+    super(...given)
+    this.addEventListener('message', (event) => {
+      const { type } = JSON.parse(event.data)
+      window.heard.messages.push({ type, atMs: performance.now(), lastLoudMs: window.heard.lastLoudMs })
+    })
+  }
+}
+"""
+
+
+@asynccontextmanager
+async def open_page(
+    microphone: Path | None = None, *, allowed: bool = True, size: ViewportSize = DESK, choices: str = "{}"
+) -> AsyncIterator[Page]:
+    """A page that has not gone anywhere yet. `microphone` is played once; `choices` is what the person has set.
+
+    A message on the browser's console that is an error fails the test, and so does a script that broke.
+    """
+    arguments = [*ARGUMENTS]
+    if allowed:
+        arguments.append("--use-fake-ui-for-media-stream")
+    if microphone is not None:
+        arguments.append(f"--use-file-for-fake-audio-capture={microphone}%noloop")
+    async with async_playwright() as play:
+        browser = await play.chromium.launch(executable_path=chromium(), args=arguments)
+        try:
+            context = await browser.new_context(viewport=size)
+            page = await context.new_page()
+            complaints: list[str] = []
+            page.on("pageerror", lambda error: complaints.append(str(error)))
+            page.on("console", lambda message: complaints.append(message.text) if _is_bad(message) else None)
+            await page.add_init_script(EAVESDROP)
+            await page.add_init_script(f"localStorage.setItem('antiphon.choices.1', {choices!r})")
+            yield page
+            assert complaints == []
+        finally:
+            await browser.close()
+
+
+def _is_bad(message: Any) -> bool:
+    # A request that the server refuses is an error to the console, and for the tests that make one a success.
+    return message.type == "error" and "Failed to load resource" not in message.text and "WebSocket" not in message.text
+
+
+def origin_of(url: str) -> str:
+    """The page's address, from that of the Realtime endpoint."""
+    return url.replace("ws", "http", 1).removesuffix("/v1/realtime")
+
+
+async def picture(page: Page, name: str) -> None:
+    """Keep what a person sees."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    await page.screenshot(path=PICTURES / f"{name}.png")
+
+
+def tape(path: Path, sounds: Path, *parts: str | float) -> Path:
+    """A microphone's recording: named sounds, and pauses in seconds with a quiet room in them."""
+    room = np.frombuffer((sounds / "room.pcm").read_bytes(), np.int16)
+    pieces = [
+        np.frombuffer((sounds / f"{part}.pcm").read_bytes(), np.int16)
+        if isinstance(part, str)
+        else np.resize(room, round(part * 24_000))
+        for part in parts
+    ]
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(48_000)
+        file.writeframes(np.repeat(np.concatenate(pieces), 2).tobytes())
+    return path

@@ -1,0 +1,121 @@
+import { describe, expect, test } from 'vitest'
+
+import type { ServerMessage } from '../src/client/messages'
+import { itemsOf } from '../src/client/restore'
+import { type AssistantEntry, type Happening, NOTHING, type SessionState, heardAndNot, lengthMs, reduce } from '../src/client/session'
+
+const SECOND = 'A'.repeat(64_000) // base64 of 48,000 bytes: one second
+
+function told(message: object, atMs = 0): Happening {
+  return { kind: 'message', message: message as ServerMessage, atMs }
+}
+
+function after(...happenings: Happening[]): SessionState {
+  return happenings.reduce(reduce, NOTHING)
+}
+
+const QUESTION = [
+  told({ type: 'input_audio_buffer.speech_started', item_id: 'q' }),
+  told({ type: 'input_audio_buffer.speech_stopped', item_id: 'q' }),
+  told({ type: 'conversation.item.added', previous_item_id: null, item: { type: 'message', id: 'q', role: 'user', content: [{ type: 'input_audio', transcript: null }] } }),
+  told({ type: 'conversation.item.input_audio_transcription.completed', item_id: 'q', transcript: 'tell me a story' }),
+]
+const ANSWER = [
+  told({ type: 'response.created', response: { id: 'r' } }),
+  told({ type: 'response.output_item.added', response_id: 'r', item: { type: 'message', id: 'a', role: 'assistant', content: [] } }),
+  told({ type: 'response.output_audio_transcript.delta', item_id: 'a', delta: 'One two three four. ' }),
+  told({ type: 'response.output_audio.delta', response_id: 'r', item_id: 'a', delta: SECOND }, 1000),
+  told({ type: 'response.output_audio_transcript.delta', item_id: 'a', delta: 'Five six seven eight.' }),
+  told({ type: 'response.output_audio.delta', response_id: 'r', item_id: 'a', delta: SECOND }, 1100),
+]
+
+function answerOf(state: SessionState): AssistantEntry {
+  return state.entries.find((entry): entry is AssistantEntry => entry.kind === 'assistant')!
+}
+
+describe('captions', () => {
+  test('a spoken question passes from listening to its words', () => {
+    expect(after(...QUESTION.slice(0, 1)).isPersonSpeaking).toBe(true)
+    expect(after(...QUESTION.slice(0, 1)).entries[0]).toMatchObject({ state: 'speaking' })
+    expect(after(...QUESTION.slice(0, 3)).entries[0]).toMatchObject({ state: 'recognising' })
+    expect(after(...QUESTION).entries).toMatchObject([{ kind: 'user', text: 'tell me a story', state: 'done' }])
+  })
+
+  test('an answer is set apart by how far it was heard, clause by clause and in whole words', () => {
+    const state = after(...QUESTION, ...ANSWER, { kind: 'played', itemId: 'a', playedMs: 1500 })
+    expect(heardAndNot(answerOf(state))).toEqual({ heard: 'One two three four. Five six', rest: ' seven eight.' })
+    const cut = reduce(state, { kind: 'cut', itemId: 'a', playedMs: 1000 })
+    expect(answerOf(cut).state).toBe('cut')
+    expect(heardAndNot(answerOf(cut))).toEqual({ heard: 'One two three four. ', rest: 'Five six seven eight.' })
+  })
+
+  test('an answer that was heard to its end is all heard', () => {
+    const item = { type: 'message', id: 'a', role: 'assistant', status: 'completed', content: [] }
+    const state = after(...ANSWER, told({ type: 'response.output_item.done', response_id: 'r', item }), { kind: 'ended', itemId: 'a' })
+    expect(heardAndNot(answerOf(state)).rest).toBe('')
+  })
+
+  test('a late report does not take back what was heard', () => {
+    const state = after(...ANSWER, { kind: 'played', itemId: 'a', playedMs: 900 }, { kind: 'played', itemId: 'a', playedMs: 800 })
+    expect(answerOf(state).playedMs).toBe(900)
+  })
+
+  test('where the server plays, it says what was heard', () => {
+    const retrieved = { type: 'message', id: 'a', role: 'assistant', content: [{ type: 'output_audio', transcript: 'One two' }] }
+    const state = after(
+      ...ANSWER.filter((one) => one.kind === 'message' && one.message.type !== 'response.output_audio.delta'),
+      told({ type: 'conversation.item.truncated', item_id: 'a', audio_end_ms: 500 }),
+      told({ type: 'conversation.item.retrieved', item: retrieved }),
+    )
+    expect(heardAndNot(answerOf(state))).toEqual({ heard: 'One two', rest: ' three four. Five six seven eight.' })
+  })
+
+  test('the length of a sound is told from its base64', () => {
+    expect(lengthMs(SECOND)).toBe(1000)
+    expect(lengthMs(btoa('\0'.repeat(4802)))).toBeCloseTo(100.04, 1)
+  })
+})
+
+describe('timing', () => {
+  const TIMELINE = told({
+    type: 'antiphon.timeline', response_id: 'r', item_id: 'q', status: 'completed', reason: null, wait_ms: 700, tools: [],
+    stages: [{ name: 'silence_complete', ms: 500 }, { name: 'first_audio', ms: 200 }],
+  })
+
+  test.each([
+    ['before', [{ kind: 'audible', itemId: 'a', atMs: 1080 } as const, TIMELINE]],
+    ['after', [TIMELINE, { kind: 'audible', itemId: 'a', atMs: 1080 } as const]],
+  ])('the browser’s own share is added when it is known %s the rest', (_, happenings) => {
+    const state = after(...QUESTION, ...ANSWER, ...happenings)
+    expect(state.timings).toMatchObject([{ question: 'tell me a story', waitMs: 700, playerMs: 80 }])
+  })
+})
+
+describe('a connection that is lost', () => {
+  test('leaves nothing that waits, and items for the next session that hold what was said and heard', () => {
+    const state = after(
+      ...QUESTION, ...ANSWER, { kind: 'played', itemId: 'a', playedMs: 1000 },
+      told({ type: 'input_audio_buffer.speech_started', item_id: 'q2' }), { kind: 'disconnected' },
+    )
+    expect(state.responding).toBe(null)
+    expect(state.entries.map((entry) => entry.id)).toEqual(['q', 'a'])
+    expect(itemsOf(state.entries)).toEqual([
+      { type: 'message', id: 'q', role: 'user', content: [{ type: 'input_text', text: 'tell me a story' }] },
+      { type: 'message', id: 'a', role: 'assistant', content: [{ type: 'output_text', text: 'One two three four. ' }] },
+    ])
+  })
+
+  test('what the server echoes of it is not shown twice', () => {
+    const before = after(...QUESTION)
+    const item = { type: 'message', id: 'q', role: 'user', status: 'completed', content: [{ type: 'input_text', text: 'tell me a story' }] }
+    const state = reduce(before, told({ type: 'conversation.item.added', previous_item_id: null, item }))
+    expect(state.entries).toEqual(before.entries)
+  })
+})
+
+test('errors are kept, and a message that nobody knows changes nothing', () => {
+  const error = told({ type: 'error', error: { message: 'No.', code: 'invalid_value' } }, 5)
+  expect(after(error).problems).toEqual([{ message: 'No.', code: 'invalid_value', atMs: 5 }])
+  const state = after(...QUESTION)
+  expect(reduce(state, told({ type: 'antiphon.of.tomorrow' }))).toBe(state)
+})
