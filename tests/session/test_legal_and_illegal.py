@@ -18,11 +18,13 @@ from msgspec import Struct
 
 from antiphon.engines.api import LlmRequest, ToolSpec
 from antiphon.engines.fake import Call, Fail, FakeLlm, FakeStt, FakeTts, Hang, Line
+from antiphon.errors import EngineError
 from antiphon.observe.timeline import Turn
 from antiphon.protocol import server
 from antiphon.protocol.outbound import Outgoing, Projection
 from antiphon.runtime.drive import Drive
 from antiphon.session import inputs, outputs
+from antiphon.session.items import McpFailure, McpTool
 from antiphon.session.outputs import Notice
 from antiphon.session.settings import FunctionTool, SessionConfig, Settings, Speculating, Transcription
 from antiphon.testing.checker import Judge, official_judge
@@ -30,6 +32,7 @@ from antiphon.testing.conversation import Conversation
 from antiphon.testing.loopback import Loopback
 from antiphon.testing.virtual_time import run
 from antiphon.tools.api import ToolContext, ToolError
+from antiphon.tools.mcp import McpAddresses, McpConnections, McpLimits, McpOutcome
 
 CONVERSATIONS = 300
 STEPS = 30
@@ -74,6 +77,37 @@ class Moody:
         return "{}"
 
 
+class Zoo(McpConnections):
+    """MCP servers that list and do what chance wants, or do not."""
+
+    def __init__(self, chance: random.Random) -> None:
+        super().__init__(McpAddresses(), McpLimits())
+        self._chance = chance
+
+    async def list_tools(self, number: int) -> tuple[McpTool, ...]:
+        await self._take_time()
+        names = self._chance.choice(((), ("feed",), ("feed", "count"), ("look",)))
+        return tuple(McpTool(name, "", {"type": "object"}, read_only=name == "count") for name in names)
+
+    async def call(self, number: int, name: str, arguments: str) -> McpOutcome:
+        await self._take_time()
+        if self._chance.random() < 0.3:
+            return McpOutcome(failure=McpFailure(self._chance.choice(("tool", "protocol")), "The tiger is out.", 7))
+        return McpOutcome("fed")
+
+    async def _take_time(self) -> None:
+        match self._chance.randrange(6):
+            case 0:
+                raise EngineError("the zoo is closed", "Come back tomorrow.", code="mcp_unreachable")
+            case 1:
+                await asyncio.sleep(self._chance.choice((5, 90)))
+            case 2:
+                await asyncio.sleep(0.3)
+            case _:
+                pass
+
+
+ZOO: Json = {"type": "mcp", "server_label": "zoo", "server_url": "https://zoo.example/mcp"}
 ANSWERS: tuple[Line, ...] = (
     "Yes.", "One, two. Three.", "word " * 60, "", " ", "x" * 300, Call("clock"), Call("look", '{"at":"cat"}'),
     Call("none"), Fail(), Fail("context_length"), Hang(),
@@ -128,6 +162,8 @@ class Story:
         self.is_healthy = False
         self.plays = self.chance.random() < 0.3
         """Whether the server plays the answers itself, as on a call."""
+        self.visits_zoo = self.chance.random() < 0.25
+        """Whether MCP servers are what it is about."""
         self.said: list[str] = []
         self.names = 0
         self.offered: list[str] = []
@@ -169,7 +205,10 @@ class Story:
         )
 
     def line(self, request: LlmRequest) -> Line:
-        return "I am here." if self.is_healthy else self.chance.choice(ANSWERS)
+        if self.is_healthy:
+            return "I am here."
+        calls = [Call(tool.name) for tool in request.tools if tool.name != "clock"]
+        return self.chance.choice(calls if calls and self.chance.random() < 0.5 else ANSWERS)
 
     # --- the client
 
@@ -177,8 +216,11 @@ class Story:
         """One thing that the client does. Returns how long it then waits, in seconds."""
         acts: tuple[tuple[int, Callable[[Loopback], None]], ...] = (
             (5, self.speak), (3, self.be_silent), (3, self.update), (2, self.work_on_the_buffer), (4, self.add_item),
-            (4, self.touch_item), (4, self.ask), (3, self.cancel), (2, self.report), (2, self.talk_nonsense),
+            (4, self.touch_item), (4, self.ask), (3, self.cancel), (2, self.report), (2, self.approve),
+            (2, self.talk_nonsense),
         )  # fmt: skip
+        if self.visits_zoo:
+            acts = (*acts, (8, self.approve), (4, self.visit_zoo), (4, self.ask))
         weights = [weight for weight, _ in acts]
         self.chance.choices([act for _, act in acts], weights)[0](line)
         return self.chance.choice((0.0, 0.0, 0.001, 0.05, 0.6, 4.0))
@@ -219,6 +261,13 @@ class Story:
             {"output_modalities": ["audio"], "voice": "a key that nobody reads"},
             {"tools": [{"type": "function", "name": "look", "parameters": {"type": "object"}}], "tool_choice": "auto"},
             {"tools": [{"type": "function", "name": "clock"}], "tracing": "auto", "max_output_tokens": 100},
+            {"tools": [ZOO | {"require_approval": "never"}]},
+            {"tools": [ZOO | {"require_approval": "always", "allowed_tools": ["feed"]}]},
+            {
+                "tools": [ZOO, {"type": "function", "name": "look"}],
+                "tool_choice": {"type": "mcp", "server_label": "zoo"},
+            },
+            {"tools": []},
             {"instructions": "Be brief.", "truncation": {"type": "retention_ratio", "retention_ratio": 0.5}},
         ]
         illegal: list[Json] = [
@@ -228,6 +277,8 @@ class Story:
             {"audio": {"input": {"turn_detection": {"type": "server_vad", "threshold": 7}}}},
             {"audio": {"output": {"speed": 100}}},
             {"instructions": 7},
+            {"tools": [ZOO, ZOO]},
+            {"tools": [{"type": "mcp", "server_label": "zoo", "connector_id": "connector_gmail"}]},
         ]
         session = self.chance.choice(legal if self.chance.random() < 0.8 else illegal)
         self.send(line, {"type": "session.update", "session": session})
@@ -285,6 +336,7 @@ class Story:
             {"response": {"conversation": "none", "input": [{"type": "item_reference", "id": self.some_item(line)}]}},
             {"response": {"audio": {"output": {"format": {"type": "audio/pcmu"}, "voice": "ash"}}}},
             {"response": {"tools": [], "tool_choice": "none", "instructions": "", "max_output_tokens": 7}},
+            {"response": {"tools": [ZOO | {"require_approval": "never"}], "output_modalities": ["text"]}},
             {"response": {"output_modalities": []}},
             {"response": {"metadata": {"n": 1}}},
         ]
@@ -293,6 +345,20 @@ class Story:
     def cancel(self, line: Loopback) -> None:
         wish = self.chance.choice(({}, {}, {"response_id": self.some_response(line)}, {"response_id": "nobody"}))
         self.send(line, {"type": "response.cancel", **wish})
+
+    def visit_zoo(self, line: Loopback) -> None:
+        session = {"tools": [ZOO | {"require_approval": self.chance.choice(("always", "never"))}]}
+        self.send(line, {"type": "session.update", "session": session})
+
+    def approve(self, line: Loopback) -> None:
+        """Or not; or of what nobody has asked."""
+        asked = [m["item"]["id"] for m in line.received if m.get("item", {}).get("type") == "mcp_approval_request"]
+        item = {
+            "type": "mcp_approval_response",
+            "approval_request_id": self.chance.choice([*asked[-3:], *asked[-1:], "nobody"]),
+            "approve": self.chance.random() < 0.7,
+        }
+        self.send(line, {"type": "conversation.item.create", "item": item})
 
     def report(self, line: Loopback) -> None:
         """A client of ours says how much it has played: true or not."""
@@ -339,7 +405,7 @@ class Story:
         if any(session["type"] == "transcription" for session in _sessions(line)):
             return []
         before = len(line.received)
-        wish = {"conversation": "none", "input": [], "output_modalities": ["text"]}
+        wish = {"conversation": "none", "input": [], "output_modalities": ["text"], "tools": [], "tool_choice": "none"}
         line.send({"type": "response.create", "event_id": "last", "response": wish})
         await line.settle(200)
         done = [m["response"] for m in line.received[before:] if m["type"] == "response.done"]
@@ -367,6 +433,7 @@ async def _tell(seed: int, steps: int, judge: Judge | None) -> Outcome:
     story = Story(seed)
     async with story.conversation() as call:
         call.drive.detach(call.ear)  # it does not know what was sent, and need not be told everything again
+        call.drive._workers._mcp = Zoo(story.chance)
         if story.plays:
             call.drive.attach(Speaker(call.drive))
         async with Loopback(call.drive, with_sound=not story.plays, judge=judge) as line:

@@ -362,6 +362,29 @@ def mcp() -> Recording:
     return told.recording
 
 
+def mcp_asked() -> Recording:
+    """A call that waits to be allowed is made after its response."""
+    told = Told()
+    told.welcome()
+    told.created("resp_1")
+    call = items.McpCall(id="mcp_1", server_label="zoo", name="feed", arguments="")
+    waiting = replace(call, arguments="{}", approval_request_id="mcpr_1")
+    request = items.McpApprovalRequest(id="mcpr_1", server_label="zoo", name="feed", arguments="{}")
+    answer = items.McpApprovalResponse(id="mcpa_1", approval_request_id="mcpr_1", approve=True)
+    told.began("resp_1", call)
+    told.got(server.McpArgumentsDone, response_id="resp_1", item_id="mcp_1", output_index=0, arguments="{}")
+    told.got(server.OutputItemDone, response_id="resp_1", output_index=0, item=waiting)
+    told.previous = "mcp_1"
+    told.began("resp_1", request, 1)
+    told.ended("resp_1", request, 1)
+    told.done("resp_1", waiting, request)
+    told.item(answer)
+    told.got(server.McpCallInProgress, item_id="mcp_1", output_index=0)
+    told.got(server.McpCallCompleted, item_id="mcp_1", output_index=0)
+    told.got(server.ItemDone, previous_item_id=None, item=replace(waiting, output="fed"))
+    return told.recording
+
+
 def plain_item(name: str) -> Json:
     return {"type": "message", "role": "user", "id": name, "content": [{"type": "input_text", "text": "hi"}]}
 
@@ -371,7 +394,7 @@ def error(event_id: str) -> items.ErrorDetails:
 
 
 RIGHT: list[Callable[[], Recording]] = [
-    spoken, interrupted, function_call, side_by_side, written, by_hand, requests, timed_out, mcp,
+    spoken, interrupted, function_call, side_by_side, written, by_hand, requests, timed_out, mcp, mcp_asked,
     timed_out_after_a_refused_commit, used_again, truncated_while_spoken, refused_without_a_name,
 ]  # fmt: skip
 

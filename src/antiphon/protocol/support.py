@@ -88,6 +88,7 @@ MESSAGES: Mapping[type[Struct], Entry] = {
     **dict.fromkeys((*additions.REQUESTS.values(), *additions.TYPES.values()), Entry(State.WORKS)),
     client.SessionClose: Entry(State.WORKS, "in no published schema, yet accepted by OpenAI's service"),
     client.OutputAudioClear: Entry(State.WORKS, "where the server plays: WebRTC; refused on a WebSocket"),
+    client.AudioAppend: Entry(State.WORKS, "refused on WebRTC, where sound comes on its track"),
     server.ConversationCreated: Entry(State.UNSENT, "OpenAI's service does not send it either, and no client needs it"),
     server.RateLimitsUpdated: Entry(State.FIXED, "after every response, without limits, as there are none"),
     server.DtmfReceived: Entry(State.UNSENT, "there is no telephone"),

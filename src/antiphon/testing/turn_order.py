@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from antiphon.protocol import client, server
 from antiphon.protocol.client import ClientMessage
-from antiphon.protocol.items import Item, McpApprovalRequest, McpCall, McpListTools, Response
+from antiphon.protocol.items import Item, McpListTools, Response
 from antiphon.protocol.server import ServerMessage
 from antiphon.protocol.session_config import Session
 from antiphon.testing.watcher import Complaints, Watcher, item_of, kind_of, status_of
@@ -22,6 +22,8 @@ class Turns(Watcher):
         self._done: set[str] = set()
         """Items whose transcription has ended."""
         self._awaited: set[str] = set()
+        self._written: set[str] = set()
+        """Items of responses, which say themselves when those are done."""
         self._knows_sent = False
         self._asked = 0
         """Requests for a response that were not answered yet."""
@@ -58,6 +60,8 @@ class Turns(Watcher):
                 yield from self._committed(item_id)
             case server.AudioCleared():
                 self._turn = None
+            case server.OutputItemAdded(item=item):
+                self._written.add(item.id or "")
             case server.ItemAdded(item=item):
                 yield from self._added(item)
             case server.ItemDone(item=item):
@@ -121,7 +125,8 @@ class Turns(Watcher):
         if item_id == self._turn:
             yield "R5", f"item {item_id} was added before its speech was committed"
         self._known.add(item_id)
-        if status_of(item) != "in_progress" and not isinstance(item, McpListTools | McpCall | McpApprovalRequest):
+        is_whole = status_of(item) != "in_progress" and not isinstance(item, McpListTools)
+        if is_whole and item_id not in self._written:
             self._next = "R5", server.ItemDone, item_id
 
     def _response(self, response: Response) -> Complaints:
