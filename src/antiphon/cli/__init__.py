@@ -17,6 +17,7 @@ VERBS = {
     "demo": "Hear a whole conversation: no key, no microphone, no network.",
     "say": "Speak a text, to a file or a player.",
     "transcribe": "Write down what is said in sound files.",
+    "check": "Hold recorded connections against the protocol's rules.",
     "replay": "Run a recorded session again and show the first difference.",
     "doctor": "What is installed, which engines would be used, and why.",
 }
