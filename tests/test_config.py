@@ -255,3 +255,44 @@ def test_the_example_as_it_is_changes_nothing_and_its_settings_without_default_a
         chosen = "\n".join(line for line in settings.splitlines() if not line.startswith(either))
         config = load(written(chosen), {"OPENAI_API_KEY": "sk-..."})
         assert config.stt.api_key == config.llm.api_key == config.tts.api_key == "sk-..."
+
+
+HOME = """
+[mcp.servers.home]
+url = "http://homeassistant.local:8123/api/mcp"
+"""
+
+
+def test_an_mcp_server_has_its_token_from_the_environment_and_shows_it_nowhere() -> None:
+    path = written(
+        HOME + 'authorization_env = "HOME_TOKEN"\nheaders = { X-Key = "swordfish" }\nallowed_tools = ["lights"]'
+    )
+    config = load(path, {"HOME_TOKEN": "swordfish"})
+    home = config.mcp.servers["home"]
+    assert (home.url, home.authorization) == ("http://homeassistant.local:8123/api/mcp", "swordfish")
+    assert home.allowed_tools == ("lights",)
+    assert "swordfish" not in repr(config) + repr(home)
+    servers = '{"home": {"url": "https://home.example/mcp"}}'
+    config = load(None, {"ANTIPHON_MCP__SERVERS": servers, "ANTIPHON_MCP__ALLOWED_HOSTS": "a.example, b.example:8443"})
+    assert config.mcp.servers["home"].url == "https://home.example/mcp"
+    assert config.mcp.allowed_hosts == ("a.example", "b.example:8443")
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        (HOME + 'authorization = "swordfish"\nauthorization_env = "X"', "mcp.servers.home.authorization"),
+        (HOME + 'authorization_env = "X"', "mcp.servers.home.authorization_env"),
+        (HOME + 'headers = { X-Key = "swordfish\\n" }', "mcp.servers.home.headers"),
+        (HOME + 'password = "swordfish"', "mcp.servers"),
+        ('[mcp.servers.home]\nurl = "swordfish"', "mcp.servers.home.url"),
+        ('[mcp.servers."my home"]\nurl = "https://home.example/"', "'my home'"),
+        ('[mcp]\nallowed_hosts = ["https://a.example"]', "mcp.allowed_hosts"),
+        ('[mcp]\nallowed_hosts = ["*"]', "mcp.allowed_hosts"),
+        ("[mcp]\nfollow_up_s = -1", "mcp.follow_up_s is -1"),
+    ],
+)
+def test_mcp_servers_that_cannot_be_are_refused_without_their_secrets(text: str, named: str) -> None:
+    error = refused(written(text))
+    assert named in error.message
+    assert "swordfish" not in str(error)

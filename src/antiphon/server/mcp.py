@@ -5,9 +5,14 @@ A translation: who is asked when, and what for, is decided there.
 
 from __future__ import annotations
 
+import logging
+
 from antiphon.config import Mcp
+from antiphon.errors import EngineError
 from antiphon.session.settings import McpServer, ToolFilter
-from antiphon.tools.mcp import Address, McpAddresses, McpLimits
+from antiphon.tools.mcp import Address, McpAddresses, McpLimits, library
+
+log = logging.getLogger("antiphon.server")
 
 
 def limits_from(mcp: Mcp) -> McpLimits:
@@ -42,3 +47,13 @@ def addresses_for_session(mcp: Mcp) -> McpAddresses:
             headers["Authorization"] = f"Bearer {server.authorization}"
         own.append(Address(server.url, headers, is_ours=True))
     return McpAddresses(own)
+
+
+async def warm_mcp(mcp: Mcp) -> None:
+    """Load what speaks MCP, if any server may be asked: that takes a second, in which a call would stutter."""
+    if not mcp.servers and not mcp.allowed_hosts:
+        return
+    try:
+        await library()
+    except EngineError as error:
+        log.error("%s", error)

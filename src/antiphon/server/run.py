@@ -33,7 +33,7 @@ from antiphon.runtime.workers import Engines
 from antiphon.server.app import IDLE_SWEEP_S, State, make_app
 from antiphon.server.bounded import BoundedHttp, BoundedWebSocket, allow_many_files
 from antiphon.server.door import is_loopback
-from antiphon.server.mcp import limits_from
+from antiphon.server.mcp import limits_from, warm_mcp
 from antiphon.server.sessions import Sessions, Surroundings, Tracing
 from antiphon.server.tls import self_signed
 from antiphon.server.tokens import PREFIX as CLIENT_SECRET_PREFIX
@@ -195,6 +195,7 @@ async def _warm(state: State) -> None:
     """Ready is said only once the first person would not wait."""
     await asyncio.to_thread(importlib.import_module, "av")  # a tenth of a second, which nobody's call should pay
     await state.engines.warm()
+    await warm_mcp(state.config.mcp)
     state.is_ready = True
 
 
