@@ -12,10 +12,11 @@ from antiphon.audio.units import WIRE_RATE
 from antiphon.session import inputs as i
 from antiphon.session import outputs as o
 from antiphon.session.ids import Ids
-from antiphon.session.items import Message, Role, Status, Text
+from antiphon.session.items import McpApprovalResponse, McpTool, Message, Role, Status, Text
 from antiphon.session.session import Session
 from antiphon.session.settings import (
     FunctionTool,
+    McpServer,
     ResponseOptions,
     Settings,
     SettingsPatch,
@@ -32,9 +33,12 @@ class Chaos(Story):
 
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)
-        settings = Settings(turn_detection=self.detection(), speaks=self.chance.random() < 0.8)
+        tools = (self.zoo(0),) if self.chance.random() < 0.5 else ()
+        settings = Settings(turn_detection=self.detection(), speaks=self.chance.random() < 0.8, tools=tools)
         super().__init__(
             settings,
+            max_mcp_servers=1,
+            mcp_servers=(McpServer("home", address=9),) if self.chance.random() < 0.2 else (),
             server_tools=(FunctionTool("clock"),),
             lead_ms=self.chance.choice((0, 200, 500)),
             speculation=Speculating(answers=self.chance.random() < 0.7, most_wasted=self.chance.choice((5, 1000))),
@@ -52,6 +56,9 @@ class Chaos(Story):
             create_response=self.chance.random() < 0.9,
             eagerness="high",
         )
+
+    def zoo(self, address: int) -> McpServer:
+        return McpServer("zoo", address, approval=self.chance.choice(("always", "never")))
 
     def reading(self) -> i.Reading:
         """Of words that are the same as often as not."""
@@ -98,6 +105,7 @@ class Chaos(Story):
 
     def engine(self) -> None:
         """Some work brings something: in order, out of order, too late, or a failure."""
+        self.mcp_servers()
         self.works = [task.work for task in self.all(o.Transcribe)]
         self.works += [task.work for task in self.all(o.Generate)]
         self.works += [task.work for task in self.all(o.Say)]
@@ -123,6 +131,20 @@ class Chaos(Story):
         generate = next((task for task in self.all(o.Generate) if task.work == work), None)
         self.give(self.chance.choice(self.results_of(work, speaks=generate is None or generate.voice is not None)))
 
+    def mcp_servers(self) -> None:
+        for asked in self.all(o.ListMcpTools)[-2:]:
+            if self.chance.random() < 0.7:
+                listed = i.McpToolsListed(asked.work, (McpTool("feed", "Feed.", {}), McpTool("clock", "Tell.", {})))
+                self.give(self.chance.choice((listed, listed, i.WorkFailed(asked.work, "mcp_failed", "no"))))
+        if self.chance.random() < 0.2:
+            self.give(
+                i.CreateItem("browser", "r", McpApprovalResponse("", self.question(), self.chance.random() < 0.7))
+            )
+        for called in self.all(o.CallMcpTool)[-2:]:
+            if self.chance.random() < 0.3:
+                brought = i.McpToolReturned(called.work, "fed")
+                self.give(self.chance.choice((brought, brought, i.WorkFailed(called.work, "internal_error", "no"))))
+
     def works_of_responses(self) -> list[int]:
         return [task.work for task in self.all(o.Generate)] + [task.work for task in self.all(o.Say)]
 
@@ -138,7 +160,9 @@ class Chaos(Story):
         return [
             *(spoken if speaks else ()),
             i.TextWritten(work, "Well, "),
-            i.CallWritten(work, 0, f"call_{work}", self.chance.choice(("clock", "theirs")), "{}"),
+            i.CallWritten(
+                work, 0, f"call_{work}", self.chance.choice(("clock", "theirs", "feed", "feed", "feed")), "{}"
+            ),
             i.WritingEnded(work, self.chance.choice(("stop", "stop", "length"))),
             i.WorkFailed(work, "llm", "no"),
         ]
@@ -157,11 +181,18 @@ class Chaos(Story):
             i.TruncateItem(connection, request, last or "nobody", 0, 100),
             i.UpdateSettings(connection, request, SettingsPatch(turn_detection=None)),
             i.UpdateSettings(connection, request, SettingsPatch(turn_detection=self.detection())),
+            i.UpdateSettings(connection, request, SettingsPatch(tools=(self.zoo(self.chance.randrange(2)),))),
+            i.CreateItem(connection, request, McpApprovalResponse("", self.question(), self.chance.random() < 0.7)),
             i.Announce("The tea is ready."),
             i.Attach("another"),
             i.Detach("another"),
         ]
         self.give(self.chance.choice(wishes))
+
+    def question(self) -> str:
+        """A call that waits to be allowed, or did."""
+        asked = [waiting.item.approval for waiting in self.all(o.McpCallAwaits)]
+        return self.chance.choice(asked[-3:]) or "" if asked else "nobody"
 
     def time_goes_by(self) -> None:
         self.wait(self.chance.choice((0.02, 0.1, 0.5, 3.0)))
@@ -176,6 +207,10 @@ class Chaos(Story):
             self.wait(60.0)
             for task in self.all(o.Transcribe):
                 self.give(i.TranscriptReady(task.work, "hello"))
+            for asked in self.all(o.ListMcpTools):
+                self.give(i.WorkFailed(asked.work, "mcp_failed", "no"))
+            for called in self.all(o.CallMcpTool):
+                self.give(i.McpToolReturned(called.work, "fed"))
             for tool in self.all(o.RunTool):
                 self.give(i.ToolReturned(tool.work, "{}"))
             for work in self.works_of_responses():
@@ -189,6 +224,9 @@ def check(story: Story) -> None:
     ended: dict[str, int] = {}
     open_items: dict[str, str] = {}
     announced: list[str | None] = [None]
+    waiting: set[str] = set()
+    """Calls that their responses are done with, and that were not settled."""
+    listings: set[str] = set()
     active: str | None = None
     ahead: dict[str, int] = {}
     unseen: set[int] = set()
@@ -203,7 +241,7 @@ def check(story: Story) -> None:
             case o.ResponseEnded(response):
                 ended[response.id] = ended.get(response.id, 0) + 1
                 assert response.id not in open_items.values(), "an item was left open"
-                assert all(item.status is not Status.IN_PROGRESS for item in response.output)
+                assert all(item.status is not Status.IN_PROGRESS for item in response.output if item.id not in waiting)
                 active = None if active == response.id else active
             case o.OutputBegan(response_id=response_id, item=item):
                 assert response_id not in ended, "an item after the end"
@@ -213,8 +251,22 @@ def check(story: Story) -> None:
                     announced.append(item.id)
             case o.OutputEnded(response_id=response_id, item=item):
                 assert open_items.pop(item.id) == response_id, "an item ended twice"
+            case o.McpCallAwaits(response_id=response_id, item=call):
+                assert open_items.pop(call.id) == response_id, "an item ended twice"
+                waiting.add(call.id)
+            case o.McpCallBegan(item_id=item_id) | o.McpCallEnded(item_id=item_id):
+                assert item_id in waiting or item_id in open_items, "a call that was over"
+            case o.McpCallSettled(item=call):
+                waiting.remove(call.id)
+            case o.ToolListingBegan(item=listing, previous=previous):
+                assert previous in announced
+                announced.append(listing.id)
+                listings.add(listing.id)
+            case o.ToolListingEnded(item=listing):
+                listings.remove(listing.id)
             case (
-                o.TextSent(response_id=response_id, item_id=item_id)
+                o.McpArgumentsSent(response_id=response_id, item_id=item_id)
+                | o.TextSent(response_id=response_id, item_id=item_id)
                 | o.ArgumentsSent(response_id=response_id, item_id=item_id)
             ):
                 assert open_items.get(item_id) == response_id, "words after the end"
@@ -244,6 +296,7 @@ def check(story: Story) -> None:
                 announced.append(item.id)
             case _:
                 pass
+    assert not listings, "a listing never ended"
     assert set(begun.values()) <= {1}
     assert begun.keys() == ended.keys(), "a response never ended"
     assert set(ended.values()) <= {1}, "a response ended twice"
@@ -251,15 +304,20 @@ def check(story: Story) -> None:
 
 @pytest.mark.slow
 def test_a_thousand_conversations_keep_the_rules() -> None:
+    rare: dict[type, int] = dict.fromkeys((o.McpCallEnded, o.McpCallAwaits, o.McpCallSettled, o.LeaveMcpServer), 0)
     for seed in range(CONVERSATIONS):
         story = Chaos(seed)
         try:
             for _ in range(STEPS):
                 story.step()
+            for _, output in story.everything:
+                if type(output) in rare:
+                    rare[type(output)] += 1
             story.settle_down()
             check(story)
         except Exception as error:
             raise AssertionError(f"conversation {seed}") from error
+    assert min(rare.values()) > 2, f"chance has left out what is to be tried: {rare}"
 
 
 def test_work_that_is_stopped_was_started_once() -> None:
@@ -270,7 +328,7 @@ def test_work_that_is_stopped_was_started_once() -> None:
         started = [
             output.work
             for _, output in story.everything
-            if isinstance(output, o.Transcribe | o.Generate | o.Say | o.RunTool)
+            if isinstance(output, o.Transcribe | o.Generate | o.Say | o.RunTool | o.ListMcpTools | o.CallMcpTool)
         ]
         assert len(started) == len(set(started))
         assert {stop.work for stop in story.all(o.StopWork)} <= set(started)
