@@ -34,7 +34,7 @@ from antiphon.testing.virtual_time import run
 from antiphon.tools.api import ToolContext, ToolError
 from antiphon.tools.mcp import McpAddresses, McpConnections, McpLimits, McpOutcome
 
-CONVERSATIONS = 300
+CONVERSATIONS = 240
 STEPS = 30
 RATE = 24_000
 SECOND_OF_VOICE = np.round(9000 * np.sin(2 * np.pi * 300 / RATE * np.arange(RATE))).astype("<i2").tobytes()

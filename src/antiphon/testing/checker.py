@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 from msgspec import Struct
@@ -152,17 +152,24 @@ def official_judge() -> Judge | None:
     """The types of the installed `openai` package, or None where it is absent. Importing them takes seconds."""
     try:
         from openai.types.realtime import RealtimeServerEvent
-        from pydantic import TypeAdapter, ValidationError
+        from pydantic import BaseModel, ValidationError
     except ImportError:
         return None
-    adapter: TypeAdapter[Any] = TypeAdapter(RealtimeServerEvent)
+    union, *_ = get_args(RealtimeServerEvent)
+    kinds: dict[str, type[BaseModel]] = {
+        name: kind for kind in get_args(union) for name in get_args(kind.model_fields["type"].annotation)
+    }
 
     def judge(message: Json) -> str | None:
+        name = message.get("type")
+        kind = kinds.get(name) if isinstance(name, str) else None
+        if kind is None:
+            return f"there is no message of type {name!r}"
         try:
-            adapter.validate_python(message)
+            kind.model_validate(message)
         except ValidationError as error:
             first = error.errors()[0]
-            return f"{message.get('type')}: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+            return f"{name}: {'.'.join(map(str, first['loc']))}: {first['msg']}"
         return None
 
     return judge
