@@ -15,6 +15,7 @@ from mcp_stage import Stage, staged
 from antiphon.engines.api import LlmRequest, ToolAnswered
 from antiphon.engines.fake import Call, FakeLlm
 from antiphon.server.run import Running
+from antiphon.session import trace
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 SECRET = "hush-0123456789"
@@ -179,7 +180,10 @@ def test_what_is_not_an_mcp_servers_address_refuses_the_update() -> None:
     run(story, "look")
 
 
-def test_secrets_reach_the_mcp_server_and_nothing_else(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("redact", [False, True])
+def test_secrets_reach_the_mcp_server_and_nothing_else_and_the_trace_replays(
+    redact: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
 
     async def story(stage: Stage, made: Running, call: Client) -> None:
@@ -192,11 +196,15 @@ def test_secrets_reach_the_mcp_server_and_nothing_else(tmp_path: Path, caplog: p
         assert shown["server_url"] == stage.url
         assert SECRET not in json.dumps(call.events)
 
-    run(story, "look", key=SECRET, trace__folder=tmp_path)
-    (trace,) = tmp_path.iterdir()
-    written = trace.read_text()
+    run(story, "look", key=SECRET, trace__folder=tmp_path, trace__redact=redact)
+    (path,) = tmp_path.iterdir()
+    written = path.read_text()
     assert "mcp_tools_listed" in written
     assert SECRET not in written
+    assert ("cat sleeps" in written) != redact
+    steps, difference = trace.replay(written.encode().splitlines())
+    assert steps > 5
+    assert difference is None
     # At this level, those show every frame that they carry; ours, the library's and its HTTP client's are meant.
     logged = [record for record in caplog.records if not record.name.startswith(("uvicorn", "websockets"))]
     assert {record.name for record in logged} >= {"antiphon.server"}
