@@ -559,6 +559,21 @@ def test_an_operators_server_that_fails_is_remarked_and_nothing_else() -> None:
     assert story.names() == ["Welcomed", "ListMcpTools", "Remark"]
 
 
+def test_an_operators_server_that_has_failed_is_asked_again_with_each_response_and_holds_up_none() -> None:
+    story = Story(Settings(speaks=False), mcp_servers=(McpServer("home", address=0),))
+    story.give(i.WorkFailed(story.last(o.ListMcpTools).work, "mcp_failed", "It cannot be reached."))
+    story.respond()
+    assert story.last(o.Generate).tools == ()
+    assert len(story.all(o.ListMcpTools)) == 2
+    story.write("x")
+    story.respond()
+    assert len(story.all(o.ListMcpTools)) == 2
+    story.give(i.McpToolsListed(story.last(o.ListMcpTools).work, (LOOK,)))
+    story.write("y")
+    story.respond()
+    assert [tool.name for tool in story.last(o.Generate).tools] == ["look"]
+
+
 def test_a_round_with_tools_of_both_leaves_the_answer_to_the_client_with_all_that_was_brought() -> None:
     story = Story(Settings(speaks=False, tools=(zoo(),)), mcp_servers=(McpServer("home", address=0),))
     first, second = story.all(o.ListMcpTools)

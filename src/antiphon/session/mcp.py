@@ -78,13 +78,15 @@ ListingKey = tuple[str, int, ToolFilter | None]
 
 
 class Listing:
-    """One question to one server. Its item is in a conversation if `previous` was told."""
+    """One question to one server."""
 
-    def __init__(self, server: McpServer, item: McpToolList, work: int) -> None:
+    def __init__(self, server: McpServer, item: McpToolList, work: int, *, is_awaited: bool) -> None:
         self.server = server
         self.item = item
         self.previous: str | None = None
         self.work = work
+        self.is_awaited = is_awaited
+        """Responses that may use the tools begin when they are known."""
         self.state = ListingState.ASKED
 
 
@@ -109,7 +111,9 @@ class Toolbox:
         for server in servers:
             made = self._listings.pop(_key(server), None)
             if made is None or (again and made.state is ListingState.FAILED):
-                made = self._begin(server, new_work())
+                # One of the operator's that has failed is tried again beside the conversation, not before it.
+                is_awaited = made is None or self._conversation is not None
+                made = self._begin(server, new_work(), is_awaited=is_awaited)
             self._listings[_key(server)] = made
         surplus = max(0, len(self._listings) - self._max_servers)
         for key in [key for key in self._listings if key not in wanted][:surplus]:
@@ -129,7 +133,7 @@ class Toolbox:
 
     def awaits(self, servers: Iterable[McpServer]) -> bool:
         """Whether any of these has still to say what it offers."""
-        return any(made.state is ListingState.ASKED for made in self._of(servers))
+        return any(made.state is ListingState.ASKED and made.is_awaited for made in self._of(servers))
 
     def offers(self, servers: Iterable[McpServer], taken: set[str]) -> tuple[RemoteTool, ...]:
         """The tools of these, each under a name that is not in `taken`, to which it is added."""
@@ -160,9 +164,9 @@ class Toolbox:
         asked = (made for made in self._listings.values() if made.work == work)
         return next((made for made in asked if made.state is ListingState.ASKED), None)
 
-    def _begin(self, server: McpServer, work: int) -> Listing:
+    def _begin(self, server: McpServer, work: int, *, is_awaited: bool) -> Listing:
         item = McpToolList(self._ids.make("item"), server.label, (), Status.IN_PROGRESS)
-        listing = Listing(server, item, work)
+        listing = Listing(server, item, work, is_awaited=is_awaited)
         if self._conversation is not None:
             listing.previous = self._conversation.add(Entry(item))
             self._emit(ToolListingBegan(item, listing.previous))

@@ -1064,6 +1064,7 @@ class Session:
             self._follow_up.began(by_itself=by_itself)
         response.announce()
         self._toolbox.ask(response.manner.mcp_servers, self._new_work, again=options.tools is not UNSET)
+        self._own_toolbox.ask(self.config.mcp_servers, self._new_work, again=not options.detached)
         return response
 
     def _manner(self, options: ResponseOptions) -> Manner:
