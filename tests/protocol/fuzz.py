@@ -36,6 +36,7 @@ SAMPLES: list[Any] = [
     *RECEIVED,
     {"type": "session.close"},
     {"type": "antiphon.playout", "item_id": "item_1", "played_ms": 100},
+    {"type": "antiphon.tool.cancel", "call_id": "call_1"},
 ]
 
 NASTY: tuple[Any, ...] = (

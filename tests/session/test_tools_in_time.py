@@ -9,7 +9,7 @@ from story import Story
 from antiphon.session import inputs as i
 from antiphon.session import outputs as o
 from antiphon.session.items import FunctionCall, FunctionOutput, Item, Message
-from antiphon.session.settings import FunctionTool, Settings
+from antiphon.session.settings import Fillers, FunctionTool, Settings
 
 CLOCK = FunctionTool("clock")
 LIGHT = FunctionTool("light")
@@ -106,3 +106,42 @@ def test_who_runs_the_server_hears_of_a_namesake() -> None:
     story = Story(Settings(tools=(CLOCK,)), server_tools=(CLOCK, LIGHT))
     assert story.last(o.Remark) == o.Remark("the client's own clock takes the place of the server's", warns=True)
     assert not [remark for remark in Story(Settings(tools=(CLOCK,))).all(o.Remark) if remark.warns]
+
+
+def test_news_of_a_task_is_told_when_nobody_speaks() -> None:
+    story = Story(server_tools=(CLOCK,))
+    story.give(i.TaskEnded("c7", "clock", "{}", "five pages", ok=True))
+    assert story.last(o.TaskDone).output == "five pages"
+    context = story.last(o.Generate).context
+    assert [type(item) for item in context] == [FunctionCall, FunctionOutput]
+    assert told(context) == [("c7_later", "five pages")]
+    story.answer("It is done.", 1.0)
+    story.give(i.TaskEnded("c8", "clock", "{}", "six", ok=True))
+    story.give(i.TaskEnded("c9", "clock", "{}", "seven", ok=True))
+    assert len(story.all(o.Generate)) == 1, "the answer is still being heard"
+    story.talk(0.3)
+    assert len(story.all(o.Generate)) == 1, "the person speaks"
+    story.pause(0.6)
+    story.recognise("well")
+    story.answer("Yes.", 0.5)
+    story.wait(1.0)
+    assert told(story.last(o.Generate).context)[-2:] == [("c8_later", "six"), ("c9_later", "seven")]
+    assert not [output for output in story.all(o.ItemAdded) if not isinstance(output.item, Message)]
+
+
+def test_how_far_a_tool_is_can_be_shown_and_is_said_when_it_takes_long() -> None:
+    story = Story(server_tools=(CLOCK,), fillers=Fillers(2.0, {"en": "One moment."}))
+    work = asked(story)
+    story.give(i.CallWritten(work, 0, "c0", "clock", "{}"))
+    story.give(i.WritingEnded(work, "tool_calls"))
+    story.voice_ends(work)
+    story.give(i.ToolProgressed("c0", "clock", "winding it up"))
+    assert story.last(o.ToolReported) == o.ToolReported("c0", "clock", "winding it up")
+    story.wait(2.1)
+    assert story.last(o.Say).text == "winding it up"
+
+
+def test_a_client_can_end_a_call() -> None:
+    story = Story(server_tools=(CLOCK,))
+    story.give(i.CancelTool("browser", "e1", "c0"))
+    assert story.last(o.StopTool) == o.StopTool("c0", "browser", "e1")

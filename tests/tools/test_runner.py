@@ -15,9 +15,10 @@ from antiphon.engines.api import ToolSpec
 from antiphon.testing.virtual_time import run
 from antiphon.tools.api import Conduct, ToolContext, ToolError
 from antiphon.tools.builtin.reading import ReadMore
+from antiphon.tools.builtin.tasks import task_tools
 from antiphon.tools.function import tool
 from antiphon.tools.registry import Registry
-from antiphon.tools.runner import Outcome, ToolCall, ToolLimits, ToolRunner, Workroom
+from antiphon.tools.runner import Outcome, TaskOutcome, ToolCall, ToolLimits, ToolRunner, Workroom
 
 Act = Callable[[Mapping[str, Any]], Any]
 
@@ -459,3 +460,139 @@ def test_hung_threads_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         released.set()
 
     asyncio.run(story())
+
+
+# --- long work
+
+
+class Listening:
+    def __init__(self) -> None:
+        self.progress: list[tuple[float, str, str]] = []
+        self.outcomes: list[tuple[float, TaskOutcome]] = []
+
+    def progressed(self, call: ToolCall, text: str) -> None:
+        self.progress.append((asyncio.get_running_loop().time(), call.call_id, text))
+
+    def ended(self, outcome: TaskOutcome) -> None:
+        self.outcomes.append((asyncio.get_running_loop().time(), outcome))
+
+
+def listened(*tools: object) -> tuple[ToolRunner, Listening]:
+    listening = Listening()
+    context = ToolContext(datetime(2026, 1, 2, tzinfo=UTC), "en-US", "s", lambda text: None)
+    return ToolRunner(workroom(*tools, *task_tools()), lambda: context, listening), listening
+
+
+@tool(conduct=Conduct(background_after_s=2.0))
+async def report(context: ToolContext, pages: int = 5) -> str:
+    """Write a report, a page a second."""
+    for page in range(pages):
+        context.progress(f"page {page} of {pages}")
+        await asyncio.sleep(1)
+    if pages == 13:
+        raise ToolError("no thirteen pages.")
+    return f"{pages} pages"
+
+
+def test_long_work_goes_on_and_its_result_is_told() -> None:
+    async def story() -> None:
+        tools, listening = listened(report)
+        assert (await ask(tools, "report", pages=1)).output == "1 pages"
+        outcome = await ask(tools, "report", "c2")
+        assert asyncio.get_running_loop().time() == 3
+        assert json.loads(outcome.output)["status"] == "started"
+        assert json.loads(outcome.output)["task"] == 1
+        await asyncio.sleep(0.5)
+        tasks = json.loads((await ask(tools, "list_tasks")).output)["tasks"]
+        assert tasks == [{"task": 1, "tool": "report", "seconds": 2, "progress": "page 2 of 5"}]
+        await asyncio.sleep(60)
+        ((when, told),) = listening.outcomes
+        assert (when, told.call.call_id, told.output, told.ok) == (6, "c2", "5 pages", True)
+        assert [text for _, call, text in listening.progress if call == "c2"][-1] == "page 4 of 5"
+        assert json.loads((await ask(tools, "list_tasks")).output)["tasks"] == []
+        assert len(tools) == 0
+
+    run(story())
+
+
+def test_long_work_that_fails_says_so_later() -> None:
+    async def story() -> None:
+        tools, listening = listened(report)
+        await ask(tools, "report", pages=13)
+        await asyncio.sleep(60)
+        assert [(told.output, told.ok) for _, told in listening.outcomes] == [('{"error":"no thirteen pages."}', False)]
+
+    run(story())
+
+
+def test_long_work_can_be_ended_by_the_model_and_by_its_call() -> None:
+    async def story() -> None:
+        tools, listening = listened(report)
+        await ask(tools, "report", "c1")
+        assert (await ask(tools, "cancel_task", task=1)).ok
+        assert error_of(await ask(tools, "cancel_task", task=1)) == "there is no task 1 at work."
+        await ask(tools, "report", "c2")
+        assert tools.cancel("c2")
+        assert not tools.cancel("c9")
+        await asyncio.sleep(60)
+        # Who asked for it was told; of the other, the model is.
+        assert [(told.call.call_id, told.output) for _, told in listening.outcomes] == [
+            ("c2", '{"error":"report was cancelled."}')
+        ]
+        call = asyncio.create_task(ask(tools, "report", "c3"))
+        await asyncio.sleep(1)
+        assert tools.cancel("c3")
+        assert error_of(await call) == "report was cancelled."
+
+    run(story())
+
+
+@pytest.mark.parametrize("outlives", [True, False])
+def test_what_outlives_its_answer_tells_its_result_later(outlives: bool) -> None:
+    async def story() -> None:
+        done: list[str] = []
+
+        async def book() -> str:
+            await asyncio.sleep(5)
+            done.append("booked")
+            return "booked"
+
+        tools, listening = listened(Acting(lambda arguments: book(), Conduct(outlives_response=outlives)))
+        call = asyncio.create_task(ask(tools))
+        await asyncio.sleep(1)
+        call.cancel()
+        await asyncio.sleep(60)
+        assert call.cancelled()
+        assert bool(done) == outlives
+        assert [told.output for _, told in listening.outcomes] == ["booked"] * outlives
+
+    run(story())
+
+
+def test_a_flood_of_progress_is_heard_now_and_then() -> None:
+    async def story() -> None:
+        @tool
+        async def chatter(context: ToolContext) -> str:
+            for number in range(1_000):
+                context.progress("x" * 1_000 + str(number))
+                await asyncio.sleep(0.001)
+            return "done"
+
+        tools, listening = listened(chatter)
+        await ask(tools, "chatter")
+        assert len(listening.progress) == 4
+        assert len(listening.progress[0][2]) == 200
+
+    run(story())
+
+
+def test_tasks_end_with_their_session() -> None:
+    async def story() -> None:
+        tools, listening = listened(report)
+        await ask(tools, "report")
+        await tools.close()
+        await asyncio.sleep(60)
+        assert listening.outcomes == []
+        assert len(tools) == 0
+
+    run(story())

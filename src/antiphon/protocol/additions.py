@@ -28,9 +28,16 @@ class Playout(Struct, frozen=True, kw_only=True, tag_field="type", tag="antiphon
     played_ms: Annotated[int, Meta(ge=0, le=2**31 - 1)]
 
 
-AdditionRequest = Playout
+class ToolCancel(Struct, frozen=True, kw_only=True, tag_field="type", tag="antiphon.tool.cancel"):
+    """End a call of one of the server's tools, also one that goes on beside the conversation. The model is told."""
 
-REQUESTS: Mapping[str, type[AdditionRequest]] = {"antiphon.playout": Playout}
+    event_id: str | None = None
+    call_id: str
+
+
+AdditionRequest = Playout | ToolCancel
+
+REQUESTS: Mapping[str, type[AdditionRequest]] = {"antiphon.playout": Playout, "antiphon.tool.cancel": ToolCancel}
 """Every message of ours that we understand, by its "type"."""
 
 # --- to the client ---------------------------------------------------------------------------------------------------
@@ -51,6 +58,26 @@ class ToolDone(Struct, frozen=True, tag_field="type", tag="antiphon.tool.done", 
 
     event_id: str
     response_id: str
+    call_id: str
+    name: str
+    output: str
+    ok: bool
+
+
+class ToolProgress(Struct, frozen=True, tag_field="type", tag="antiphon.tool.progress", kw_only=True):
+    """How far it is, in a few words that can be shown or said."""
+
+    event_id: str
+    call_id: str
+    name: str
+    text: str
+
+
+class TaskDone(Struct, frozen=True, tag_field="type", tag="antiphon.task.done", kw_only=True):
+    """A tool that had gone on after its `antiphon.tool.done`, beside the conversation, has its result. An answer that
+    tells it follows when nobody speaks."""
+
+    event_id: str
     call_id: str
     name: str
     output: str
@@ -91,7 +118,7 @@ class Timeline(Struct, frozen=True, tag_field="type", tag="antiphon.timeline", k
     tools: tuple[ToolSpan, ...]
 
 
-AdditionMessage = ToolStarted | ToolDone | Timeline
+AdditionMessage = ToolStarted | ToolProgress | ToolDone | TaskDone | Timeline
 
 TYPES: Mapping[str, type[AdditionMessage]] = {
     str(message.__struct_config__.tag): message for message in get_args(AdditionMessage)

@@ -107,6 +107,8 @@ def read(message: Incoming, connection: str, heard: Samples, luggage: Luggage) -
             return inputs.CancelResponse(connection, request, response_id)
         case additions.Playout(item_id=item_id, played_ms=played_ms):
             return inputs.AudioPlayed(item_id, samples_from_ms(played_ms))
+        case additions.ToolCancel(call_id=call_id):
+            return inputs.CancelTool(connection, request, call_id)
         case client.SessionClose():
             return Goodbye()
         case client.OutputAudioClear():

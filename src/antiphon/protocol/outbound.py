@@ -111,7 +111,7 @@ class Projection:
             case outputs.PlaybackCleared(response_id, began):
                 if began:
                     yield server.OutputAudioCleared(event_id=self._id(), response_id=response_id)
-            case outputs.ToolBegan() | outputs.ToolEnded():
+            case outputs.ToolBegan() | outputs.ToolReported() | outputs.ToolEnded() | outputs.TaskDone():
                 if self._with_additions:
                     yield self._tool(notice)
             case outputs.ToolListingBegan() | outputs.ToolListingEnded():
@@ -259,16 +259,25 @@ class Projection:
         outcome = server.McpCallCompleted if notice.ok else server.McpCallFailed
         return outcome(event_id=self._id(), **where)
 
-    def _tool(self, notice: outputs.ToolBegan | outputs.ToolEnded) -> Outgoing:
-        if isinstance(notice, outputs.ToolBegan):
-            return additions.ToolStarted(
-                event_id=self._id(), response_id=notice.response_id, call_id=notice.call_id, name=notice.name,
-                arguments=notice.arguments,
-            )  # fmt: skip
-        return additions.ToolDone(
-            event_id=self._id(), response_id=notice.response_id, call_id=notice.call_id, name=notice.name,
-            output=notice.output, ok=notice.ok,
-        )  # fmt: skip
+    def _tool(
+        self, notice: outputs.ToolBegan | outputs.ToolReported | outputs.ToolEnded | outputs.TaskDone
+    ) -> Outgoing:
+        call_id, name = notice.call_id, notice.name
+        match notice:
+            case outputs.ToolBegan(response_id=response_id, arguments=arguments):
+                return additions.ToolStarted(
+                    event_id=self._id(), response_id=response_id, call_id=call_id, name=name, arguments=arguments
+                )
+            case outputs.ToolReported(text=text):
+                return additions.ToolProgress(event_id=self._id(), call_id=call_id, name=name, text=text)
+            case outputs.ToolEnded(response_id=response_id, output=output, ok=ok):
+                return additions.ToolDone(
+                    event_id=self._id(), response_id=response_id, call_id=call_id, name=name, output=output, ok=ok
+                )
+            case outputs.TaskDone(output=output, ok=ok):
+                return additions.TaskDone(event_id=self._id(), call_id=call_id, name=name, output=output, ok=ok)
+            case _:
+                assert_never(notice)
 
     def _transcription(
         self, notice: outputs.TranscriptionGrew | outputs.TranscriptionDone | outputs.TranscriptionFailed

@@ -327,6 +327,9 @@ FIELDS: Mapping[type[Struct], Fields] = {
     items.AudioPart: works("transcript"),
     # --- our own
     additions.Playout: _OF_ITEM | works("played_ms"),
+    additions.ToolCancel: _ID | works("call_id"),
+    additions.ToolProgress: _ID | works("call_id name text"),
+    additions.TaskDone: _ID | works("call_id name output ok"),
     additions.ToolStarted: _ID | works("response_id call_id name arguments"),
     additions.ToolDone: _ID | works("response_id call_id name output ok"),
     additions.Timeline: _ID | works("response_id item_id status reason stages wait_ms tools"),

@@ -31,7 +31,7 @@ from antiphon.session.outputs import Notice, Output
 from antiphon.session.session import Session
 from antiphon.tools.api import ToolContext
 from antiphon.tools.mcp import McpAddresses, McpConnections, McpLimits
-from antiphon.tools.runner import ToolRunner, Workroom
+from antiphon.tools.runner import TaskOutcome, ToolCall, ToolRunner, Workroom
 
 log = logging.getLogger("antiphon.drive")
 
@@ -101,7 +101,7 @@ class Drive:
         what is due at once.
         """
         self._audio = SpokenAudio()
-        tools = ToolRunner(equipment.tools, lambda: tool_context(self))
+        self._tools = tools = ToolRunner(equipment.tools, lambda: tool_context(self), self)
         mcp = McpConnections(self.mcp_addresses, equipment.mcp)
         self._workers = Workers(equipment.engines, tools, mcp, self._audio, self.put)
         self._pre_roll = samples_from_ms(PRE_ROLL_MS)
@@ -159,6 +159,20 @@ class Drive:
         """Give the session a request, and forget the sounds that came with it: what is wanted of them was taken."""
         self.put(request)
         self._clips.clear()
+
+    def progressed(self, call: ToolCall, text: str) -> None:
+        """See `Listener`."""
+        self.put(inputs.ToolProgressed(call.call_id, call.name, text))
+
+    def ended(self, outcome: TaskOutcome) -> None:
+        """See `Listener`."""
+        call = outcome.call
+        self.put(inputs.TaskEnded(call.call_id, call.name, call.arguments, outcome.output, outcome.ok))
+
+    def _stop_tool(self, task: outputs.StopTool) -> None:
+        if not self._tools.cancel(task.call_id):
+            message = f"There is no call of a tool with the id '{task.call_id[:64]}' at work."
+            self.put(inputs.Malformed(task.connection, task.request, message, "tool_call_not_found", "call_id"))
 
     def announce(self, text: str) -> None:
         self.put(inputs.Announce(text))
@@ -249,6 +263,8 @@ class Drive:
                 self._workers.call_mcp_tool(output)
             case outputs.LeaveMcpServer(address=address):
                 self._workers.leave_mcp_server(address)
+            case outputs.StopTool():
+                self._stop_tool(output)
             case outputs.StopWork(work=work):
                 self._workers.stop(work)
                 self._audio.drop(work)

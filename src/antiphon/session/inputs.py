@@ -97,6 +97,12 @@ class CreateResponse(Request, frozen=True, tag="create_response"):
     options: ResponseOptions
 
 
+class CancelTool(Request, frozen=True, tag="cancel_tool"):
+    """End a call of one of the server's tools, also one that goes on beside the conversation."""
+
+    call_id: str
+
+
 class CancelResponse(Request, frozen=True, tag="cancel_response"):
     response_id: str | None = None
 
@@ -314,6 +320,24 @@ class Announce(Struct, frozen=True, tag="announce"):
     text: str
 
 
+class ToolProgressed(Struct, frozen=True, tag="tool_progressed"):
+    """A tool of the server says how far it is."""
+
+    call_id: str
+    name: str
+    text: str
+
+
+class TaskEnded(Struct, frozen=True, tag="task_ended"):
+    """A call of a server's tool that had gone on beside the conversation has its result."""
+
+    call_id: str
+    name: str
+    arguments: str
+    output: str
+    ok: bool
+
+
 class TimePassed(Struct, frozen=True, tag="time_passed"):
     """The deadline was reached."""
 
@@ -361,5 +385,8 @@ Input = (
     | WorkFailed
     | Played
     | Announce
+    | ToolProgressed
+    | TaskEnded
+    | CancelTool
     | TimePassed
 )

@@ -140,6 +140,14 @@ class RunTool(Struct, frozen=True, tag="run_tool"):
     arguments: str
 
 
+class StopTool(Struct, frozen=True, tag="stop_tool"):
+    """End this call, wherever it is. If there is none, its connection is to be told."""
+
+    call_id: str
+    connection: str
+    request: str | None
+
+
 class ListMcpTools(Struct, frozen=True, tag="list_mcp_tools"):
     """Ask an MCP server what it can do."""
 
@@ -393,6 +401,23 @@ class ToolBegan(Struct, frozen=True, tag="tool_began"):
     arguments: str
 
 
+class ToolReported(Struct, frozen=True, tag="tool_reported"):
+    """How far a tool of the server is, in its own words."""
+
+    call_id: str
+    name: str
+    text: str
+
+
+class TaskDone(Struct, frozen=True, tag="task_done"):
+    """A call that had gone on beside the conversation has its result."""
+
+    call_id: str
+    name: str
+    output: str
+    ok: bool
+
+
 class ToolEnded(Struct, frozen=True, tag="tool_ended"):
     response_id: str
     call_id: str
@@ -493,6 +518,7 @@ Command = (
     | ScoreTurn
     | Say
     | RunTool
+    | StopTool
     | ListMcpTools
     | CallMcpTool
     | LeaveMcpServer
@@ -528,6 +554,8 @@ Notice = (
     | PlaybackCleared
     | ToolBegan
     | ToolEnded
+    | ToolReported
+    | TaskDone
     | ToolListingBegan
     | ToolListingEnded
     | McpArgumentsSent

@@ -230,6 +230,8 @@ class Response:
         """What the model is told besides its instructions."""
         self.context: tuple[Item | str, ...] | None = None
         """Items, or ids of items of the conversation, in place of the whole of it, if it was given any."""
+        self.progress = ""
+        """How far the tools that it waits for are, as the last of them said: to be said aloud, if nothing else is."""
         self._emit = emit
         self._remote: dict[str, RemoteTool] = {}
         """Tools of MCP servers that the model was offered last, by the name of their function."""
@@ -314,6 +316,10 @@ class Response:
             self._silent_since = None
         elif self._silent_since is None:
             self._silent_since = max(now, self.playout.ends_at() or now)
+
+    def waits_for(self, call_id: str) -> bool:
+        """Whether a tool of ours is at work on this call for it."""
+        return any(call.call_id == call_id for call in self._tool_calls.values())
 
     def filler_due(self, after_s: float) -> Seconds | None:
         """When the person has heard nothing for so long, for tools are still at work; None if that is not so."""

@@ -27,7 +27,17 @@ from antiphon.session.conversation import Conversation, Entry, as_heard, is_unre
 from antiphon.session.endpoint import Endpoint, limits_of
 from antiphon.session.ids import Ids
 from antiphon.session.inputs import Input, Request, Result
-from antiphon.session.items import Item, McpApprovalResponse, Message, Picture, Role, Speech, Status
+from antiphon.session.items import (
+    FunctionCall,
+    FunctionOutput,
+    Item,
+    McpApprovalResponse,
+    Message,
+    Picture,
+    Role,
+    Speech,
+    Status,
+)
 from antiphon.session.ledger import Ledger
 from antiphon.session.mcp import Approvals, FollowUp, Offer, Toolbox, check_choice, offered, resolved, servers_among
 from antiphon.session.outputs import Output, Refused, Remark
@@ -47,6 +57,7 @@ from antiphon.session.speculation import Speculation, SpeculationState
 from antiphon.session.truncation import left_behind, tokens_of_frame
 from antiphon.session.turn import Turn, TurnState
 
+LATER = "_later"  # ends the id of a call under which its second answer stands: each has one
 ANNOUNCEMENTS = 32  # that may wait to be spoken; whoever has more to say than this is not listened to anyway
 
 
@@ -92,6 +103,8 @@ class Session:
         self._heard_language: str | None = None
         self._wanted_for: str | None = None
         self._announcements: deque[Announcement] = deque(maxlen=ANNOUNCEMENTS)
+        self._news: deque[inputs.TaskEnded] = deque(maxlen=ANNOUNCEMENTS)
+        """Of tasks that have ended, which the model has not been told of."""
         limits = (config.max_mcp_servers, config.max_mcp_tools)
         self._toolbox = Toolbox(self.conversation, limits, ids, self._emit)
         self._own_toolbox = Toolbox(None, limits, ids, self._emit)
@@ -127,6 +140,9 @@ class Session:
             inputs.HearingFailed: self._hearing_failed,
             inputs.Played: self._played,
             inputs.Announce: self._announce,
+            inputs.ToolProgressed: self._tool_progressed,
+            inputs.TaskEnded: self._task_ended,
+            inputs.CancelTool: self._cancel_tool,
             inputs.TimePassed: self._pass_time,
         }
 
@@ -157,7 +173,7 @@ class Session:
             return None
         moments = [self._began + self.config.lifetime_s]
         moments += [due for response in self._responses.values() if (due := response.deadline()) is not None]
-        if self._announcements and self._may_announce(ignoring_playback=True):
+        if (self._announcements or self._news) and self._may_announce(ignoring_playback=True):
             moments.append(self._plays_until())
         moments += [due for response in self._responses.values() if (due := self._filler_due(response)) is not None]
         moments += [due for due in (self._silence_due(), self._barge_in.deadline) if due is not None]
@@ -248,6 +264,10 @@ class Session:
         due = self._follow_up.due
         if due is not None and due <= self._now and self._may_follow_up():
             self._begin_response(ResponseOptions(), None, by_itself=True)
+            return True
+        # What was done beside the conversation is told when nobody speaks, in the model's words.
+        if self._news and self._may_announce(ignoring_playback=False):
+            self._tell_news()
             return True
         return False
 
@@ -1239,6 +1259,28 @@ class Session:
     def _announce(self, item: inputs.Announce) -> None:
         self._announcements.append(Announcement(item.text))
 
+    def _tool_progressed(self, item: inputs.ToolProgressed) -> None:
+        self._emit(outputs.ToolReported(item.call_id, item.name, item.text))
+        if self._active is not None and self._active.waits_for(item.call_id):
+            self._active.progress = item.text
+
+    def _task_ended(self, item: inputs.TaskEnded) -> None:
+        self._emit(outputs.TaskDone(item.call_id, item.name, item.output, item.ok))
+        self._news.append(item)
+
+    def _cancel_tool(self, item: inputs.CancelTool) -> None:
+        self._emit(outputs.StopTool(item.call_id, item.connection, item.request))
+
+    def _tell_news(self) -> None:
+        """The model reads the results as what they are, a tool's words, and not as anybody's who gives orders."""
+        for news in self._news:
+            call_id = f"{news.call_id}{LATER}"
+            call = FunctionCall(self._ids.make("item"), call_id, news.name, news.arguments)
+            self.conversation.add(Entry(call, hidden=True))
+            self.conversation.add(Entry(FunctionOutput(self._ids.make("item"), call_id, news.output), hidden=True))
+        self._news.clear()
+        self._begin_response(ResponseOptions(), None, by_itself=True)
+
     def _plays_until(self) -> Seconds:
         if self._playback is not None:
             return math.inf if self._playback.is_busy else self._now
@@ -1284,7 +1326,8 @@ class Session:
 
     def _say_filler(self, response: Response) -> None:
         response.has_filled = True
-        self._speak(response, Announcement(self._filler() or "", is_fixed=True))
+        fixed = Announcement(self._filler() or "", is_fixed=True)
+        self._speak(response, Announcement(response.progress) if response.progress else fixed)
 
     def _silence_due(self) -> Seconds | None:
         """When the person will have said nothing for so long that it counts as a turn; None: never."""

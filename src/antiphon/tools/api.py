@@ -5,7 +5,7 @@ A tool does not know sessions or wire messages. The moment, the place and the wa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -27,6 +27,14 @@ class Desk(Protocol):
 
     def read_more(self, token: str, start: int) -> str:
         """The next stretch of an output that was cut, from this character on, as JSON. Raises `ToolError`."""
+        ...
+
+    def tasks(self) -> Sequence[Mapping[str, Any]]:
+        """The calls that go on beside the conversation: "task" is a number, "tool", "seconds", "progress"."""
+        ...
+
+    def cancel_task(self, number: int) -> bool:
+        """End one of them. False if there is none of this number."""
         ...
 
 

@@ -35,6 +35,11 @@ async def workroom(config: Config, *, with_assistants: bool) -> Workroom:
             registry.add(tool, "amplifier")
     for tool in _own(wanted):
         registry.add(tool, "built in")
+    if any(each.conduct.outlives_response or each.conduct.background_after_s is not None for each in registry):
+        from antiphon.tools.builtin.tasks import task_tools
+
+        for tool in task_tools():
+            registry.add(tool, "built in")
     return Workroom(registry, limits(config))
 
 

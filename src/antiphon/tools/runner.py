@@ -9,14 +9,15 @@ started.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import re
 import traceback
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cached_property, partial
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import msgspec
 from msgspec import Struct
@@ -35,6 +36,9 @@ BYTES_PER_CHAR = 4  # in UTF-8, at most
 LARGE_CHARS = 256_000  # of output: cutting more takes long enough to be done off the event loop
 MOST_KEPT_CHARS = 4_000_000  # of one session's outputs, to be read on
 PLACE = re.compile(r"\{(\w+)\}")  # of an argument in the name of a resource
+LONG_WORK_S: Seconds = 3600.0  # for what may go on beside the conversation, if it says nothing else
+PROGRESS_S: Seconds = 0.25  # between two reports of one call
+LONGEST_PROGRESS = 200  # characters: it may be said aloud
 MOST_WAITING = 64  # calls of one session that are not done: a model that asks for more has lost its way
 CLOSING_S: Seconds = 2.0  # for tools to leave when the session ends
 CLOSING_STEP_S: Seconds = 0.1  # between attempts: a tool that swallows one cancellation seldom swallows the next
@@ -74,6 +78,32 @@ class Outcome(Struct, frozen=True):
     ok: bool
 
 
+class TaskOutcome(Struct, frozen=True):
+    """What came of a call that went on after its `Outcome`, or after nobody waited for one any more."""
+
+    call: ToolCall
+    output: str
+    ok: bool
+
+
+class Listener(Protocol):
+    """Whoever is told what happens beside the calls themselves. Called on the event loop."""
+
+    def progressed(self, call: ToolCall, text: str) -> None:
+        """A tool says how far it is: a short text, seldom more than a few times a second."""
+        ...
+
+    def ended(self, outcome: TaskOutcome) -> None: ...
+
+
+class _Nobody:
+    def progressed(self, call: ToolCall, text: str) -> None:
+        pass
+
+    def ended(self, outcome: TaskOutcome) -> None:
+        pass
+
+
 class Job(Struct, frozen=True):
     """A call whose tool and arguments are known."""
 
@@ -81,7 +111,7 @@ class Job(Struct, frozen=True):
     arguments: Mapping[str, Any]
     resource: str
     """What it reads or changes."""
-    call_id: str
+    call: ToolCall
 
     @property
     def name(self) -> str:
@@ -90,6 +120,25 @@ class Job(Struct, frozen=True):
     @property
     def conduct(self) -> Conduct:
         return self.registered.conduct
+
+
+class LongTask:
+    """A call that goes on beside the conversation."""
+
+    def __init__(self, number: int, job: Job, work: asyncio.Task[str], began: Seconds) -> None:
+        self.number = number
+        self.job = job
+        self.work = work
+        self.began = began
+        self.progress = ""
+
+
+class GoesOn(Exception):
+    """Not a failure: the call is now the task of this number."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 class Workroom:
@@ -154,11 +203,17 @@ def _when_all_are_done(threads: list[Thread], act: Callable[[], None]) -> None:
 class ToolRunner:
     """The calls of one session. Everything is called on the event loop."""
 
-    def __init__(self, workroom: Workroom, context: Callable[[], ToolContext]) -> None:
+    def __init__(
+        self, workroom: Workroom, context: Callable[[], ToolContext], listener: Listener | None = None
+    ) -> None:
         """`context` makes what a tool is told of the moment of its call."""
         self._room = workroom
         self._context = context
-        self._running: set[asyncio.Task[str]] = set()
+        self._listener = listener or _Nobody()
+        self._running: dict[asyncio.Task[str], Job] = {}
+        self._tasks: dict[int, LongTask] = {}
+        self._watching: set[asyncio.Task[None]] = set()
+        self._numbers = itertools.count(1)
         self._side_by_side = asyncio.Semaphore(workroom.limits.parallel)
         self._own_turns = Turns()
         self._mistakes: dict[str, int] = {}
@@ -171,20 +226,31 @@ class ToolRunner:
         """Run it to its outcome. Never raises anything but `CancelledError`, when it is cancelled itself."""
         try:
             return Outcome(call.call_id, await self._answer(call), True)
+        except GoesOn as news:
+            return Outcome(call.call_id, started_text(news.number), True)
         except ToolError as error:
             return Outcome(call.call_id, error_text(str(error)), False)
+
+    def cancel(self, call_id: str) -> bool:
+        """End the call of this id, wherever it is; the model is told. False if none is at work."""
+        works = [work for work, job in self._running.items() if job.call.call_id == call_id]
+        for work in works:
+            work.cancel()
+        return bool(works)
 
     async def close(self) -> None:
         """Cancel what still runs and wait until it is gone, but no longer than `CLOSING_S`; a tool that will not end is
         left to itself, and logged. Then the tools are told that the session is over."""
+        for watching in self._watching:
+            watching.cancel()
         for _ in range(round(CLOSING_S / CLOSING_STEP_S)):
             if not self._running:
                 break
-            for task in self._running:
-                task.cancel()
+            for work in self._running:
+                work.cancel()
             await asyncio.wait(self._running, timeout=CLOSING_STEP_S)
-        for task in self._running:
-            log.error("the tool %s does not end when it is cancelled", task.get_name())
+        for work in self._running:
+            log.error("the tool %s does not end when it is cancelled", work.get_name())
         for registered in self._room.registry.leaving:
             await self._leave(registered)
 
@@ -206,7 +272,7 @@ class ToolRunner:
             raise ToolError("too many calls are waiting already.")
         try:
             arguments = read_arguments(call.arguments)
-            text = await self._found(Job(registered, arguments, resource_of(registered, arguments), call.call_id))
+            text = await self._found(Job(registered, arguments, resource_of(registered, arguments), call))
         except BadArguments as error:
             raise ToolError(self._complaint(call.name, str(error))) from None
         self._mistakes.pop(call.name, None)
@@ -235,7 +301,7 @@ class ToolRunner:
 
     def _ttl_s(self, registered: Registered) -> Seconds:
         conduct = registered.conduct
-        if not conduct.reads_only:
+        if not conduct.reads_only or conduct.background_after_s is not None:
             return 0.0
         if conduct.cache_s is not None:
             return conduct.cache_s
@@ -243,22 +309,40 @@ class ToolRunner:
 
     async def _performed(self, job: Job) -> str:
         """The tool's own work, in a task of its own: it can be left behind when it does not end in time."""
-        deadline_s = job.conduct.deadline_s or self._room.limits.deadline_s
         work = asyncio.create_task(self._guarded(job), name=job.name)
-        self._running.add(work)
+        self._running[work] = job
         work.add_done_callback(self._ended)
+        began = _now()
+        patience_s = job.conduct.background_after_s
         try:
-            done, _ = await asyncio.wait({work}, timeout=deadline_s)
+            if patience_s is not None and not (await asyncio.wait({work}, timeout=patience_s))[0]:
+                raise GoesOn(self._go_on(job, work, began))
+            return await self._waited_for(job, work, began)
         except asyncio.CancelledError:
-            work.cancel()
+            if job.conduct.outlives_response:
+                self._go_on(job, work, began)
+            else:
+                work.cancel()
             raise
+
+    async def _waited_for(self, job: Job, work: asyncio.Task[str], began: Seconds) -> str:
+        deadline_s = self._deadline_s(job.conduct)
+        done, _ = await asyncio.wait({work}, timeout=max(0.0, began + deadline_s - _now()))
         if not done:
             work.cancel()
             raise ToolError(f"{job.name} did not answer within {deadline_s:g} seconds.")
+        if work.cancelled():
+            raise ToolError(f"{job.name} was cancelled.")
         return work.result()
 
+    def _deadline_s(self, conduct: Conduct) -> Seconds:
+        if conduct.deadline_s is not None:
+            return conduct.deadline_s
+        goes_on = conduct.background_after_s is not None or conduct.outlives_response
+        return LONG_WORK_S if goes_on else self._room.limits.deadline_s
+
     def _ended(self, work: asyncio.Task[str]) -> None:
-        self._running.discard(work)
+        self._running.pop(work, None)
         if not work.cancelled():
             work.exception()  # of one that was left behind, nobody else asks
 
@@ -288,9 +372,33 @@ class ToolRunner:
         return text
 
     def _context_of(self, job: Job, task: asyncio.Task[str]) -> ToolContext:
+        loop = asyncio.get_running_loop()
+        last: list[Seconds] = []
+
+        def progress(text: str) -> None:
+            try:
+                loop.call_soon_threadsafe(self._progressed, job, text, last)
+            except RuntimeError:
+                pass  # the loop has ended: nobody listens
+
         return msgspec.structs.replace(
-            self._context(), call_id=job.call_id, desk=self, is_wanted=lambda: not task.cancelling()
+            self._context(),
+            call_id=job.call.call_id,
+            desk=self,
+            is_wanted=lambda: not task.cancelling(),
+            progress=progress,
         )
+
+    def _progressed(self, job: Job, text: object, last: list[Seconds]) -> None:
+        """A tool that tells more than anybody can follow is heard now and then."""
+        if last and _now() - last[0] < PROGRESS_S:
+            return
+        last[:] = [_now()]
+        said = str(text)[:LONGEST_PROGRESS]
+        for task in self._tasks.values():
+            if task.job is job:
+                task.progress = said
+        self._listener.progressed(job.call, said)
 
     @asynccontextmanager
     async def _turn(self, job: Job, threads: list[Thread]) -> AsyncIterator[None]:
@@ -304,6 +412,44 @@ class ToolRunner:
         async with turns.at(job.resource, threads, changed):
             changed()
             yield
+
+    # --- long work
+
+    def _go_on(self, job: Job, work: asyncio.Task[str], began: Seconds) -> int:
+        """Nobody waits here any more; its outcome is told when it is there. Returns the number of the task."""
+        task = LongTask(next(self._numbers), job, work, began)
+        self._tasks[task.number] = task
+        watching = asyncio.create_task(self._watch(task), name=f"task {task.number}")
+        self._watching.add(watching)
+        watching.add_done_callback(self._watching.discard)
+        return task.number
+
+    async def _watch(self, task: LongTask) -> None:
+        job = task.job
+        try:
+            text = await self._waited_for(job, task.work, task.began)
+            output, ok = await self._fitted(job.registered, text), True
+        except ToolError as error:
+            output, ok = error_text(str(error)), False
+        finally:
+            known = self._tasks.pop(task.number, None) is not None
+        if known:
+            self._listener.ended(TaskOutcome(job.call, output, ok))
+
+    def tasks(self) -> Sequence[Mapping[str, Any]]:
+        """See `Desk`."""
+        now = _now()
+        return [
+            {"task": each.number, "tool": each.job.name, "seconds": round(now - each.began), "progress": each.progress}
+            for each in self._tasks.values()
+        ]
+
+    def cancel_task(self, number: int) -> bool:
+        """See `Desk`. The model that asked for it needs not be told again."""
+        task = self._tasks.pop(number, None)
+        if task is not None:
+            task.work.cancel()
+        return task is not None
 
     # --- its output
 
@@ -374,6 +520,13 @@ def resource_of(registered: Registered, arguments: Mapping[str, Any]) -> str:
     if "{" not in pattern:
         return pattern
     return PLACE.sub(lambda found: str(arguments.get(found[1], "")), pattern)
+
+
+def started_text(number: int) -> str:
+    """What the model reads of a call that goes on."""
+    return msgspec.json.encode(
+        {"status": "started", "task": number, "note": "It goes on; you will be told its result when it is there."}
+    ).decode()
 
 
 def error_text(sentence: str) -> str:
