@@ -585,6 +585,15 @@ export interface StatusDetails {
   error?: FailureDetails
 }
 
+export interface TaskDone {
+  type: "antiphon.task.done"
+  event_id: string
+  call_id: string
+  name: string
+  output: string
+  ok: boolean
+}
+
 export interface TextDelta {
   type: "response.output_text.delta"
   event_id: string
@@ -653,6 +662,14 @@ export interface ToolDone {
   name: string
   output: string
   ok: boolean
+}
+
+export interface ToolProgress {
+  type: "antiphon.tool.progress"
+  event_id: string
+  call_id: string
+  name: string
+  text: string
 }
 
 export interface ToolSpan {
@@ -847,5 +864,7 @@ export type ServerMessage =
   | McpCallCompleted
   | McpCallFailed
   | ToolStarted
+  | ToolProgress
   | ToolDone
+  | TaskDone
   | Timeline

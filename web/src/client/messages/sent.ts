@@ -343,6 +343,12 @@ export interface TokenLimits {
   post_instructions?: number | null
 }
 
+export interface ToolCancel {
+  type: "antiphon.tool.cancel"
+  event_id?: string | null
+  call_id: string
+}
+
 export interface ToolChoiceFunction {
   type: "function"
   name: string
@@ -387,3 +393,4 @@ export type ClientMessage =
   | ResponseCreate
   | ResponseCancel
   | Playout
+  | ToolCancel
