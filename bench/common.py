@@ -17,6 +17,7 @@ import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -28,7 +29,7 @@ from antiphon import config
 from antiphon.audio.pcm import int16_from_float
 from antiphon.audio.resample import resampled
 from antiphon.audio.units import WIRE_RATE, Pcm16, Seconds
-from antiphon.engines.api import TtsRequest
+from antiphon.engines.api import CallDelta, LlmEnd, LlmRequest, TextDelta, TtsRequest
 from antiphon.engines.fake import FakeLlm, FakeStt, FakeTts
 from antiphon.engines.registry import EngineSet
 from antiphon.engines.tts.espeak import Espeak
@@ -53,6 +54,8 @@ class Report(Struct, frozen=True):
     windows: int
     batches: int
     """Scored since the start."""
+    left: list[Seconds]
+    """When the model's answers ended or were broken off since it was last asked, on the clock of the trace."""
 
 
 class Wish(Struct, frozen=True):
@@ -60,6 +63,13 @@ class Wish(Struct, frozen=True):
 
     core: int = SERVER_CORE
     answer: str = "Hello there."
+    stt_ms: float = STT_MS
+    llm_ms: float = LLM_MS
+    token_ms: float = 0.0
+    tts_ms: float = TTS_MS
+    """Of the scripted engines."""
+    prepare: Literal["always", "never"] = "never"
+    """Whether answers are begun before their turn is over. By default not: the delays above could not be taken off."""
     trace: str = ""
     """A folder, or none."""
     batched: bool = True
@@ -127,16 +137,31 @@ class CountingVad(SileroVad):
         return super().score(windows, memories)
 
 
+class WatchedLlm(FakeLlm):
+    """The scripted model, with a note of when each answer ended: to the model's own server, its connection closes."""
+
+    left: list[Seconds]
+
+    async def write(self, request: LlmRequest) -> AsyncIterator[TextDelta | CallDelta | LlmEnd]:
+        try:
+            async for event in super().write(request):
+                yield event
+        finally:
+            self.left.append(asyncio.get_running_loop().time())
+
+
 async def _serve(wish: Wish) -> None:
     turns: list[Turn] = []
     detector = CountingVad()
-    stt, llm, tts = FakeStt("hello", STT_MS / 1000), FakeLlm(wish.answer, LLM_MS / 1000), FakeTts(TTS_MS / 1000)
+    stt, tts = FakeStt("hello", wish.stt_ms / 1000), FakeTts(wish.tts_ms / 1000)
+    llm = WatchedLlm(wish.answer, wish.llm_ms / 1000, wish.token_ms / 1000)
+    llm.left = []
     engines = EngineSet(detector, stt, llm, tts, ())
     limits = config.Server(port=0, max_sessions=10_000, max_bytes_per_minute=10**12, drain_s=1.0)
     # The sound of items that is kept to be retrieved has a budget of its own; here it would only hide the rest.
     session = config.SessionDefaults(retained_audio_bytes=0)
     trace = config.Trace(Path(wish.trace) if wish.trace else None)
-    settings = config.Config(server=limits, session=session, trace=trace)
+    settings = config.Config(server=limits, session=session, trace=trace, turns=config.Turns(prepare=wish.prepare))
     loop = asyncio.get_running_loop()
     stdin = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stdin), sys.stdin)
@@ -145,8 +170,9 @@ async def _serve(wish: Wish) -> None:
             await asyncio.sleep(0.01)
         print(listening.url, flush=True)
         while await stdin.readline():
-            report = Report(turns.copy(), detector.windows, detector.batches)
+            report = Report(turns.copy(), detector.windows, detector.batches, llm.left.copy())
             turns.clear()
+            llm.left.clear()
             print(msgspec.json.encode(report).decode(), flush=True)
 
 
