@@ -160,7 +160,17 @@ class Remote(Engine, frozen=True):
 
 
 class Recogniser(Remote, frozen=True):
-    """Turns speech into text."""
+    """Turns speech into text. `model` is that of a server, or for a local engine a name of `antiphon models list` or a
+    folder."""
+
+    threads: NotNegative = 0
+    """That a local engine computes with for one utterance; 0 is 2, or 1 on a machine with fewer than 4 cores."""
+    vocabulary: tuple[str, ...] = ()
+    """Names and words that a local engine should expect."""
+    word_times: bool = False
+    """Have a local engine find out when each word was said, where that costs something."""
+    beam_size: Annotated[int, Meta(ge=1, le=10)] = 1
+    """Of Whisper's search. 5 is a little better, and slower."""
 
     stream: bool = False
     """Ask an OpenAI-compatible server for the words as they are recognised; some refuse what they do not know."""
@@ -216,6 +226,11 @@ class WebRtc(Section, frozen=True):
     """How much is computed to make the best of the bitrate. 1 costs a third of what 5 does."""
     expected_loss_percent: Annotated[int, Meta(ge=0, le=30)] = 5
     """Loss that what we say is prepared for from the first packet on. What the other side reports is added."""
+
+
+class Models(Section, frozen=True):
+    folder: Path = Path("~/.local/share/antiphon/models")
+    """Where `antiphon models pull` puts them."""
 
 
 class Trace(Section, frozen=True):

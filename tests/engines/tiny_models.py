@@ -86,3 +86,43 @@ def whisper_tokenizer() -> Tokenizer:
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens([AddedToken(token, special=True) for token in own])
     return tokenizer
+
+
+def tiny_nemo_ctc(folder: Path, words: int = 12, seed: int = 5) -> Path:
+    """A folder with a streaming CTC model as sherpa-onnx reads NeMo's: one convolution and its caches."""
+    from onnx import TensorProto, helper, numpy_helper, save
+
+    folder.mkdir(parents=True, exist_ok=True)
+    tokens = [f"\u2581w{number}" for number in range(words)] + ["<blk>"]
+    (folder / "tokens.txt").write_text("".join(f"{token} {number}\n" for number, token in enumerate(tokens)))
+    chance = np.random.default_rng(seed)
+    kernel = chance.normal(size=(words + 1, 80, 8)).astype(np.float32)
+    floats, integers = TensorProto.FLOAT, TensorProto.INT64
+    caches = {"cache_last_channel": (1, 4, 8), "cache_last_time": (1, 8, 4)}
+    inputs = [
+        helper.make_tensor_value_info("audio_signal", floats, ["B", 80, "T"]),
+        helper.make_tensor_value_info("length", integers, ["B"]),
+        *(helper.make_tensor_value_info(name, floats, ["B", *size]) for name, size in caches.items()),
+        helper.make_tensor_value_info("cache_last_channel_len", integers, ["B"]),
+    ]
+    outputs = [
+        helper.make_tensor_value_info("logprobs", floats, ["B", "S", words + 1]),
+        helper.make_tensor_value_info("encoded_lengths", integers, ["B"]),
+        *(helper.make_tensor_value_info(f"{name}_next", floats, ["B", *size]) for name, size in caches.items()),
+        helper.make_tensor_value_info("cache_last_channel_len_next", integers, ["B"]),
+    ]
+    nodes = [
+        helper.make_node("Conv", ["audio_signal", "kernel"], ["scores"], kernel_shape=[8], strides=[8]),
+        helper.make_node("Transpose", ["scores"], ["frames"], perm=[0, 2, 1]),
+        helper.make_node("LogSoftmax", ["frames"], ["logprobs"], axis=-1),
+        helper.make_node("Identity", ["length"], ["encoded_lengths"]),
+        *(helper.make_node("Identity", [name], [f"{name}_next"]) for name in (*caches, "cache_last_channel_len")),
+    ]
+    graph = helper.make_graph(nodes, "tiny", inputs, outputs, [numpy_helper.from_array(kernel, "kernel")])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    figures = {"window_size": 32, "chunk_shift": 32, "subsampling_factor": 8, "vocab_size": words}
+    for name, size in caches.items():
+        figures |= {f"{name}_dim{number}": value for number, value in enumerate(size, 1)}
+    helper.set_model_props(model, {name: str(value) for name, value in figures.items()})
+    save(model, str(folder / "model.onnx"))
+    return folder

@@ -13,6 +13,7 @@ import numpy as np
 from antiphon.audio.units import HEARING_RATE, Pcm
 from antiphon.errors import Bug
 
+FOREVER = 2**62
 FIRST_SAMPLES = 4 * HEARING_RATE  # most utterances are shorter; doubled when it is full
 
 
@@ -73,6 +74,10 @@ class Utterance:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((size, future))
         await future
+
+    async def ended(self) -> None:
+        """Wait for the end."""
+        await self.until(FOREVER)
 
     def _wake(self) -> None:
         still: list[tuple[int, asyncio.Future[None]]] = []

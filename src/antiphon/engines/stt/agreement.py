@@ -131,7 +131,10 @@ class Agreeing:
                 text = (await self._recognised(utterance.view(anchor, anchor + cut), request, settled)).text
                 newly_settled, agreement = agreement.settle(text)
                 settled, anchor = _joined(settled, newly_settled), anchor + cut
-            heard = await self._recognised(utterance.view(anchor, seen), request, settled)
+            look = asyncio.ensure_future(self._recognised(utterance.view(anchor, seen), request, settled))
+            if not await _worth_waiting_for(look, utterance, seen):
+                break
+            heard = look.result()
             whole = heard if anchor == 0 else None
             agreement.hear(heard.text)
             # At most half of the time goes into looking: a slow recogniser looks less often.
@@ -153,6 +156,23 @@ class Agreeing:
         return await final(self._stt, sound, look)
 
 
+async def _worth_waiting_for(look: asyncio.Future[Transcript], utterance: Utterance, seen: int) -> bool:
+    """Wait for a look at the first `seen` samples. If the utterance ends meanwhile and there is more in it, the look is
+    given up and this is False: the whole is to be recognised, and nothing else should be in its way."""
+    ending = asyncio.ensure_future(utterance.ended())
+    try:
+        await asyncio.wait((look, ending), return_when=asyncio.FIRST_COMPLETED)
+        if not look.done() and not utterance.size <= seen <= utterance.quiet_to:
+            return False
+        await asyncio.wait((look,))
+        return True
+    finally:
+        ending.cancel()
+        if not look.done():
+            look.cancel()
+            await asyncio.gather(look, return_exceptions=True)
+
+
 class WholeOnly:
     """`Listener` that waits for the end and listens once."""
 
@@ -161,8 +181,7 @@ class WholeOnly:
 
     async def listen(self, utterance: Utterance, request: SttRequest) -> AsyncIterator[Hypothesis | Transcript]:
         """See `Listener.listen`."""
-        while not utterance.is_ended:
-            await utterance.until(utterance.size + HEARING_RATE)
+        await utterance.ended()
         yield await final(self._stt, utterance.view(), request)
 
 
