@@ -15,7 +15,7 @@ RINGS = [
     {"audio"},
     {"session"},
     {"protocol"},
-    {"engines", "hearing", "tools", "store", "media", "observe", "config"},
+    {"engines", "hearing", "tools", "store", "media", "models", "observe", "config"},
     {"runtime"},
     {"transport"},
     {"server"},

@@ -31,7 +31,9 @@ SHOWN_CHARS = 60  # of a value that is wrong: enough to find it again
 LOCALE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|\d{3}))?")
 TABLES = frozenset({"extra", "voices", "servers", "ice_servers", "amplifier", "conduct"})
 """What is written as JSON in an environment variable."""
-LISTS = frozenset({"keys", "allowed_origins", "allowed_hosts", "modules", "entry_points", "offer", "roots", "fetch"})
+LISTS = frozenset(
+    {"keys", "vocabulary", "allowed_origins", "allowed_hosts", "modules", "entry_points", "offer", "roots", "fetch"}
+)
 """What is written with commas in an environment variable."""
 SECRET = frozenset({"keys", "api_key", "token_secret", "credential", "authorization", "headers", "servers"})
 LABEL = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -192,7 +194,10 @@ class Model(Remote, frozen=True):
 
 
 class Voice(Remote, frozen=True):
-    """Says them."""
+    """Says them. `model` is that of a server, or for a local engine a name of `antiphon models list` or a folder."""
+
+    threads: NotNegative = 0
+    """That a local engine computes with; 0 is as for the recogniser."""
 
     voice: Word | None = None
     """Of an OpenAI-compatible server, in place of whatever voice the client asks for."""
@@ -229,8 +234,8 @@ class WebRtc(Section, frozen=True):
 
 
 class Models(Section, frozen=True):
-    folder: Path = Path("~/.local/share/antiphon/models")
-    """Where `antiphon models pull` puts them."""
+    folder: Path | None = None
+    """Where `antiphon models pull` puts them; None is ~/.local/share/antiphon/models."""
 
 
 class Trace(Section, frozen=True):
@@ -319,6 +324,7 @@ class Config(Section, frozen=True):
     stt: Recogniser = Recogniser()
     llm: Model = Model()
     tts: Voice = Voice()
+    models: Models = Models()
     webrtc: WebRtc = WebRtc()
     trace: Trace = Trace()
     tools: Tools = Tools()

@@ -18,6 +18,7 @@ VERBS = {
     "say": "Speak a text, to a file or a player.",
     "transcribe": "Write down what is said in sound files.",
     "check": "Hold recorded connections against the protocol's rules.",
+    "models": "List, fetch and remove local models.",
     "replay": "Run a recorded session again and show the first difference.",
     "doctor": "What is installed, which engines would be used, and why.",
 }

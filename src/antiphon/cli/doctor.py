@@ -44,7 +44,7 @@ def command(
         settings = getattr(config, role)
         choice = registry.choose(role, settings)
         try:
-            registry.FACTORIES[role][choice.name](settings, registry.Workshop())
+            registry.FACTORIES[role][choice.name](settings, registry.Workshop(config.models.folder))
             state = "ok"
         except (AntiphonError, ImportError, OSError) as error:
             state, broken = f"BROKEN: {error}", True

@@ -51,7 +51,9 @@ async def _speak(config: Any, text: str, voice: str, speed: float) -> bytes:
     from antiphon.engines.api import TtsRequest
     from antiphon.session.spoken_text import SpokenText
 
-    tts: Any = registry.FACTORIES["tts"][registry.choose("tts", config.tts).name](config.tts, registry.Workshop())
+    tts: Any = registry.FACTORIES["tts"][registry.choose("tts", config.tts).name](
+        config.tts, registry.Workshop(config.models.folder)
+    )
     try:
         words = SpokenText().feed(text)
         chunks = [chunk async for chunk in tts.speak(words, TtsRequest(voice, speed))] if words else []

@@ -59,7 +59,7 @@ async def _transcribe_all(
     choice = registry.choose("stt", config.stt)
     if choice.caveat:
         click.echo(f"{choice.name}: {choice.caveat}", err=True)
-    workshop = registry.Workshop()
+    workshop = registry.Workshop(config.models.folder)
     stt: Any = registry.FACTORIES["stt"][choice.name](config.stt, workshop)
     vad: Any = registry.FACTORIES["vad"][registry.choose("vad", config.vad).name](config.vad, workshop)
     if flags["translate"] and not getattr(stt, "translates", False):

@@ -10,7 +10,8 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address
-from typing import Any, Literal, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -18,6 +19,9 @@ from msgspec import Struct
 from antiphon.config import Config, Engine, Model, Recogniser, Remote, Voice
 from antiphon.engines.api import Listener, Llm, Stt, Tts, Vad
 from antiphon.errors import ConfigError, UnknownName
+
+if TYPE_CHECKING:
+    from antiphon.engines.pool import Pool
 
 log = logging.getLogger("antiphon.engines")
 
@@ -27,8 +31,34 @@ Role = Literal["vad", "stt", "llm", "tts"]
 class Workshop:
     """What factories share while the engines of one process are made."""
 
-    def __init__(self) -> None:
+    def __init__(self, models_folder: Path | None = None) -> None:
+        """`models_folder` is where `antiphon models` keeps them: see `Store`."""
         self.client: Any = None
+        self._models_folder = models_folder
+        self._pool: Pool | None = None
+
+    def pool(self, threads_each: int) -> Pool:
+        """The one pool of the process, made by the first engine that asks: its threads are what the others get."""
+        if self._pool is None:
+            from antiphon.engines.pool import Pool
+
+            self._pool = Pool(threads_each=threads_each)
+        return self._pool
+
+    def model(self, named: str | None, otherwise: str, engine: str) -> tuple[Path, str | None]:
+        """A local model's folder by its name or path, and the only language that it has. Raises `ConfigError`."""
+        from antiphon.models.catalog import MODELS
+        from antiphon.models.store import Store
+
+        name = named or otherwise
+        folder = Store(self._models_folder).find(name)
+        known = MODELS.get(name)
+        if known is not None and known.engine != engine:
+            raise ConfigError(
+                f"the model {name} is for the engine {known.engine!r}, not {engine!r}",
+                f"Set engine = {known.engine!r}, or take another of: antiphon models list",
+            )
+        return folder, known.language if known else None
 
     def upstream(self, settings: Remote) -> Any:
         """The server that these settings name, over the one client of the process."""
@@ -157,9 +187,38 @@ def _openai_tts(settings: Voice, workshop: Workshop) -> Any:
     return OpenAiTts(workshop.upstream(settings), options)
 
 
+def _threads(settings: Recogniser | Voice) -> int:
+    from antiphon.engines.pool import usable_cores
+
+    return settings.threads or (2 if usable_cores() >= 4 else 1)
+
+
+def _whisper(settings: Recogniser, workshop: Workshop) -> Any:
+    from antiphon.engines.stt.whisper import Whisper, WhisperOptions
+
+    folder, _ = workshop.model(settings.model, "whisper-small", "whisper")
+    options = WhisperOptions(
+        beam_size=settings.beam_size, vocabulary=settings.vocabulary, word_times=settings.word_times
+    )
+    return Whisper(folder, workshop.pool(_threads(settings)), options)
+
+
+def _sherpa(settings: Recogniser, workshop: Workshop) -> Any:
+    from antiphon.engines.stt.sherpa import Sherpa
+
+    folder, language = workshop.model(settings.model, "zipformer-en", "sherpa")
+    return Sherpa(folder, _threads(settings), language)
+
+
 FACTORIES: Mapping[Role, Mapping[str, Factory]] = {
     "vad": {"silero": _silero, "energy": _energy},
-    "stt": {"pocketsphinx": _pocketsphinx, "openai": _openai_stt, "fake": _fake("FakeStt")},
+    "stt": {
+        "pocketsphinx": _pocketsphinx,
+        "openai": _openai_stt,
+        "whisper": _whisper,
+        "sherpa": _sherpa,
+        "fake": _fake("FakeStt"),
+    },
     "llm": {"assistant": _assistant, "openai": _openai_llm, "fake": _fake("FakeLlm")},
     "tts": {"espeak": _espeak, "openai": _openai_tts, "fake": _fake("FakeTts")},
 }
@@ -169,7 +228,8 @@ EMBEDDED: Mapping[Role, str] = {"vad": "silero", "stt": "pocketsphinx", "llm": "
 BETTER: Mapping[Role, str] = {
     "vad": "",
     "stt": "PocketSphinx understands the offline assistant's sentences and little else, in English only. For real "
-    "recognition set stt.base_url to an OpenAI-compatible server.",
+    "recognition set stt.engine to whisper or sherpa (antiphon models list), or stt.base_url to an OpenAI-compatible "
+    "server.",
     "llm": "The offline assistant knows a small set of requests. Set llm.base_url and llm.model to any "
     "OpenAI-compatible server, such as Ollama at http://127.0.0.1:11434/v1.",
     "tts": "espeak-ng sounds like a robot. Set tts.base_url to an OpenAI-compatible server for a better voice.",
@@ -213,7 +273,7 @@ def make(config: Config) -> EngineSet:
     """Make all four. Nothing is started or connected yet; `warm` does that."""
     choices: list[Choice] = []
     made: dict[str, Any] = {}
-    workshop = Workshop()
+    workshop = Workshop(config.models.folder)
     for role in cast("tuple[Role, ...]", ("vad", "stt", "llm", "tts")):
         settings: Engine = getattr(config, role)
         choice = choose(role, settings)

@@ -1,0 +1,265 @@
+"""Fetching a model from the hub: resumed where it broke off, checked byte for byte, and there whole or not at all.
+
+Over HTTP as the Hugging Face hub speaks it, with the proxies of the environment (HTTPS_PROXY) and another address by
+HF_ENDPOINT. It does not decide what is fetched, nor show anything: that is the caller's.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx
+import msgspec
+from msgspec import Struct, field
+
+from antiphon.errors import ConfigError
+from antiphon.models.catalog import Model
+from antiphon.models.store import LIST, PARTIAL, Contents, Store
+
+HUB = "https://huggingface.co"
+BLOCK_BYTES = 1 << 20
+TIMEOUT = httpx.Timeout(30.0)
+ATTEMPTS = 4  # of one file, each going on where the last broke off
+SPARE_BYTES = 100_000_000  # left free on the disk
+PART = ".part"
+
+Progress = Callable[[int], None]
+"""Called with bytes that have come, or were there already."""
+
+
+class Lfs(Struct):
+    """A large file's content by its SHA-256."""
+
+    sha256: str
+    size: int
+
+
+class Sibling(Struct):
+    """One file of a repository."""
+
+    rfilename: str
+    size: int | None = None
+    blob_id: str | None = field(default=None, name="blobId")
+    """Git's SHA-1 of a small file."""
+    lfs: Lfs | None = None
+
+
+class Repository(Struct):
+    """What the hub says of a repository."""
+
+    sha: str
+    siblings: list[Sibling] = []
+
+
+class Plan(Struct, frozen=True):
+    """What is to be fetched."""
+
+    name: str
+    repository: str
+    revision: str
+    files: tuple[Sibling, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(file.size or 0 for file in self.files)
+
+
+class Hub:
+    """A hub, over one client. Used as a context."""
+
+    def __init__(self, endpoint: str | None = None, token: str | None = None) -> None:
+        """`token` opens repositories that want one; None takes HF_TOKEN."""
+        self.endpoint = (endpoint or os.environ.get("HF_ENDPOINT") or HUB).rstrip("/")
+        token = token or os.environ.get("HF_TOKEN")
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._client = httpx.Client(timeout=TIMEOUT, follow_redirects=True, headers=headers)
+
+    def __enter__(self) -> Hub:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def plan(self, name: str, model: Model) -> Plan:
+        """Which files there are, with their sizes and checksums. Raises `ConfigError`."""
+        address = f"{self.endpoint}/api/models/{model.repository}?blobs=true"
+        try:
+            answer = self._client.get(address)
+        except httpx.HTTPError as error:
+            raise self._unreachable(error) from None
+        _check_status(answer, model.repository)
+        try:
+            repository = msgspec.json.decode(answer.content, type=Repository)
+        except msgspec.DecodeError as error:
+            raise ConfigError(
+                f"{self.endpoint} does not answer as a hub: {error}", "Check HF_ENDPOINT, or the proxy's login page."
+            ) from None
+        wanted = tuple(
+            file
+            for file in repository.siblings
+            if any(fnmatch.fnmatch(file.rfilename, pattern) for pattern in model.files)
+            and ".." not in Path(file.rfilename).parts
+            and not Path(file.rfilename).is_absolute()
+            and not file.rfilename.startswith(".git")
+        )
+        if not wanted:
+            raise ConfigError(f"{model.repository} has none of the files of {name}", "Tell us: its owner changed it.")
+        return Plan(name, model.repository, repository.sha, wanted)
+
+    def pull(self, plan: Plan, store: Store, progress: Progress = lambda size: None) -> Path:
+        """Fetch what is not there yet; the model's folder. May be interrupted and called again."""
+        partial = store.folder / (plan.name + PARTIAL)
+        _make_folder(partial)
+        _check_space(store.folder, plan, partial)
+        for file in plan.files:
+            self._fetch(plan, file, partial / file.rfilename, progress)
+        sizes = {file.rfilename: (partial / file.rfilename).stat().st_size for file in plan.files}
+        contents = Contents(plan.repository, plan.revision, sizes)
+        (partial / LIST).write_bytes(msgspec.json.format(msgspec.json.encode(contents)))
+        final = store.folder / plan.name
+        if final.exists():
+            shutil.rmtree(final)
+        partial.rename(final)
+        return final
+
+    def _fetch(self, plan: Plan, file: Sibling, path: Path, progress: Progress) -> None:
+        if path.is_file() and _is_whole(path, file):
+            progress(path.stat().st_size)
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(path.name + PART)
+        have = part.stat().st_size if part.is_file() else 0
+        progress(have)
+        failure: Exception | None = None
+        for _ in range(ATTEMPTS):
+            try:
+                self._go_on(plan, file, part, progress)
+                break
+            except httpx.HTTPError as error:
+                failure = error
+            except OSError as error:
+                raise ConfigError(
+                    f"{part} cannot be written: {error.strerror}", "Make room, or set models.folder to another disk."
+                ) from None
+        else:
+            raise ConfigError(
+                f"{file.rfilename} broke off {ATTEMPTS} times: {failure}",
+                f"Call it again: it goes on where it stopped. antiphon models pull {plan.name}",
+            ) from None
+        if not _is_whole(part, file):
+            part.unlink()
+            raise ConfigError(
+                f"{file.rfilename} is not what the hub says that it is: its checksum differs",
+                f"It was deleted. Try again: antiphon models pull {plan.name}. A proxy may have changed it.",
+            )
+        part.replace(path)
+
+    def _go_on(self, plan: Plan, file: Sibling, part: Path, progress: Progress) -> None:
+        have = part.stat().st_size if part.is_file() else 0
+        if file.size is not None and have == file.size and have:
+            return
+        address = f"{self.endpoint}/{plan.repository}/resolve/{plan.revision}/{quote(file.rfilename)}"
+        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+        with self._client.stream("GET", address, headers=headers) as answer:
+            if answer.status_code == 416:  # there is no more: the checksum decides
+                return
+            _check_status(answer, plan.repository)
+            goes_on = answer.status_code == 206
+            if have and not goes_on:
+                progress(-have)
+            with part.open("ab" if goes_on else "wb") as out:
+                for block in answer.iter_bytes():  # as it comes: what breaks off is kept to the last byte
+                    out.write(block)
+                    progress(len(block))
+
+    def _unreachable(self, error: Exception) -> ConfigError:
+        return ConfigError(
+            f"the hub at {self.endpoint} cannot be reached: {error}",
+            "Check the network; behind a proxy set HTTPS_PROXY, for a mirror HF_ENDPOINT. On a machine without a "
+            "network, copy the model's folder from another one: antiphon models pull NAME --from FOLDER",
+        )
+
+
+def copy_from(folder: Path, name: str, store: Store, progress: Progress = lambda size: None) -> Path:
+    """A model from a folder on this machine, such as a stick from one that has a network: either that model's own
+    folder, or one with it inside. Raises `ConfigError`."""
+    source = Store(folder)
+    contents = source.contents(name)
+    place = folder / name
+    if contents is None:
+        source, place = Store(folder.parent), folder
+        contents = source.contents(folder.name)
+    if contents is None:
+        raise ConfigError(
+            f"{folder} holds no whole model {name}",
+            f"Pull it where there is a network, and copy its folder with {LIST}.",
+        )
+    partial = store.folder / (name + PARTIAL)
+    _make_folder(partial)
+    for file in (*contents.files, LIST):
+        target = partial / file
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            shutil.copyfile(place / file, target)
+        except OSError as error:
+            raise ConfigError(f"{target} cannot be written: {error.strerror}", "Make room on the disk.") from None
+        progress(contents.files.get(file, 0))
+    final = store.folder / name
+    if final.exists():
+        shutil.rmtree(final)
+    partial.rename(final)
+    return final
+
+
+def _check_status(answer: httpx.Response, repository: str) -> None:
+    if answer.status_code in (401, 403):
+        raise ConfigError(
+            f"the hub does not give {repository} to everybody",
+            "Accept its licence on its page, and set HF_TOKEN to a token of yours.",
+        )
+    if answer.status_code == 404:
+        raise ConfigError(f"the hub has no {repository}, or not this file of it", "Update Antiphon, or name a folder.")
+    if answer.status_code >= 400:
+        raise ConfigError(f"the hub answered {answer.status_code} for {repository}", "Try again in some minutes.")
+
+
+def _check_space(folder: Path, plan: Plan, partial: Path) -> None:
+    there = sum(path.stat().st_size for path in partial.rglob("*") if path.is_file())
+    needed, free = plan.size_bytes - there, shutil.disk_usage(folder).free
+    if needed + SPARE_BYTES > free:
+        raise ConfigError(
+            f"{plan.name} needs {needed / 1e6:,.0f} MB more, and {folder} has {free / 1e6:,.0f} MB free",
+            "Make room, choose a smaller model, or set models.folder to another disk.",
+        )
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{folder} cannot be made: {error.strerror}", "Set models.folder to one of yours.") from None
+
+
+def _is_whole(path: Path, file: Sibling) -> bool:
+    """Whether the content is the one that the hub speaks of."""
+    size = path.stat().st_size
+    if file.lfs is not None:
+        return size == file.lfs.size and _digest(path, hashlib.sha256()) == file.lfs.sha256
+    if file.size is not None and size != file.size:
+        return False
+    if file.blob_id is not None:
+        return _digest(path, hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)) == file.blob_id
+    return True
+
+
+def _digest(path: Path, digest: hashlib._Hash) -> str:
+    with path.open("rb") as file:
+        for block in iter(lambda: file.read(BLOCK_BYTES), b""):
+            digest.update(block)
+    return digest.hexdigest()

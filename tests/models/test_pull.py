@@ -1,0 +1,147 @@
+"""Models from a small hub on loopback: whole or not at all, resumed, checked, and never by surprise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from hub import SmallHub, serving
+
+from antiphon.cli.models import command
+from antiphon.errors import ConfigError, UnknownName
+from antiphon.models import pull as pulling
+from antiphon.models.catalog import MODELS, model_named
+from antiphon.models.pull import Hub, copy_from
+from antiphon.models.store import Store
+
+pytestmark = pytest.mark.real
+
+NAME = "whisper-tiny.en"
+FILES = {
+    "model.bin": bytes(range(256)) * 2_000,
+    "config.json": b"{}",
+    "tokenizer.json": b'{"a": 1}',
+    "vocabulary.txt": b"a\nb\n",
+    "README.md": b"not needed",
+    "../../escape.json": b"no",
+}
+
+
+@pytest.fixture
+def hub() -> Iterator[SmallHub]:
+    with serving(SmallHub(FILES, MODELS[NAME].repository)) as made:
+        yield made
+
+
+def pulled(hub: SmallHub, store: Store) -> tuple[Path, int]:
+    counted: list[int] = []
+    with Hub(hub.url) as client:
+        plan = client.plan(NAME, model_named(NAME))
+        return client.pull(plan, store, counted.append), sum(counted) - plan.size_bytes
+
+
+def test_what_is_needed_and_nothing_else(hub: SmallHub, tmp_path: Path) -> None:
+    store = Store(tmp_path / "models")
+    folder, miscounted = pulled(hub, store)
+    assert {path.name for path in folder.iterdir()} == {
+        "model.bin", "config.json", "tokenizer.json", "vocabulary.txt", "antiphon-model.json",
+    }  # fmt: skip
+    assert (folder / "model.bin").read_bytes() == FILES["model.bin"]
+    assert miscounted == 0
+    assert store.names() == [NAME]
+    assert store.find(NAME) == folder
+    assert not list(tmp_path.rglob("escape*"))
+
+
+def test_what_broke_off_goes_on_where_it_was(hub: SmallHub, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    hub.break_after = [100_000, 200_000]
+    folder, miscounted = pulled(hub, store)
+    assert (folder / "model.bin").read_bytes() == FILES["model.bin"]
+    ranges = [asked for path, asked in hub.requests if path.endswith("model.bin")]
+    assert ranges == [None, "bytes=100000-", "bytes=300000-"]
+    assert miscounted == 0
+
+
+def test_what_breaks_off_again_and_again_is_told_and_kept(hub: SmallHub, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    hub.break_after = [1_000] * pulling.ATTEMPTS
+    with pytest.raises(ConfigError, match="broke off") as failed:
+        pulled(hub, store)
+    assert "goes on where it stopped" in failed.value.hint
+    assert store.names() == []
+    with pytest.raises(ConfigError, match="not whole"):
+        store.find(NAME)
+    hub.requests.clear()
+    pulled(hub, store)
+    assert hub.requests[1][1] == f"bytes={1_000 * pulling.ATTEMPTS}-"
+    assert store.names() == [NAME]
+
+
+def test_what_was_changed_on_the_way_is_deleted(hub: SmallHub, tmp_path: Path) -> None:
+    hub.lie = True
+    with pytest.raises(ConfigError, match="checksum differs"):
+        pulled(hub, Store(tmp_path))
+    assert not list(tmp_path.rglob("model.bin*"))
+
+
+@pytest.mark.parametrize(("status", "hint"), [(401, "HF_TOKEN"), (404, "Update"), (503, "minutes")])
+def test_a_hub_that_refuses(hub: SmallHub, tmp_path: Path, status: int, hint: str) -> None:
+    hub.status = status
+    with pytest.raises(ConfigError) as failed:
+        pulled(hub, Store(tmp_path))
+    assert hint in failed.value.hint
+
+
+def test_no_network_and_no_space(hub: SmallHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pulling, "SPARE_BYTES", 1 << 60)
+    with pytest.raises(ConfigError, match="needs 1 MB more"):
+        pulled(hub, Store(tmp_path))
+    with Hub("http://127.0.0.1:9") as nowhere, pytest.raises(ConfigError, match="cannot be reached") as failed:
+        nowhere.plan(NAME, model_named(NAME))
+    assert "HTTPS_PROXY" in failed.value.hint
+
+
+def test_from_a_folder_without_a_network(hub: SmallHub, tmp_path: Path) -> None:
+    folder, _ = pulled(hub, Store(tmp_path / "stick"))
+    store = Store(tmp_path / "models")
+    assert copy_from(tmp_path / "stick", NAME, store) == store.folder / NAME
+    assert copy_from(folder, NAME, Store(tmp_path / "other")).is_dir()
+    assert store.names() == [NAME]
+    with pytest.raises(ConfigError, match="holds no whole model"):
+        copy_from(tmp_path, NAME, store)
+
+
+def test_a_model_with_a_wrong_file_is_not_there(hub: SmallHub, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    folder, _ = pulled(hub, store)
+    (folder / "config.json").unlink()
+    assert store.names() == []
+    assert store.remove(NAME) > 500_000
+    with pytest.raises(ConfigError, match="not on this machine"):
+        store.find(NAME)
+    with pytest.raises(UnknownName):
+        store.find("whisper-tinny")
+    with pytest.raises(ConfigError, match="no folder"):
+        store.find("./nothing")
+    assert store.find(str(tmp_path)) == tmp_path
+
+
+def test_the_verbs(hub: SmallHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    monkeypatch.setenv("ANTIPHON_MODELS__FOLDER", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    run = CliRunner()
+    refused = run.invoke(command, ["pull", NAME], input="n\n")
+    assert refused.exit_code == 1
+    assert "0.5 MB" in refused.stderr
+    assert "licence: MIT" in refused.stderr
+    assert not (tmp_path / NAME).exists()
+    assert run.invoke(command, ["pull", NAME, "-y"]).stdout == f"{tmp_path / NAME}\n"
+    listed = run.invoke(command, ["list"]).stdout
+    assert f"*  {NAME}" in listed
+    assert run.invoke(command, ["path", NAME]).stdout == f"{tmp_path / NAME}\n"
+    assert run.invoke(command, ["rm", NAME]).exit_code == 0
+    assert f"*  {NAME}" not in run.invoke(command, ["list"]).stdout
