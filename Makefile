@@ -74,7 +74,7 @@ check: install-dev
 	$(BIN)/mypy
 
 conformance: install-dev install-clients
-	$(BIN)/python -m pytest -q tests/conformance
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/conformance
 
 # Every client in an environment of its own: they do not agree on what they need. Node comes as a Python package.
 install-clients: $(foreach name,agents livekit node pipecat,$(CLIENTS)/$(name)/.installed)

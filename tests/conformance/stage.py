@@ -52,9 +52,10 @@ LINES = {
     "weather": "what is the weather",
     "story": "please tell me a story",
     "stop": "stop now please",
-    "sum": "what is twelve times seven",
+    "sum": "what is five times eleven",
 }
-"""What a program's person can say, by the name of its sound."""
+"""What a program's person can say, by the name of its sound. The sum is one that the embedded recogniser understands
+with room to spare, louder and quieter, and with more or less of the room around it: the clients are tested here."""
 STORY = " ".join(f"And then the {animal} went up the hill." for animal in ("fox", "cat", "dog", "owl", "hen") * 4)
 
 
@@ -260,7 +261,7 @@ def _check_truncated(performance: Performance, item_id: str) -> None:
 def check_spoken(performance: Performance) -> None:
     """What the spoken question has to come to, whatever was answered before it was asked."""
     assert [note["text"] for note in performance.shown("heard")] == [LINES["sum"]]
-    assert performance.shown("answered")[-1]["text"] == "That is 84."
+    assert performance.shown("answered")[-1]["text"] == "That is 55."
     assert sum(note["bytes"] for note in performance.shown("audio")) > 24_000
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 FRAME_BYTES = 960  # 20 ms of 16-bit samples at 24 kHz, as a microphone gives them
 FRAME_S = 0.02
+BREATH_S = 0.5  # nobody speaks at the very moment at which a microphone opens
 PATIENCE_S = 15.0
 
 Note = dict[str, Any]
@@ -74,6 +75,7 @@ class Person:
         "audio" when sound of an answer came, and "interrupted" when its client stopped playing. `press_stop` is what
         its client offers for a button that ends an answer, if it takes typed turns in mid-conversation."""
         if self.plot == "sum":
+            await asyncio.sleep(BREATH_S)
             self.say("sum")
             await self.until("answered")
             return

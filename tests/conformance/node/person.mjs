@@ -9,6 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 const FRAME_BYTES = 960; // 20 ms of 16-bit samples at 24 kHz, as a microphone gives them
 const FRAME_MS = 20;
+const BREATH_MS = 500; // nobody speaks at the very moment at which a microphone opens
 const PATIENCE_MS = 15_000;
 
 export class Person {
@@ -71,6 +72,7 @@ export class Person {
    */
   async converse(typeText, pressStop) {
     if (this.plot === "sum") {
+      await sleep(BREATH_MS);
       this.say("sum");
       await this.until("answered");
     } else {
