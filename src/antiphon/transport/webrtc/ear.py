@@ -11,11 +11,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from antiphon.audio.units import WIRE_RATE, Pcm16, Samples
+from antiphon.audio.units import WIRE_RATE, Pcm16, Samples, Seconds
 from antiphon.transport.webrtc.arrivals import Arrivals, Concealed, Heard, Recovered, Silent, Step
 from antiphon.transport.webrtc.opus import OpusDecoder, ticks_of
 from antiphon.transport.webrtc.rtp import CLOCK_HZ, RtpPacket
 
+GRAIN: Seconds = 0.001  # uvloop's clock has no finer one, and a timer may come so much too early
 TICKS_PER_SAMPLE = CLOCK_HZ // WIRE_RATE
 
 
@@ -51,7 +52,7 @@ class Ear:
         """One timer waits at a time: packets move the deadline on, and a late look costs less than a new timer."""
         deadline = self.arrivals.deadline
         if deadline is not None and not self._is_closed:
-            self._timer = self._loop.call_at(deadline, self._time_passed)
+            self._timer = self._loop.call_at(deadline + GRAIN, self._time_passed)
 
     def _time_passed(self) -> None:
         self._play(self.arrivals.take(self._loop.time()))

@@ -22,6 +22,7 @@ REPORT_EVERY = 25  # frames: twice a second, which is how far two clocks may com
 TAIL_FRAMES = 10  # of silence after the last sound: more than a receiver holds back
 REST_FRAMES = 20  # from one packet to the next in silence, as Opus itself has it in discontinuous transmission
 LATEST: Seconds = 0.2  # a loop that was held up sends what is due in one go; behind more than this it starts anew
+GRAIN: Seconds = 0.001  # uvloop's clock has no finer one, and a timer may come so much too early
 SILENCE = bytes(FRAME_BYTES)
 
 
@@ -43,13 +44,17 @@ class Utterance:
         self.is_whole = False
         """There will be no more."""
 
+    @property
+    def has_frame(self) -> bool:
+        return len(self.pending) >= FRAME_BYTES or (self.is_whole and bool(self.pending))
+
     def next_frame(self) -> bytes | None:
         """The next 20 ms; None if there is less and more will come. The last ones are filled up with silence."""
-        if len(self.pending) < FRAME_BYTES and not (self.is_whole and self.pending):
+        if not self.has_frame:
             return None
         frame = bytes(self.pending[:FRAME_BYTES])
         del self.pending[:FRAME_BYTES]
-        return frame
+        return frame.ljust(FRAME_BYTES, b"\0")
 
 
 class Speaker:
@@ -117,10 +122,8 @@ class Speaker:
     # --- the clock
 
     def _wake(self) -> None:
-        """Begin at once if nothing is being said; otherwise it goes by the clock."""
-        if not self._is_open or self._is_ticking:
-            return
-        if self._timer is not None and (self._silent_frames < TAIL_FRAMES or not self._utterances):
+        """Begin at once if there is something to say and nothing is being said; otherwise it goes by the clock."""
+        if not self._is_open or self._is_ticking or (self._timer is not None and not self._may_begin()):
             return
         self._sleep()
         now = self._loop.time()
@@ -128,6 +131,12 @@ class Speaker:
             self._began = now
         self._restart_clock(now)
         self._tick()
+
+    def _may_begin(self) -> bool:
+        first = next(iter(self._utterances.values()), None)
+        if first is None or not self._silent_frames:
+            return False
+        return first.has_frame or self._silent_frames >= TAIL_FRAMES
 
     def _sleep(self) -> None:
         if self._timer is not None:
@@ -151,7 +160,7 @@ class Speaker:
             self._restart_clock(now)
         self._is_ticking = True
         try:
-            while self._is_open and self._due(self._frame) <= now:
+            while self._is_open and self._due(self._frame) <= now + GRAIN:
                 self._play_frame()
         finally:
             self._is_ticking = False

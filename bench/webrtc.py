@@ -1,0 +1,385 @@
+"""What a call over WebRTC costs the server, beside plain aiortc with the same sound both ways, and how fast it begins.
+
+    python bench/webrtc.py                  one call and then four at a time, about two minutes
+    python bench/webrtc.py --calls 8 --seconds 20
+
+Both servers have a process and a core of their own, on uvloop, one after the other; their callers are plain aiortc and
+have the other core. Speech goes both ways all the time. Plain aiortc does no more than carry it: it hands received
+frames to nobody and sends frames that lie ready. Ours carries it into a session with its detector and out of an
+answer, with the data channel and all messages of it. Processor time is the kernel's count, of all threads. The
+difference between a call that talks and one in which nobody does is told too, for a call is mostly that.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import fractions
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import av
+import httpx
+import numpy as np
+import uvicorn
+import uvloop
+from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc.mediastreams import MediaStreamError
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from antiphon import config
+from antiphon.audio.pcm import float_from_int16, int16_from_float
+from antiphon.audio.resample import resampled
+from antiphon.audio.units import WIRE_RATE, Pcm, Pcm16, Seconds
+from antiphon.engines.api import TtsRequest
+from antiphon.engines.fake import FakeLlm, FakeStt
+from antiphon.engines.registry import EngineSet
+from antiphon.engines.vad.energy import EnergyVad
+from antiphon.engines.vad.silero import SileroVad
+from antiphon.server.run import running
+from antiphon.transport.webrtc.call import Call
+from antiphon.transport.webrtc.speaker import Speaker
+from common import CALLER_CORE, SERVER_CORE, TICK_S, arguments_of, machine, percentiles, pin, speech
+
+RATE_HZ = 48_000
+FRAME = RATE_HZ // 50
+SENTENCES = (
+    "Please tell me about the weather in the mountains, and whether I should take a coat.",
+    "It is about a quarter past nine in the morning, and the sun has been up for three hours.",
+    "I would like to know how far it is to the sea from here, and who could take me there today.",
+)
+ENDLESS = "and so on and so forth " * 4000
+PATH = "/v1/realtime/calls"
+WARM_UP_S = 3.0
+
+
+# --- sound -----------------------------------------------------------------------------------------------------------
+
+
+def spoken() -> Pcm16:
+    """Some twenty seconds of speech without a pause, at 24 kHz."""
+    return np.concatenate(asyncio.run(speech(SENTENCES)))
+
+
+class Talk(MediaStreamTrack):
+    """The same speech again and again, in frames made beforehand; or silence."""
+
+    kind = "audio"
+
+    def __init__(self, frames: list[av.AudioFrame]) -> None:
+        super().__init__()
+        self.frames = frames
+        self._count = 0
+        self._began: Seconds | None = None
+
+    async def recv(self) -> av.AudioFrame:
+        loop = asyncio.get_running_loop()
+        self._began = self._began if self._began is not None else loop.time()
+        await asyncio.sleep(max(0.0, self._began + self._count * 0.02 - loop.time()))
+        frame = self.frames[self._count % len(self.frames)]
+        frame.pts, frame.time_base = self._count * FRAME, fractions.Fraction(1, RATE_HZ)
+        self._count += 1
+        return frame
+
+
+def frames_of(pcm: Pcm16) -> list[av.AudioFrame]:
+    wide = int16_from_float(resampled(float_from_int16(pcm), WIRE_RATE, RATE_HZ))
+    made = []
+    for start in range(0, wide.size - FRAME, FRAME):
+        frame = av.AudioFrame.from_ndarray(wide[start : start + FRAME].reshape(1, -1), format="s16", layout="mono")
+        frame.sample_rate = RATE_HZ
+        made.append(frame)
+    return made
+
+
+# --- the two servers -------------------------------------------------------------------------------------------------
+
+
+async def plain(sound: Pcm16) -> None:
+    """A peer of plain aiortc: receives, and sends speech."""
+    peers: set[RTCPeerConnection] = set()
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def drink(track: MediaStreamTrack) -> None:
+        with contextlib.suppress(MediaStreamError):
+            while True:
+                await track.recv()
+
+    async def calls(request: Request) -> Response:
+        peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        peers.add(peer)
+        peer.addTrack(Talk(frames_of(sound)))
+        peer.on("track", lambda track: tasks.add(asyncio.create_task(drink(track))))
+        await peer.setRemoteDescription(RTCSessionDescription((await request.body()).decode(), "offer"))
+        await peer.setLocalDescription(await peer.createAnswer())
+        return Response(peer.localDescription.sdp, 201, media_type="application/sdp")
+
+    app = Starlette(routes=[Route(PATH, calls, methods=["POST"])])
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
+    serving = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110 - a flag without an event
+        await asyncio.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    await _obey(f"http://127.0.0.1:{port}", {})
+    server.should_exit = True
+    await asyncio.gather(serving, *(peer.close() for peer in peers), return_exceptions=True)
+
+
+class SpeechTts:
+    """Says the same speech, whatever the words: as long as they take at fifteen letters a second."""
+
+    rate = WIRE_RATE
+
+    def __init__(self, sound: Pcm16) -> None:
+        self._sound = float_from_int16(sound)
+
+    async def warm(self) -> None:
+        pass
+
+    async def speak(self, text: str, request: TtsRequest) -> AsyncIterator[Pcm]:
+        left = round(len(text) / 15 * WIRE_RATE)
+        while left > 0:
+            piece = self._sound[: min(left, WIRE_RATE)]
+            left -= piece.size
+            yield piece
+
+
+async def ours(sound: Pcm16, detector: str) -> None:
+    """The whole server, with scripted engines and a real or a cheap detector."""
+    delays: dict[str, list[float]] = {"in": [], "out": []}
+    _watch(delays)
+    vad = SileroVad() if detector == "silero" else EnergyVad()
+    engines = EngineSet(vad, FakeStt("hello"), FakeLlm(ENDLESS), SpeechTts(sound), ())
+    limits = config.Server(port=0, max_bytes_per_minute=10**12, drain_s=0.1)
+    settings = config.Config(server=limits, session=config.SessionDefaults(retained_audio_bytes=0))
+    async with running(settings, engines=engines, tools=()) as listening:
+        while not listening.state.is_ready:  # noqa: ASYNC110 - a flag without an event
+            await asyncio.sleep(0.01)
+        address = listening.url.replace("ws:", "http:").removesuffix("/v1/realtime")
+        await _obey(address, delays)
+
+
+def _watch(delays: dict[str, list[float]]) -> None:
+    """Note how long sound is on its way through the process: from a decrypted packet to the session's ear, and from
+    the session's mouth to the packet, where an answer begins."""
+    loop_time = time.perf_counter
+    take_media, hear, push, send = Call.take_media, Call._hear, Speaker.push, Call._send
+    came: list[float] = [0.0]
+    pushed: dict[int, float] = {}
+
+    def take_media_watched(call: Call, data: bytes) -> None:
+        came[0] = loop_time()
+        take_media(call, data)
+
+    def hear_watched(call: Call, pcm: Pcm16) -> None:
+        delays["in"].append(1000 * (loop_time() - came[0]))
+        hear(call, pcm)
+
+    def push_watched(speaker: Speaker, name: str, pcm: bytes) -> None:
+        if not speaker.waiting:
+            pushed[id(speaker)] = loop_time()
+        push(speaker, name, pcm)
+
+    def send_watched(call: Call, payload: bytes, ticks: int, after_silence: bool) -> None:
+        since = pushed.pop(id(call._speaker), None)
+        if since is not None:
+            delays["out"].append(1000 * (loop_time() - since))
+        send(call, payload, ticks, after_silence)
+
+    Call.take_media, Call._hear = take_media_watched, hear_watched  # type: ignore[method-assign]
+    Speaker.push, Call._send = push_watched, send_watched  # type: ignore[method-assign]
+
+
+async def _obey(address: str, delays: dict[str, list[float]]) -> None:
+    """Say where we listen; answer questions until nobody asks any more."""
+    loop = asyncio.get_running_loop()
+    stdin = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stdin), sys.stdin)
+    print(address, flush=True)
+    while await stdin.readline():
+        print(json.dumps(delays), flush=True)
+
+
+class Server:
+    """One of them, in its process."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self.address = ""
+
+    async def line(self) -> str:
+        assert self._process.stdout is not None
+        line = await self._process.stdout.readline()
+        if not line:
+            raise SystemExit("the server has ended: its complaint is above")
+        return line.decode().strip()
+
+    async def delays(self) -> dict[str, list[float]]:
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"?\n")
+        found: dict[str, list[float]] = json.loads(await self.line())
+        return found
+
+    def cpu_s(self) -> Seconds:
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) * TICK_S
+
+
+@contextlib.asynccontextmanager
+async def started(role: str) -> AsyncIterator[Server]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, __file__, "--role", role, stdin=subprocess.PIPE, stdout=subprocess.PIPE, limit=2**26
+    )
+    server = Server(process)
+    try:
+        server.address = await server.line()
+        yield server
+    finally:
+        assert process.stdin is not None
+        process.stdin.close()
+        await process.wait()
+
+
+# --- the caller ------------------------------------------------------------------------------------------------------
+
+
+class Caller:
+    """Plain aiortc."""
+
+    def __init__(self, frames: list[av.AudioFrame]) -> None:
+        self.peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self.talk = Talk(frames)
+        self.peer.addTrack(self.talk)
+        self.channel = self.peer.createDataChannel("oai-events")
+        self.created = asyncio.Event()
+        self.frames = 0
+        self.peer.on("track", self._listen)
+        self.channel.on("message", self._take)
+        self._task: asyncio.Task[None] | None = None
+
+    async def dial(self, http: httpx.AsyncClient, *, waits: bool) -> Seconds:
+        """Returns how long it took, to `session.created` where that comes, from the moment the offer was ready."""
+        loop = asyncio.get_running_loop()
+        await self.peer.setLocalDescription(await self.peer.createOffer())
+        began = loop.time()
+        offer = self.peer.localDescription.sdp
+        answer = await http.post(PATH, content=offer, headers={"Content-Type": "application/sdp"})
+        assert answer.status_code == 201, answer.text
+        await self.peer.setRemoteDescription(RTCSessionDescription(answer.text, "answer"))
+        if waits:
+            async with asyncio.timeout(10):
+                await self.created.wait()
+        return loop.time() - began
+
+    def ask(self, kind: str, **fields: Any) -> None:
+        self.channel.send(json.dumps({"type": kind, **fields}))
+
+    async def hang_up(self) -> None:
+        await self.peer.close()
+        if self._task is not None:
+            self._task.cancel()
+
+    def _listen(self, track: MediaStreamTrack) -> None:
+        self._task = asyncio.create_task(self._drink(track))
+
+    async def _drink(self, track: MediaStreamTrack) -> None:
+        with contextlib.suppress(MediaStreamError):
+            while True:
+                await track.recv()
+                self.frames += 1
+
+    def _take(self, message: str | bytes) -> None:
+        event = json.loads(message)
+        if event["type"] == "session.created":
+            self.created.set()
+        assert event["type"] != "error", event
+
+
+ALONE = {
+    "type": "realtime",
+    "audio": {
+        "input": {"turn_detection": {"type": "server_vad", "create_response": False, "interrupt_response": False}}
+    },
+}
+
+
+async def measure(role: str, sound: Pcm16, calls: int, seconds: float) -> None:
+    is_ours = role != "plain"
+    async with started(role) as server, httpx.AsyncClient(base_url=server.address, timeout=30) as http:
+        idle = server.cpu_s()
+        await asyncio.sleep(2)
+        idle = (server.cpu_s() - idle) / 2
+        frames = frames_of(sound)
+        callers = [Caller(frames) for _ in range(calls)]
+        set_up = [1000 * await caller.dial(http, waits=is_ours) for caller in callers]
+        talking = await _talk(server, callers, is_ours=is_ours, seconds=seconds)
+        share = 100 * (talking - idle) / calls
+        print(f"{role:>14} {calls:6d} {share:9.2f} %", end="", flush=True)
+        if is_ours:
+            for caller in callers:
+                caller.ask("response.cancel")
+                caller.ask("output_audio_buffer.clear")
+                caller.talk.frames = frames_of(np.zeros(WIRE_RATE, np.int16))
+            await asyncio.sleep(WARM_UP_S)
+            before = server.cpu_s()
+            await asyncio.sleep(seconds)
+            silent = (server.cpu_s() - before) / seconds
+            print(f" {100 * (silent - idle) / calls:9.2f} %   {percentiles(set_up)}", end="")
+            delays = await server.delays()
+            print(f"   {percentiles(delays['in'])}   {percentiles(delays['out'])}", end="")
+        print(flush=True)
+        await asyncio.gather(*(caller.hang_up() for caller in callers))
+
+
+async def _talk(server: Server, callers: list[Caller], *, is_ours: bool, seconds: float) -> float:
+    """Processor time per second while both sides of all calls speak."""
+    if is_ours:
+        for caller in callers:
+            caller.ask("session.update", session=ALONE)
+            caller.ask("response.create")
+    await asyncio.sleep(WARM_UP_S)
+    heard = sum(caller.frames for caller in callers)
+    before, loop = server.cpu_s(), asyncio.get_running_loop()
+    began = loop.time()
+    await asyncio.sleep(seconds)
+    spent = (server.cpu_s() - before) / (loop.time() - began)
+    heard = sum(caller.frames for caller in callers) - heard
+    expected = seconds * 50 * len(callers)
+    if heard < 0.9 * expected:
+        print(f"only {heard} of {expected:.0f} frames were heard: the caller's core is too slow", file=sys.stderr)
+    return spent
+
+
+def main() -> None:
+    parser = arguments_of(__doc__)
+    parser.add_argument("--calls", type=int, nargs="*", default=[1, 4])
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--role", choices=["plain", "ours, silero", "ours, energy"], help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    sound = spoken()
+    if arguments.role:
+        pin(SERVER_CORE)
+        role, _, detector = arguments.role.partition(", ")
+        uvloop.run(plain(sound) if role == "plain" else ours(sound, detector))
+        return
+    pin(CALLER_CORE if (os.cpu_count() or 1) > 1 else 0)
+    print(machine())
+    print("processor time of a core for each call; milliseconds at p50 and p95")
+    print("        server  calls     talking      silent             set-up      packet to ear    mouth to packet")
+    for calls in arguments.calls:
+        for role in ("plain", "ours, energy", "ours, silero"):
+            uvloop.run(measure(role, sound, calls, arguments.seconds))
+
+
+if __name__ == "__main__":
+    main()
