@@ -108,7 +108,7 @@ web/node_modules/.installed: web/package-lock.json $(CLIENTS)/node/.installed
 	@touch $@
 
 # A real browser with a recorded microphone. Screenshots stay in build/e2e.
-e2e: install-dev browser web/node_modules/.installed
+e2e: install-dev browser web/node_modules/.installed $(PROGRAMS)/node/node_modules/.installed
 	cd web && $(NODE) npm run --silent test
 	$(BIN)/python -m pytest -q tests/e2e
 

@@ -112,8 +112,11 @@ class House(Struct, frozen=True):
 
 
 @asynccontextmanager
-async def scripted(folder: Path, *, tls: bool) -> AsyncIterator[House]:
-    """Our server in this process, with the real voice detector and engines that follow a script."""
+async def scripted(
+    folder: Path, *, tls: bool, says: Sequence[str] = ("weather", "story", "stop")
+) -> AsyncIterator[House]:
+    """Our server in this process, with the real voice detector and engines that follow a script. `says` are the lines
+    that the person speaks."""
     config = load(
         None,
         {},
@@ -125,7 +128,7 @@ async def scripted(folder: Path, *, tls: bool) -> AsyncIterator[House]:
             "trace.folder": str(folder / "traces"),
         },
     )
-    heard = FakeStt([LINES["weather"], LINES["story"], LINES["stop"]])
+    heard = FakeStt([LINES[name] for name in says])
     engines = EngineSet(SileroVad(), heard, FakeLlm(answer), FakeTts(), ())
     async with running(config, engines=engines, tools=()) as server:
         while not server.state.is_ready:  # noqa: ASYNC110 - once, at start

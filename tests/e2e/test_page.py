@@ -89,30 +89,55 @@ def test_a_function_of_the_person_and_a_voice_over_the_answer(tmp_path: Path, so
             await expect(page.locator(".entry.user .said").last).to_have_text(LINES["stop"])
             await expect(page.locator(".entry.assistant .said").last).to_have_text("You said stop now please.")
             await picture(page, "6-interrupted")
-            await check_cut(page, tmp_path)
+            check_silence(await silence_ms(page, "response.output_audio.delta"))
+            (trace,) = (tmp_path / "traces").glob("*.jsonl")
+            text = await asyncio.to_thread(trace.read_text)
+            assert '"audio_played"' in text
+            assert '"truncate_item"' in text
+            assert '"refused"' not in text
 
     asyncio.run(story())
 
 
-async def check_cut(page: Page, folder: Path) -> None:
-    """It fell silent at once, and the server was told how far it had got."""
-    silence_ms = await page.evaluate(
-        """() => {
+async def silence_ms(page: Page, next_sound: str) -> float:
+    """How long after the last `speech_started` the loudspeaker was still heard. `next_sound` announces the next
+    answer's."""
+    found: float = await page.evaluate(
+        """(next_sound) => {
             const { messages } = window.heard
             const stop = messages.filter((one) => one.type === 'input_audio_buffer.speech_started').at(-1)
-            const next = messages.find((one) => one.type === 'response.output_audio.delta' && one.atMs > stop.atMs)
-            const lastLoudMs = messages.filter((one) => one.atMs < next.atMs).at(-1).lastLoudMs
-            return lastLoudMs - stop.atMs
-        }"""
+            const next = messages.find((one) => one.type === next_sound && one.atMs > stop.atMs)
+            return next.lastLoudMs - stop.atMs
+        }""",
+        next_sound,
     )
-    print(f"silent {silence_ms:.0f} ms after speech_started")
-    assert -200 < silence_ms < 150, "it was speaking until then, and no longer"
-    (trace,) = (folder / "traces").glob("*.jsonl")
-    steps = [json.loads(line) for line in trace.read_text().splitlines()]
-    text = json.dumps(steps)
-    assert '"audio_played"' in text
-    assert '"truncate_item"' in text
-    assert '"refused"' not in text
+    return found
+
+
+def check_silence(after_ms: float) -> None:
+    print(f"silent {after_ms:.0f} ms after speech_started")
+    assert -300 < after_ms < 150, "it was speaking until then, and no longer"
+
+
+def test_a_call_is_answered_and_interrupted(tmp_path: Path, sounds: Path) -> None:
+    async def story() -> None:
+        microphone = tape(tmp_path / "mic.wav", sounds, 4.0, "story", 4.0, "stop", 20.0)
+        choices = json.dumps({"transport": "webrtc"})
+        says = ("story", "stop")
+        async with scripted(tmp_path, tls=False, says=says) as house, open_page(microphone, choices=choices) as page:
+            await connect(page, house)
+            await expect(page.locator(".entry.assistant:has(.unheard)")).to_have_count(1)
+            await expect(page.locator(".entry.user .said").last).to_have_text(LINES["stop"])
+            await expect(page.locator(".entry.assistant .said").last).to_have_text("You said stop now please.")
+            await page.get_by_role("tab", name="Connection").click()
+            await expect(page.locator(".facts")).to_contain_text("host udp")
+            await picture(page, "10-a-call")
+            await expect(page.get_by_role("status")).to_have_text("Connected")
+            check_silence(await silence_ms(page, "output_audio_buffer.started"))
+            (trace,) = (tmp_path / "traces").glob("*.jsonl")
+            assert '"refused"' not in await asyncio.to_thread(trace.read_text)
+
+    asyncio.run(story())
 
 
 def test_a_server_that_restarts_finds_the_conversation_again(tmp_path: Path) -> None:

@@ -21,29 +21,45 @@ ARGUMENTS = [
 ]  # fmt: skip
 
 EAVESDROP = """
-// What is heard, and when the server said what: a second listener at the loudspeaker and at the socket.
+// What is heard, and when the server said what: a second listener at the loudspeaker and at the wire.
 window.heard = { lastLoudMs: 0, messages: [] }
 const connect = AudioNode.prototype.connect
+function listen(node, isOn = () => true) {
+  const ear = new AnalyserNode(node.context, { fftSize: 256 })
+  connect.call(node, ear)
+  const wave = new Float32Array(256)
+  setInterval(() => {
+    ear.getFloatTimeDomainData(wave)
+    if (isOn() && wave.some((sample) => Math.abs(sample) > 0.003)) window.heard.lastLoudMs = performance.now()
+  }, 4)
+}
 AudioNode.prototype.connect = function (to, ...rest) {
-  if (to instanceof AudioDestinationNode) {
-    const ear = new AnalyserNode(this.context, { fftSize: 256 })
-    connect.call(this, ear)
-    const wave = new Float32Array(256)
-    setInterval(() => {
-      ear.getFloatTimeDomainData(wave)
-      if (wave.some((sample) => Math.abs(sample) > 0.003)) window.heard.lastLoudMs = performance.now()
-    }, 4)
-  }
+  if (to instanceof AudioDestinationNode) listen(this)
   return connect.call(this, to, ...rest)
 }
-const RealSocket = window.WebSocket
-window.WebSocket = class extends RealSocket {
+function note(event) {
+  const { type } = JSON.parse(event.data)
+  window.heard.messages.push({ type, atMs: performance.now(), lastLoudMs: window.heard.lastLoudMs })
+}
+window.WebSocket = class extends WebSocket {
   constructor(...given) {
     super(...given)
-    this.addEventListener('message', (event) => {
-      const { type } = JSON.parse(event.data)
-      window.heard.messages.push({ type, atMs: performance.now(), lastLoudMs: window.heard.lastLoudMs })
-    })
+    this.addEventListener('message', note)
+  }
+}
+const play = HTMLMediaElement.prototype.play
+HTMLMediaElement.prototype.play = function () {
+  if (this.srcObject) {
+    const node = new MediaStreamAudioSourceNode(new AudioContext(), { mediaStream: this.srcObject })
+    listen(node, () => !this.muted)
+  }
+  return play.call(this)
+}
+window.RTCPeerConnection = class extends RTCPeerConnection {
+  createDataChannel(...given) {
+    const channel = super.createDataChannel(...given)
+    channel.addEventListener('message', note)
+    return channel
   }
 }
 """
@@ -51,9 +67,15 @@ window.WebSocket = class extends RealSocket {
 
 @asynccontextmanager
 async def open_page(
-    microphone: Path | None = None, *, allowed: bool = True, size: ViewportSize = DESK, choices: str = "{}"
+    microphone: Path | None = None,
+    *,
+    allowed: bool = True,
+    ours: bool = True,
+    size: ViewportSize = DESK,
+    choices: str = "{}",
 ) -> AsyncIterator[Page]:
-    """A page that has not gone anywhere yet. `microphone` is played once; `choices` is what the person has set.
+    """A page that has not gone anywhere yet. `microphone` is played once; `choices` is what the person has set. If it
+    is not `ours`, the page's own rules of what may run in it do not count.
 
     A message on the browser's console that is an error fails the test, and so does a script that broke.
     """
@@ -65,7 +87,7 @@ async def open_page(
     async with async_playwright() as play:
         browser = await play.chromium.launch(executable_path=chromium(), args=arguments)
         try:
-            context = await browser.new_context(viewport=size)
+            context = await browser.new_context(viewport=size, bypass_csp=not ours)
             page = await context.new_page()
             complaints: list[str] = []
             page.on("pageerror", lambda error: complaints.append(str(error)))

@@ -95,6 +95,7 @@ class Drive:
         self._inbox: deque[Input] = deque()
         self._is_busy = False
         self._is_broken = False
+        self._is_closed = False
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for: Seconds | None = None
         """The deadline that `_timer` was set for. Its own `when` is no answer: uvloop rounds it, and gives none for
@@ -182,7 +183,7 @@ class Drive:
 
         Never raises: a mistake of ours ends this session, whoever gave the input, and no other.
         """
-        if self._is_broken:
+        if self._is_broken or self._is_closed:
             return
         self._inbox.append(item)
         if self._is_busy:
@@ -202,6 +203,8 @@ class Drive:
     async def close(self, reason: str) -> None:
         """End the session and wait until all its work is gone."""
         self.put(inputs.Finish(reason))
+        # Connections that are told to hang up do so later; by then nobody keeps the session's trace.
+        self._is_closed = True
         self._disarm()
         self._hearing.close()
         await self._workers.close()

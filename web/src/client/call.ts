@@ -6,19 +6,27 @@ import {
 } from './transport'
 
 const OPENING_MS = 15_000
+const LISTENING_MS = 2_000
+const LOOK_MS = 10
+const FRESH_MS = 60
+const AUDIBLE = 0.001 // of full scale: 60 dB below it is silence
 const AWAY_MS = 5_000 // a connection that is "disconnected" often comes back by itself
 
 export class CallTransport implements Transport {
   readonly kind = 'webrtc'
   readonly peer: RTCPeerConnection
   readonly #channel: RTCDataChannel
+  readonly #output: HTMLAudioElement
   readonly #events: TransportEvents
   #away: ReturnType<typeof setTimeout> | undefined
   #isOver = false
 
-  private constructor(peer: RTCPeerConnection, channel: RTCDataChannel, events: TransportEvents) {
+  private constructor(
+    peer: RTCPeerConnection, channel: RTCDataChannel, output: HTMLAudioElement, events: TransportEvents,
+  ) {
     this.peer = peer
     this.#channel = channel
+    this.#output = output
     this.#events = events
     channel.onmessage = (event: MessageEvent<string>) => events.onMessage(JSON.parse(event.data) as ServerMessage)
     channel.onclose = () => this.#lose('The server ended the call.')
@@ -36,6 +44,7 @@ export class CallTransport implements Transport {
     if (typeof RTCPeerConnection === 'undefined') throw new ConnectionError('unable', 'This browser has no WebRTC.')
     await knock(address, signal)
     const peer = new RTCPeerConnection()
+    output.muted = false
     try {
       const sender = peer.addTransceiver(microphone ?? 'audio', { direction: 'sendrecv' }).sender
       if (microphone === null) await sender.replaceTrack(null)
@@ -46,7 +55,7 @@ export class CallTransport implements Transport {
       const channel = peer.createDataChannel('oai-events')
       await peer.setLocalDescription(await peer.createOffer())
       await peer.setRemoteDescription({ type: 'answer', sdp: await answer(address, peer, signal) })
-      const call = new CallTransport(peer, channel, events)
+      const call = new CallTransport(peer, channel, output, events)
       await opened(channel, signal)
       return call
     } catch (error) {
@@ -62,6 +71,30 @@ export class CallTransport implements Transport {
   /** Speak through another microphone from now on, or through none. */
   async use(microphone: MediaStreamTrack | null): Promise<void> {
     await this.peer.getSenders()[0]?.replaceTrack(microphone)
+  }
+
+  /** Fall silent now: what is on its way, and in the browser's own buffer, would be heard for another 100 ms. */
+  hush(): void {
+    this.#output.muted = true
+  }
+
+  /** What comes from here on is to be heard again. */
+  unhush(): void {
+    this.#output.muted = false
+  }
+
+  /** When sound from the server is heard next, on `performance`'s clock; null if none is within two seconds. */
+  async audible(): Promise<number | null> {
+    const end = performance.now() + LISTENING_MS
+    while (performance.now() < end && !this.#isOver) {
+      const [source] = this.peer.getReceivers()[0]?.getSynchronizationSources() ?? []
+      const nowMs = performance.now()
+      // What was heard last is told for ten seconds: it has to be of now.
+      const isFresh = source !== undefined && performance.timeOrigin + nowMs - source.timestamp < FRESH_MS
+      if (isFresh && (source.audioLevel ?? 1) > AUDIBLE) return nowMs
+      await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
+    }
+    return null
   }
 
   close(): void {

@@ -273,6 +273,9 @@ export class Conversation {
       case 'response.output_audio.delta':
         if (!this.#silenced.has(message.response_id)) this.#speaker?.play(message.item_id, message.delta)
         return
+      case 'output_audio_buffer.started':
+        void this.#listen(message.response_id)
+        return
       case 'response.output_audio.done':
         this.#speaker?.complete(message.item_id)
         return
@@ -291,6 +294,15 @@ export class Conversation {
     }
   }
 
+  /** In a call the browser plays by itself: watch for the answer to be heard. */
+  async #listen(responseId: string): Promise<void> {
+    if (!(this.#transport instanceof CallTransport)) return
+    this.#transport.unhush()
+    const atMs = await this.#transport.audible()
+    const entry = this.#state.session.entries.find((one) => one.kind === 'assistant' && one.responseId === responseId)
+    if (atMs !== null && entry) this.#happen({ kind: 'audible', itemId: entry.id, atMs })
+  }
+
   /** Whether a voice stops the answer: the server has cancelled it then. */
   get #interrupts(): boolean {
     const session = this.#state.session.session
@@ -301,6 +313,7 @@ export class Conversation {
   /** Fall silent, and tell the server how far each answer was heard. */
   async #hush(responding: string | null = this.#state.session.responding): Promise<void> {
     if (responding !== null) this.#silenced.add(responding)
+    if (this.#transport instanceof CallTransport) this.#transport.hush()
     for (const { track, playedMs } of (await this.#speaker?.flush()) ?? []) {
       const played = Math.floor(playedMs)
       this.#happen({ kind: 'cut', itemId: track, playedMs })

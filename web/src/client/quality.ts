@@ -17,11 +17,12 @@ export interface Verdict {
   readonly advice: string
 }
 
+/** Above the first a connection is fair, above the second poor. */
 const LIMITS = {
   roundTripMs: [150, 400],
   jitterMs: [30, 80],
   lost: [0.01, 0.05],
-  concealed: [0.02, 0.08],
+  concealed: [0.08, 0.2], // where an answer ends, browsers let it fade out for some 60 ms of their own making
 } as const
 
 export function judged(quality: Quality | null): Verdict {

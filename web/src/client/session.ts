@@ -77,6 +77,8 @@ export interface SessionState {
   readonly isPersonSpeaking: boolean
   /** Id of the response that is being made, if there is one. */
   readonly responding: string | null
+  /** Id of the response that the server plays, in a call. */
+  readonly playing: string | null
   readonly marks: Readonly<Record<string, Marks>>
 }
 
@@ -97,7 +99,8 @@ export type Happening =
   | { readonly kind: 'forgotten' }
 
 export const NOTHING: SessionState = {
-  session: null, entries: [], timings: [], problems: [], isPersonSpeaking: false, responding: null, marks: {},
+  session: null, entries: [], timings: [], problems: [], isPersonSpeaking: false, responding: null, playing: null,
+  marks: {},
 }
 
 const KEPT_TIMINGS = 200
@@ -216,6 +219,11 @@ function hear(state: SessionState, message: ServerMessage, atMs: number): Sessio
       }))
     case 'response.output_audio.delta':
       return sound(state, message.item_id, message.response_id, lengthMs(message.delta), atMs)
+    case 'output_audio_buffer.started':
+      return { ...came(state, message.response_id, atMs), playing: message.response_id }
+    case 'output_audio_buffer.stopped':
+    case 'output_audio_buffer.cleared':
+      return state.playing === message.response_id ? { ...state, playing: null } : state
     case 'antiphon.tool.started':
       return withEntry(state, {
         kind: 'tool', id: message.call_id, responseId: message.response_id, name: message.name,
@@ -299,9 +307,13 @@ function retrieved(state: SessionState, item: Item): SessionState {
 }
 
 function sound(state: SessionState, itemId: string, responseId: string, ms: number, atMs: number): SessionState {
-  const marks = state.marks[responseId]
-  const marked = marks?.cameMs == null ? { ...state.marks, [responseId]: { cameMs: atMs, audibleMs: null } } : state.marks
-  return withAssistant({ ...state, marks: marked }, itemId, (entry) => ({ ...entry, receivedMs: entry.receivedMs + ms }))
+  return withAssistant(came(state, responseId, atMs), itemId, (entry) => ({ ...entry, receivedMs: entry.receivedMs + ms }))
+}
+
+/** Something was to be heard of this response, for the first time or not. */
+function came(state: SessionState, responseId: string, atMs: number): SessionState {
+  if (state.marks[responseId]?.cameMs != null) return state
+  return { ...state, marks: { ...state.marks, [responseId]: { cameMs: atMs, audibleMs: null } } }
 }
 
 function audible(state: SessionState, itemId: string, atMs: number): SessionState {
@@ -319,7 +331,7 @@ function audible(state: SessionState, itemId: string, atMs: number): SessionStat
 }
 
 function playerMs(marks: Marks | undefined): number | null {
-  return marks?.cameMs == null || marks.audibleMs == null ? null : marks.audibleMs - marks.cameMs
+  return marks?.cameMs == null || marks.audibleMs == null ? null : Math.max(0, marks.audibleMs - marks.cameMs)
 }
 
 function timed(state: SessionState, told: Timeline): SessionState {
@@ -351,6 +363,7 @@ function disconnected(state: SessionState): SessionState {
     ...state,
     isPersonSpeaking: false,
     responding: null,
+    playing: null,
     marks: {},
     entries: state.entries
       .filter((entry) => entry.kind !== 'user' || entry.state !== 'speaking')

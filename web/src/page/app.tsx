@@ -212,7 +212,7 @@ function Status({ state }: { state: ConversationState }) {
 
 function activity({ session, playback, isPressed }: ConversationState): string {
   if (session.isPersonSpeaking || isPressed) return 'Listening'
-  if (playback?.track) return 'Speaking'
+  if (playback?.track || session.playing) return 'Speaking'
   if (session.responding) return 'Thinking'
   return 'Connected'
 }

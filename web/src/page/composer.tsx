@@ -14,7 +14,7 @@ interface Props {
 export function Composer({ state, isHandsFree, level, conversation }: Props) {
   const [text, setText] = useState('')
   const isConnected = state.link.state === 'connected'
-  const isBusy = state.session.responding !== null || state.playback?.track != null
+  const isBusy = state.session.responding !== null || state.session.playing !== null || state.playback?.track != null
   const send = (event: Event) => {
     event.preventDefault()
     if (!text.trim() || !isConnected) return

@@ -41,9 +41,8 @@ export function ConnectionPanel({ state, transport }: { state: ConversationState
 function Fact({ name, value, note }: { name: string; value: string; note?: string }) {
   return (
     <tr>
-      <th scope="row">{name}</th>
+      <th scope="row">{name}{note && <small>{note}</small>}</th>
       <td class="value">{value}</td>
-      <td class="dim">{note}</td>
     </tr>
   )
 }
