@@ -7,6 +7,7 @@ from story import Story
 
 from antiphon.session import inputs as i
 from antiphon.session import outputs as o
+from antiphon.session.conversation import Conversation, Entry
 from antiphon.session.items import FunctionCall, FunctionOutput, Item, Message, Picture, Role, Text, text_of
 from antiphon.session.settings import Settings, Truncation
 from antiphon.session.truncation import left_behind, tokens_in, tokens_of
@@ -52,7 +53,8 @@ def test_the_model_is_told_what_fits_and_the_conversation_keeps_all() -> None:
     story = Story(Settings(speaks=False, instructions="word" * 100), context_tokens=1100)
     ids = fill(story, 12)
     story.respond()
-    assert [item.id for item in story.last(o.Generate).context] == ids[2:]
+    # In one cut, to four fifths: what models keep of a prefix is then good for some turns.
+    assert [item.id for item in story.last(o.Generate).context] == ids[4:]
     story.give(i.RetrieveItem("browser", "r", ids[0]))
     assert story.last(o.ItemRetrieved).item.id == ids[0]
 
@@ -89,3 +91,31 @@ def test_the_last_words_are_always_told() -> None:
     fill(story, 2)
     story.respond()
     assert [text_of(item)[0] for item in story.last(o.Generate).context if isinstance(item, Message)] == ["1"]
+
+
+def test_what_is_left_behind_costs_nothing_more_and_stays_in_its_place() -> None:
+    def item(name: str) -> Message:
+        return Message(name, Role.USER, (Text(name),))
+
+    def told() -> list[str]:
+        return [each.id for each in conversation.as_heard()]
+
+    conversation = Conversation("conv")
+    for name in "abcdef":
+        conversation.add(Entry(item(name)))
+    conversation.leave_behind([item("a"), item("b"), item("d")])
+    assert told() == ["c", "e", "f"]
+    assert conversation._gone == 2
+    conversation.add(Entry(item("root")), "root")
+    assert told() == ["root", "c", "e", "f"]
+    conversation.add(Entry(item("after")), "b")
+    assert told() == ["root", "after", "c", "e", "f"]
+    for name in ("root", "a", "after"):
+        conversation.delete(name)
+    assert told() == ["c", "e", "f"]
+    conversation.leave_behind([item("c")])
+    assert told() == ["e", "f"]
+    conversation.delete("b")
+    conversation.delete("e")
+    assert told() == ["f"]
+    assert conversation.add(Entry(item("g"))) == "f"

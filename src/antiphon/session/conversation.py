@@ -6,7 +6,7 @@ hidden: the model sees them, no connection does, and none is told that it preced
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -40,12 +40,15 @@ class Entry:
 
 
 class Conversation:
-    """Items by id and in order. A few dozen to a few hundred of them: the order is a plain list."""
+    """Items by id and in order. The order is a plain list; what the model is told, and so what is looked through for
+    every answer, is its end, however long the conversation gets."""
 
     def __init__(self, id: str) -> None:
         self.id = id
         self._entries: dict[str, Entry] = {}
         self._order: list[str] = []
+        self._gone = 0
+        """How many at the front are left behind, all of them."""
         self.size = 0
         """Bytes in all that clients added and did not delete."""
 
@@ -76,8 +79,10 @@ class Conversation:
             place = 0
         elif after is not None:
             place = self._order.index(after) + 1
-        previous = next((id for id in reversed(self._order[:place]) if not self._entries[id].hidden), None)
+        before = (self._order[index] for index in range(place - 1, -1, -1))
+        previous = next((id for id in before if not self._entries[id].hidden), None)
         self._order.insert(place, item_id)
+        self._gone = min(self._gone, place)
         self._entries[item_id] = entry
         self.size += entry.size
         return previous
@@ -103,11 +108,20 @@ class Conversation:
 
     def delete(self, item_id: str) -> None:
         self.size -= self._entries.pop(item_id).size
-        self._order.remove(item_id)
+        place = self._order.index(item_id)
+        del self._order[place]
+        self._gone -= place < self._gone
 
     def unrecognised(self) -> set[str]:
-        """Ids of the user items whose words are not known yet."""
-        return {id for id in self._order if is_unrecognised(self._entries[id].item)}
+        """Ids of the user items whose words are not known yet. Of what was left behind, nobody waits for them."""
+        return {entry.item.id for entry in self._told() if is_unrecognised(entry.item)}
+
+    def _told(self) -> Iterator[Entry]:
+        """What the model is told of, in order."""
+        for index in range(self._gone, len(self._order)):
+            entry = self._entries[self._order[index]]
+            if not entry.is_left_behind:
+                yield entry
 
     def has_assistant_speech(self) -> bool:
         return any(
@@ -120,12 +134,14 @@ class Conversation:
     def as_heard(self) -> tuple[Item, ...]:
         """What the model is told: items in order, with interrupted answers ending where the person stopped hearing
         them, and without what was left behind."""
-        return tuple(as_heard(entry) for id in self._order if not (entry := self._entries[id]).is_left_behind)
+        return tuple(as_heard(entry) for entry in self._told())
 
     def leave_behind(self, items: Iterable[Item]) -> None:
         """Tell the model of these no more."""
         for item in items:
             self._entries[item.id].is_left_behind = True
+        while self._gone < len(self._order) and self._entries[self._order[self._gone]].is_left_behind:
+            self._gone += 1
 
 
 def with_transcript(item: Message, transcript: str) -> Message:

@@ -57,6 +57,7 @@ from antiphon.session.speculation import Speculation, SpeculationState
 from antiphon.session.truncation import left_behind, tokens_of_frame
 from antiphon.session.turn import Turn, TurnState
 
+AUTO_RATIO = 0.8  # of the room that stays used: a cut with every turn would change what models keep of their prefix
 LATER = "_later"  # ends the id of a call under which its second answer stands: each has one
 ANNOUNCEMENTS = 32  # that may wait to be spoken; whoever has more to say than this is not listened to anyway
 
@@ -1186,7 +1187,8 @@ class Session:
         wish = self.settings.truncation
         room = max(0, self.config.context_tokens - tokens_of_frame(question.instructions, question.tools))
         limit = room if wish.limit is None else min(room, wish.limit)
-        return left_behind(question.context, limit, wish.ratio)
+        ratio = wish.ratio if wish.kind == "retention_ratio" else AUTO_RATIO
+        return left_behind(question.context, limit, ratio)
 
     def _take_for_response(self, response: Response, result: Result) -> None:
         if isinstance(result, inputs.WorkFailed) and not response.is_call(result.work):

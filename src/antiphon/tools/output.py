@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 HEAD_SHARE = 0.7  # of the room: what comes first mostly matters more, and errors stand at the end
+FIRST_SHARE = 0.9  # of what seems to fit, that is tried: what stands around it takes room too
 SMALLEST_TEXT_BYTES = 64
 SMALLEST_LIST = 2
 PIECE = 1 << 20  # characters that are counted at a time, so that no second copy of a gigabyte is made
@@ -94,17 +95,28 @@ def _with_note(value: str, note: Mapping[str, str]) -> str:
 
 def fitted_value(value: Any, limit_bytes: int) -> str | None:
     """The value as JSON of at most so many bytes, with its long texts and lists cut; None where that is not enough."""
-    text_bytes, items = limit_bytes, max(SMALLEST_LIST, limit_bytes // 2)
+    whole = len(msgspec.json.encode(value))
+    if whole <= limit_bytes:
+        return msgspec.json.encode(value).decode()
+    # Mostly one list or text is what is too long, near the top: what of it fits is known before anything is built.
+    text_bytes = round(limit_bytes * FIRST_SHARE)
+    items = max(SMALLEST_LIST, round(_longest_list(value) * limit_bytes / whole * FIRST_SHARE))
     while True:
         written = msgspec.json.encode(_trimmed(value, text_bytes, items))
         if len(written) <= limit_bytes:
             return written.decode()
         if text_bytes <= SMALLEST_TEXT_BYTES and items <= SMALLEST_LIST:
             return None
-        # What is too long by a factor is cut by it, so that two or three rounds are enough.
-        factor = min(0.7, limit_bytes / len(written))
+        factor = min(0.7, limit_bytes / len(written) * FIRST_SHARE)
         text_bytes = max(SMALLEST_TEXT_BYTES, round(text_bytes * factor))
         items = max(SMALLEST_LIST, round(items * factor))
+
+
+def _longest_list(value: Any) -> int:
+    """Of the value itself and of what it holds directly; otherwise more than any text could hold items."""
+    held = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    lengths = [len(each) for each in (value, *held) if isinstance(each, list)]
+    return max(lengths, default=LARGEST_PARSED_BYTES)
 
 
 def _trimmed(value: Any, text_bytes: int, items: int) -> Any:
