@@ -4,8 +4,8 @@
 the time comes with the input, ids come from the source handed in, and sound is named by its position. It outlives
 connections and may serve several. It knows no wire: `protocol` projects its outputs to Realtime messages.
 
-The small machines (buffer, turn, response) do not know each other. What joins them is here: each request has one
-method, and `_settle` holds the rules about both sides, one sentence each.
+The person's side is the `floor`, ours are `responses`; they do not know each other. What joins them is here: each
+request has one method, and `_settle` holds the rules about both sides, one sentence each.
 """
 
 from __future__ import annotations
@@ -13,18 +13,16 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, Struct
 
-from antiphon.audio.units import WIRE_RATE, Samples, Seconds, ms_from_samples, samples_from_ms, seconds_from_samples
+from antiphon.audio.units import Samples, Seconds, ms_from_samples, samples_from_ms, seconds_from_samples
 from antiphon.errors import PeerError
 from antiphon.session import inputs, outputs
-from antiphon.session.bargein import LISTENED, LONGEST_SILENCE, SILENCE, BargeIn, BargeInState, Verdict, judged
-from antiphon.session.buffer import InputBuffer
 from antiphon.session.conversation import Conversation, Entry, as_heard, is_unrecognised, with_transcript
-from antiphon.session.endpoint import Endpoint, limits_of
+from antiphon.session.floor import Deeds, Floor
 from antiphon.session.ids import Ids
 from antiphon.session.inputs import Input, Request, Result
 from antiphon.session.items import (
@@ -44,18 +42,17 @@ from antiphon.session.outputs import Output, Refused, Remark
 from antiphon.session.playback import Playback
 from antiphon.session.playout import Playout
 from antiphon.session.response import Ending, Manner, Response, ResponseState
+from antiphon.session.room import Room
 from antiphon.session.settings import (
     AudioFormat,
     FunctionTool,
     ResponseOptions,
     SessionConfig,
+    Settings,
     SettingsPatch,
-    TurnDetection,
     patched,
 )
-from antiphon.session.speculation import Speculation, SpeculationState
 from antiphon.session.truncation import left_behind, tokens_of_frame
-from antiphon.session.turn import Turn, TurnState
 
 AUTO_RATIO = 0.8  # of the room that stays used: a cut with every turn would change what models keep of their prefix
 LATER = "_later"  # ends the id of a call under which its second answer stands: each has one
@@ -75,33 +72,32 @@ class Session:
 
     def __init__(self, config: SessionConfig, ids: Ids) -> None:
         self.config = config
-        self.settings = config.settings
         self.id = ids.make("sess")
-        self.conversation = Conversation(ids.make("conv"))
+        self._room = Room(config, ids)
+        self._emit = self._room.emit
         self._ids = ids
-        self._now: Seconds = 0.0
         self._began: Seconds | None = None
         self._is_over = False
-        self._out: list[Output] = []
-        self._buffer = InputBuffer()
-        self._turn = Turn()
-        self._endpoint = Endpoint()
-        self._barge_in = BargeIn()
-        self._speculation = Speculation()
-        self._scoring: int | None = None
-        """Number of the work that scores the pause by its sound."""
-        self._replayed: deque[Result] = deque()
-        """Results that were held back, and are to be taken now."""
+        self._floor = Floor(
+            self._room,
+            Deeds(
+                is_heard=self._is_heard,
+                hold=self._hold_answer,
+                interrupt=self._interrupt,
+                commit=self._commit,
+                respond=self._respond_to_turn,
+                question=self._question_about,
+                fell_quiet=self._fell_quiet,
+            ),
+        )
         self._last_reading: tuple[str, inputs.Reading] | None = None
         """Of the words that were recognised last, and whose item they are."""
-        self._works = 0
         self._responses: dict[str, Response] = {}
         self._active: Response | None = None
         self._last_spoken: Response | None = None
         self._playback = Playback(self._emit) if config.plays else None
         self._owners: dict[int, Response] = {}
         self._transcripts: dict[int, outputs.Transcribe] = {}
-        self._heard_language: str | None = None
         self._wanted_for: str | None = None
         self._announcements: deque[Announcement] = deque(maxlen=ANNOUNCEMENTS)
         self._news: deque[inputs.TaskEnded] = deque(maxlen=ANNOUNCEMENTS)
@@ -131,13 +127,13 @@ class Session:
             inputs.CancelResponse: self._cancel_response,
             inputs.ClearPlayback: self._clear_playback,
             inputs.AudioPlayed: self._audio_played,
-            inputs.VoiceBegan: self._voice_began,
-            inputs.VoicePaused: self._hear,
-            inputs.SilenceTick: self._hear,
-            inputs.VoiceTick: self._hear,
-            inputs.VoiceSuspected: self._voice_suspected,
-            inputs.VoiceDismissed: self._voice_dismissed,
-            inputs.Prosody: self._endpoint.hear_prosody,
+            inputs.VoiceBegan: self._floor.voice_began,
+            inputs.VoicePaused: self._floor.hear,
+            inputs.SilenceTick: self._floor.hear,
+            inputs.VoiceTick: self._floor.hear,
+            inputs.VoiceSuspected: self._floor.voice_suspected,
+            inputs.VoiceDismissed: self._floor.voice_dismissed,
+            inputs.Prosody: self._floor.endpoint.hear_prosody,
             inputs.HearingFailed: self._hearing_failed,
             inputs.Played: self._played,
             inputs.Announce: self._announce,
@@ -151,21 +147,20 @@ class Session:
 
     def handle(self, item: Input, now: Seconds) -> list[Output]:
         """Act on one input, fully, and return what follows from it, in order."""
-        self._now = now
+        self._room.now = now
         if self._began is None:
             self._began = now
-        self._out = []
         if self._is_over:
             return [Remark(f"after the end: {type(item).__name__}")]
         if isinstance(item, Result):
             self._take(item)
         else:
             self._ask(item)
-        while self._replayed and not self._is_over:
-            self._take(self._replayed.popleft())
+        for result in self._floor.take_replayed():
+            self._take(result)
         if not self._is_over:
             self._settle()
-        return self._out
+        return self._room.take_out()
 
     @property
     def deadline(self) -> Seconds | None:
@@ -177,16 +172,29 @@ class Session:
         if (self._announcements or self._news) and self._may_announce(ignoring_playback=True):
             moments.append(self._plays_until())
         moments += [due for response in self._responses.values() if (due := self._filler_due(response)) is not None]
-        moments += [due for due in (self._silence_due(), self._barge_in.deadline) if due is not None]
+        moments += [due for due in (self._silence_due(), self._floor.deadline) if due is not None]
         if self._follow_up.due is not None and self._may_follow_up():
             moments.append(self._follow_up.due)
         return max(self._now, min(moments))
 
     @property
+    def settings(self) -> Settings:
+        """As they are now."""
+        return self._room.settings
+
+    @property
+    def conversation(self) -> Conversation:
+        return self._room.conversation
+
+    @property
+    def _now(self) -> Seconds:
+        return self._room.now
+
+    @property
     def judges_pauses(self) -> bool:
         """Whether it wants to know how a voice sounded before it paused."""
         detection = self.settings.turn_detection
-        return detection is not None and self._is_continuous(detection)
+        return detection is not None and self._floor.is_continuous(detection)
 
     @property
     def expires_in_s(self) -> float:
@@ -194,9 +202,6 @@ class Session:
         return self.config.lifetime_s - (self._now - began)
 
     # --- one place each: refusals, late work, joint rules
-
-    def _emit(self, output: Output) -> None:
-        self._out.append(output)
 
     def _ask(self, item: Any) -> None:
         try:
@@ -213,12 +218,8 @@ class Session:
             self._take_for_response(response, result)
         elif result.work in self._transcripts:
             self._take_transcript(result)
-        elif result.work in self._speculation.works:
-            self._take_speculated(result)
-        elif result.work == self._barge_in.work:
-            self._take_overheard(result)
-        elif result.work == self._scoring:
-            self._take_score(result)
+        elif self._floor.expects(result):
+            self._floor.take(result)
         elif (toolbox := self._toolbox_of(result)) is not None:
             toolbox.take(result)
         elif self._approvals.expects(result):
@@ -287,7 +288,7 @@ class Session:
         self._is_welcome_said = True
         if self.settings.turn_detection is None:
             # Nobody but the client says where an item ends, so all since the last one may become one.
-            self._emit(outputs.KeepAudio(self._buffer.start))
+            self._emit(outputs.KeepAudio(self._floor.buffer.start))
 
     def _detach(self, item: inputs.Detach) -> None:
         """The session goes on without it; whoever owns the session decides for how long."""
@@ -296,8 +297,7 @@ class Session:
         for response in list(self._responses.values()):
             response.end(Ending("cancel", "client_cancelled"), self._now)
             self._retire(response)
-        self._drop_speculation()
-        self._settle_barge_in("dismissed")
+        self._floor.finish()
         for work in sorted(self._transcripts):
             self._emit(outputs.StopWork(work))
         self._transcripts.clear()
@@ -315,12 +315,12 @@ class Session:
         self._check_patch(item.patch)
         patch = self._with_servers(item.patch)
         before = self.settings.turn_detection
-        self.settings = patched(self.settings, patch)
+        self._room.settings = patched(self.settings, patch)
         self._emit(outputs.SettingsChanged(self.id, self.settings, self.expires_in_s))
         if patch.tools is not UNSET:
             self._warn_of_namesakes()
         if self.settings.turn_detection != before:
-            self._change_detection(self.settings.turn_detection)
+            self._floor.detect(self.settings.turn_detection)
         if patch.tools is not UNSET and self.settings.kind == "realtime":
             self._toolbox.ask(servers_among(patch.tools), self._new_work, again=True)
 
@@ -361,60 +361,21 @@ class Session:
                 param="session.audio.output.voice",
             )
 
-    def _change_detection(self, detection: TurnDetection | None) -> None:
-        self._emit(outputs.Listen(detection))
-        if detection is None:
-            self._drop_speculation()
-            self._settle_barge_in("dismissed")
-            if self._turn.is_open:
-                self._turn.close()
-                self._buffer.take(self._buffer.start)
-            self._emit(outputs.KeepAudio(self._buffer.start))
-        elif not self._turn.is_open:
-            self._emit(outputs.KeepAudio(None))
-
     # --- what the person says
 
-    def _voice_suspected(self, event: inputs.VoiceSuspected) -> None:
-        detection = self.settings.turn_detection
-        if detection is None:
-            return
-        if self._turn.is_open:
-            self._turn.hear(event)
-            self._speculation.doubt()
-        elif detection.interrupt_response and self._is_heard():
-            self._barge_in.suspect(self._now)
-            self._hold_answer()
+    def _is_heard(self) -> bool:
+        """Whether an answer of ours is being played."""
+        response = self._active or self._last_spoken
+        ends = response.playout.ends_at() if response is not None else None
+        return ends is not None and ends > self._now
 
-    def _voice_dismissed(self, event: inputs.VoiceDismissed) -> None:
-        if self._barge_in.state is BargeInState.SUSPECTED:
-            self._settle_barge_in("dismissed")
+    def _hold_answer(self, is_held: bool) -> None:
+        if self._active is not None:
+            self._active.playout.is_held = is_held
 
-    def _voice_began(self, event: inputs.VoiceBegan) -> None:
-        detection = self.settings.turn_detection
-        if detection is None:
-            return
-        if self._turn.is_open:
-            self._hear(event)
-            return
-        self._quiet_since = None
-        self._drop_speculation()
-        self._speculation.begin_turn()
-        self._turn.begin(event, self._ids.make("item"), self._buffer.start, detection.prefix_padding_ms)
-        self._buffer.begin_turn(self._turn.start)
-        self._emit(outputs.KeepAudio(self._turn.start))
-        if detection.interrupt_response and self._weighs_words(detection) and self._is_heard():
-            self._barge_in.weigh(self._now)
-            self._hold_answer()
-        else:
-            self._accept_turn(detection)
-
-    def _accept_turn(self, detection: TurnDetection) -> None:
-        """The voice is meant for us: the turn that it opened is announced."""
-        self._settle_barge_in("confirmed")
-        self._emit(outputs.SpeechStarted(self._turn.item_id, self._turn.start))
-        if detection.interrupt_response:
-            self._interrupt()
+    def _fell_quiet(self) -> None:
+        if self._active is None:
+            self._quiet_since = self._now
 
     def _interrupt(self) -> None:
         """The person speaks over us: the answer ends, and we remember how much of it was heard."""
@@ -427,269 +388,19 @@ class Session:
         self._last_spoken = None
         self._stop_playing(also_detached=False)
 
-    def _hear(self, event: inputs.VoiceBegan | inputs.VoicePaused | inputs.SilenceTick | inputs.VoiceTick) -> None:
-        detection = self.settings.turn_detection
-        if detection is None or not self._turn.is_open:
-            return
-        pause = self._turn.silence()
-        self._turn.hear(event)
-        match event:
-            case inputs.VoiceBegan():
-                self._endpoint.went_on(pause)
-                self._drop_speculation()
-            case inputs.VoicePaused():
-                self._endpoint.begin()
-                self._scoring = None
-            case _:
-                pass
-        if self._barge_in.is_open and not self._overhear(event, detection):
-            return
-        if self._turn.is_over(self._wait(detection), round(self.config.max_turn_s * WIRE_RATE)):
-            item_id = self._turn.item_id
-            self._emit(outputs.SpeechStopped(item_id, self._turn.heard))
-            self._close_turn(self._turn.heard)
-            if detection.create_response and self.settings.kind == "realtime":
-                self._respond_to_turn(item_id)
-        else:
-            self._speculate(detection)
-
-    def _wait(self, detection: TurnDetection) -> Samples:
-        """How much silence ends the turn, by what is known now."""
-        if self._is_continuous(detection):
-            return self._endpoint.wait(limits_of(detection))
-        return samples_from_ms(detection.silence_duration_ms)
-
-    def _is_continuous(self, detection: TurnDetection) -> bool:
-        return detection.kind == "semantic_vad" or self.config.continuous_endpoint
-
-    # --- the answer that is prepared while the person may go on
-
-    def _speculate(self, detection: TurnDetection) -> None:
-        """The person pauses. Have the words so far recognised, if that is worth it."""
-        wish = self.config.speculation
-        if self._turn.silence() < samples_from_ms(wish.after_ms) or self._turn.state is not TurnState.PAUSED:
-            return
-        if not self._speculation.may_begin(wish.attempts):
-            return
-        prepares = wish.answers and self._speculation.spent < wish.most_wasted
-        if not (prepares or self._is_continuous(detection)):
-            return
-        task = self._recognition(self._turn.item_id, self._turn.start, self._turn.heard, is_provisional=True)
-        self._speculation.listen(task)
-        self._emit(task)
-        if self.config.scores_turns and self._is_continuous(detection):
-            self._scoring = self._new_work()
-            self._emit(outputs.ScoreTurn(self._scoring, self._turn.start, self._turn.heard))
-
-    def _take_speculated(self, result: Result) -> None:
-        question = self._speculation.question
-        if isinstance(result, inputs.WorkFailed):
-            self._emit(outputs.SpeculationEnded("failed", self._speculation.tokens))
-            if question is not None and result.work == question.work:
-                self._speculation.lose_answer()
-            else:  # the words are asked for again when the turn is over
-                self._stop(*self._speculation.works)
-                self._speculation.fail()
-            return
-        self._speculation.hold(result)
-        if isinstance(result, inputs.TranscriptReady) and question is None:
-            self._speculation.reading = result.reading
-            self._endpoint.hear_words(result.reading.over)
-            self._prepare_answer(result)
-
-    def _prepare_answer(self, words: inputs.TranscriptReady) -> None:
-        """Ask the model about the words so far, unless the question cannot be known yet."""
-        detection, wish, task = self.settings.turn_detection, self.config.speculation, self._speculation.task
-        if detection is None or not wish.answers or not detection.create_response or task is None:
-            return
-        is_known = self._active is None and not self.conversation.unrecognised()
-        if self.settings.kind != "realtime" or not words.text.strip() or not is_known:
-            return
-        manner = self._manner(ResponseOptions())
-        if self._awaits_tools(manner):
-            return
-        try:
-            offer = self._offer(manner)
-        except LookupError:
-            return  # the response will say so
-        own = Message(task.item_id, Role.USER, (Speech(task.start, task.stop, words.text),))
-        context = (*self.conversation.as_heard(), own)
-        said = self.settings.transcription.language if self.settings.transcription else None
-        question = self._question(manner, offer, "", context, said or words.language)
-        left = self._left_behind(question)
-        if left and self.settings.truncation.kind == "disabled":
-            return
-        question = msgspec.structs.replace(question, work=self._new_work(), context=context[left:])
-        self._speculation.think(question)
-        self._emit(question)
-
-    def _known_words(self, *, is_all: bool) -> outputs.Transcribe | None:
-        """The turn is over: the recognition of its words if that has begun and `is_all` was said by then."""
-        if self._speculation.state not in (SpeculationState.HEARING, SpeculationState.THINKING):
-            return None
-        task = self._speculation.task
-        kept = self._speculation.commit(is_all=is_all)
-        if kept is None:
-            if task is not None:
-                self._emit(outputs.StopWork(task.work))
-            return None
-        task, results = kept
-        self._replayed.extend(results)
-        return task
-
-    def _use_prepared(self, response: Response, question: outputs.Generate, offer: Offer) -> bool:
-        """Give the response what was prepared for it, if it asks the same; else that was for nothing."""
-        item_id, reading = self._last_reading or ("", None)
-        entry = self.conversation.visible(item_id)
-        own = entry.item if entry is not None and item_id == response.answers_turn else None
-        if not self._speculation.fits(question, reading, own):
-            self._drop_speculation()
-            return False
-        tokens = self._speculation.tokens
-        work, results = self._speculation.release()
-        self._owners[work] = response
-        response.start_round(work, offer.remote)
-        self._emit(outputs.Release(work, response.id))
-        self._emit(outputs.SpeculationEnded("hit", tokens))
-        for result in results:
-            if response.expects(result):
-                self._take_for_response(response, result)
-        return True
-
-    def _drop_speculation(self) -> None:
-        """Nothing of what was prepared is wanted."""
-        self._scoring = None
-        if self._speculation.state is SpeculationState.IDLE:
-            return
-        self._stop(*self._speculation.works)
-        if self._speculation.question is not None:
-            self._emit(outputs.SpeculationEnded("miss", self._speculation.tokens))
-        self._speculation.drop()
-
-    def _stop(self, *works: int) -> None:
-        for work in works:
-            self._emit(outputs.StopWork(work))
-
-    def _take_score(self, result: Result) -> None:
-        self._scoring = None
-        if isinstance(result, inputs.TurnScored):
-            self._endpoint.hear_model(result.probability)
-
-    # --- a voice over our answer
-
-    def _weighs_words(self, detection: TurnDetection) -> bool:
-        if self.config.barge_in == "auto":
-            return detection.kind == "semantic_vad"
-        return self.config.barge_in == "words"
-
-    def _is_heard(self) -> bool:
-        """Whether an answer of ours is being played."""
-        response = self._active or self._last_spoken
-        ends = response.playout.ends_at() if response is not None else None
-        return ends is not None and ends > self._now
-
-    def _hold_answer(self) -> None:
-        if self._active is not None:
-            self._active.playout.is_held = True
-
-    def _settle_barge_in(self, outcome: Literal["dismissed", "confirmed"]) -> None:
-        """It is decided; whatever of the answer goes on is free to."""
-        if self._barge_in.state is BargeInState.CLEAR:
-            return
-        self._end_hold(outcome)
-        if self._barge_in.work is not None:
-            self._emit(outputs.StopWork(self._barge_in.work))
-        self._barge_in.clear()
-
-    def _end_hold(self, outcome: Literal["dismissed"] | Verdict) -> None:
-        held_s = self._now - self._barge_in.began if self._barge_in.holds else 0.0
-        self._emit(outputs.BargeInJudged(outcome, round(held_s * 1000)))
-        if self._active is not None:
-            self._active.playout.is_held = False
-
-    def _pursue_barge_in(self, heard: Samples) -> None:
-        """Ask for the words of the voice, or decide without them."""
-        if self._barge_in.wants_words(self._now) and self._turn.is_open:
-            stop = max(self._turn.heard, heard)
-            task = self._recognition(
-                self._turn.item_id, max(self._turn.start, stop - LISTENED), stop, is_provisional=True
-            )
-            self._barge_in.ask_words(task.work)
-            self._emit(task)
-        if not self._barge_in.wants_verdict(self._now):
-            return
-        if self._barge_in.state is BargeInState.SUSPECTED:
-            self._settle_barge_in("dismissed")
-        else:
-            self._judge("confirmed" if self._turn.state is TurnState.SPEAKING else "brief")
-
-    def _take_overheard(self, result: Result) -> None:
-        """The words of the voice are known, or cannot be."""
-        if isinstance(result, inputs.TranscriptGrew):
-            return
-        self._barge_in.work = None
-        if isinstance(result, inputs.TranscriptReady):
-            goes_on = self._turn.state is TurnState.SPEAKING
-            self._judge(judged(result.reading, goes_on=goes_on, knows_echo=self.config.knows_echo))
-
-    def _judge(self, verdict: Verdict) -> None:
-        detection = self.settings.turn_detection
-        if not self._barge_in.is_open or detection is None:
-            return
-        if verdict == "confirmed":
-            self._accept_turn(detection)
-            return
-        self._end_hold(verdict)
-        self._barge_in.let_pass(self._now, goes_on=self._turn.state is TurnState.SPEAKING)
-
-    def _overhear(
-        self,
-        event: inputs.VoiceBegan | inputs.VoicePaused | inputs.SilenceTick | inputs.VoiceTick,
-        detection: TurnDetection,
-    ) -> bool:
-        """More of a voice of which nobody was told. Returns whether it has become an ordinary turn."""
-        if isinstance(event, inputs.VoiceBegan | inputs.VoiceTick):
-            if self._barge_in.state is BargeInState.PASSED and not self._is_heard():
-                self._accept_turn(detection)
-                return True
-            self._barge_in.went_on(self._now)
-        enough = LONGEST_SILENCE if self._barge_in.work is not None else SILENCE
-        too_long = self._turn.heard - self._turn.start >= round(self.config.max_turn_s * WIRE_RATE)
-        if self._barge_in.state is BargeInState.PASSED and (self._turn.silence() >= enough or too_long):
-            self._ignore_turn()
-        return False
-
-    def _ignore_turn(self) -> None:
-        """The voice was not for us: as if it had never been."""
-        self._settle_barge_in("dismissed")
-        self._turn.close()
-        self._emit(outputs.TurnClosed(self._turn.heard))
-        self._buffer.take(self._turn.heard)
-        self._emit(outputs.KeepAudio(None))
-        if self._active is None:
-            self._quiet_since = self._now
-
     def _hearing_failed(self, event: inputs.HearingFailed) -> None:
         self._emit(Refused(None, None, event.message, event.code, kind="server_error"))
 
-    def _close_turn(self, end: Samples) -> None:
-        """The open turn becomes an item."""
-        item_id = self._turn.item_id
-        is_quiet = self._turn.state is TurnState.PAUSED and end <= self._turn.heard
-        self._turn.close()
-        self._emit(outputs.TurnClosed(self._turn.heard))
-        self._commit(item_id, end, self._known_words(is_all=is_quiet))
-
-    def _commit(self, item_id: str, end: Samples, words: outputs.Transcribe | None = None) -> None:
+    def _commit(self, item_id: str, end: Samples, words: outputs.Transcribe | None) -> None:
         """What was said becomes an item; `words` is the recognition of it if that has begun."""
         self._quiet_since = None
-        start, stop = self._buffer.take(end)
+        start, stop = self._floor.buffer.take(end)
         self._add_speech(item_id, Speech(start, stop))
         if words is None:
             self._transcribe(item_id, start, stop)
         else:
             self._transcripts[words.work] = words
-        self._emit(outputs.KeepAudio(None if self.settings.turn_detection else self._buffer.start))
+        self._emit(outputs.KeepAudio(None if self.settings.turn_detection else self._floor.buffer.start))
 
     def _add_speech(self, item_id: str, speech: Speech) -> None:
         """A stretch of the stream becomes an item of the conversation."""
@@ -701,27 +412,9 @@ class Session:
         self._emit(outputs.RetainAudio(item_id, speech.start, speech.stop))
 
     def _transcribe(self, item_id: str, start: Samples, stop: Samples, clip: int | None = None) -> None:
-        task = self._recognition(item_id, start, stop, clip)
+        task = self._room.recognition(item_id, start, stop, clip)
         self._transcripts[task.work] = task
         self._emit(task)
-
-    def _recognition(
-        self, item_id: str, start: Samples, stop: Samples, clip: int | None = None, *, is_provisional: bool = False
-    ) -> outputs.Transcribe:
-        wish = self.settings.transcription
-        return outputs.Transcribe(
-            work=self._new_work(),
-            item_id=item_id,
-            start=start,
-            stop=stop,
-            language=wish.language if wish else None,
-            prompt=wish.prompt if wish else None,
-            model=wish.model if wish else None,
-            answer=self.settings.kind == "realtime",
-            clip=clip,
-            logprobs=self.settings.logprobs,
-            is_provisional=is_provisional,
-        )
 
     def _take_transcript(self, result: Result) -> None:
         task = self._transcripts[result.work]
@@ -739,7 +432,7 @@ class Session:
                     wanted = logprobs if task.logprobs else ()
                     self._emit(outputs.TranscriptionDone(item_id, text, seconds, language, wanted))
                 if text.strip():
-                    self._heard_language = language
+                    self._room.heard_language = language
                 self._recognised(item_id, text)
             case inputs.WorkFailed(code=code, message=message):
                 del self._transcripts[result.work]
@@ -749,12 +442,6 @@ class Session:
                 self._recognised(item_id, "")
             case _:
                 raise TypeError(f"no transcription expects {result!r}")
-
-    @property
-    def _language(self) -> str | None:
-        """What the client said is spoken, or else what the recogniser took the last words for."""
-        wish = self.settings.transcription
-        return (wish.language if wish else None) or self._heard_language
 
     def _recognised(self, item_id: str, text: str) -> None:
         for response in self._responses.values():
@@ -780,23 +467,12 @@ class Session:
     # --- the buffer, by request
 
     def _commit_audio(self, item: inputs.CommitAudio) -> None:
-        self._buffer.check(item.end)
-        if self._turn.is_open:
-            if self._barge_in.is_open:
-                self._accept_turn(self.settings.turn_detection or TurnDetection())
-            self._close_turn(item.end)
-        else:
-            self._commit(self._ids.make("item"), item.end)
+        self._floor.commit(item.end)
 
     def _clear_audio(self, item: inputs.ClearAudio) -> None:
-        self._drop_speculation()
-        self._settle_barge_in("dismissed")
-        if self._turn.is_open:
-            self._turn.close()
-        self._emit(outputs.TurnClosed(self._turn.heard))
-        self._buffer.take(item.end)
-        self._emit(outputs.KeepAudio(None if self.settings.turn_detection else self._buffer.start))
-        self._emit(outputs.AudioCleared())
+        self._floor.clear(item.end)
+        if self._quiet_since is not None:
+            self._quiet_since = self._now
 
     # --- items, by request
 
@@ -1144,7 +820,7 @@ class Session:
             self._end(response, Ending("fail", error_code="mcp_tool_not_found", error_message=str(error)))
             return
         context = self._context_items(response)
-        question = self._question(manner, offer, response.note, context, self._language)
+        question = self._question(manner, offer, response.note, context, self._room.language)
         if response.context is None:
             left = self._left_behind(question)
             if left and self.settings.truncation.kind == "disabled":
@@ -1182,6 +858,40 @@ class Session:
             language=language,
         )
 
+    def _question_about(self, own: Message, language: str | None) -> outputs.Generate | None:
+        """What the model would be asked now if `own` were the last item; None if that is not certain."""
+        manner = self._manner(ResponseOptions())
+        if self._active is not None or self.conversation.unrecognised() or self._awaits_tools(manner):
+            return None
+        try:
+            offer = self._offer(manner)
+        except LookupError:
+            return None  # the response will say so
+        said = self.settings.transcription.language if self.settings.transcription else None
+        context = (*self.conversation.as_heard(), own)
+        question = self._question(manner, offer, "", context, said or language)
+        left = self._left_behind(question)
+        if left and self.settings.truncation.kind == "disabled":
+            return None
+        return msgspec.structs.replace(question, context=context[left:])
+
+    def _use_prepared(self, response: Response, question: outputs.Generate, offer: Offer) -> bool:
+        """Give the response what was prepared for it, if it asks the same."""
+        item_id, reading = self._last_reading or ("", None)
+        entry = self.conversation.visible(item_id)
+        own = entry.item if entry is not None and item_id == response.answers_turn else None
+        prepared = self._floor.release(question, reading, own)
+        if prepared is None:
+            return False
+        work, results = prepared
+        self._owners[work] = response
+        response.start_round(work, offer.remote)
+        self._emit(outputs.Release(work, response.id))
+        for result in results:
+            if response.expects(result):
+                self._take_for_response(response, result)
+        return True
+
     def _left_behind(self, question: outputs.Generate) -> int:
         """How many of the oldest items the model can no longer be told of."""
         wish = self.settings.truncation
@@ -1206,7 +916,7 @@ class Session:
 
     def _may_follow_up(self) -> bool:
         """Whether nothing else comes first: a response, a turn, or a call that is still running."""
-        if self._active is not None or self._turn.is_open or self._approvals.are_running:
+        if self._active is not None or self._floor.turn.is_open or self._approvals.are_running:
             return False
         return not self.conversation.unrecognised()
 
@@ -1228,8 +938,8 @@ class Session:
                 self._follow_up.forget()
             self._follow_up.put_off(self._now)
             self._last_spoken = response
-            if self._speculation.state is SpeculationState.OWED:
-                self._drop_speculation()
+            if self._floor.has_prepared:
+                self._floor.drop()
             ends = response.playout.ends_at()
             self._quiet_since = self._now if ends is None else max(self._now, ends)
 
@@ -1251,10 +961,10 @@ class Session:
         self._emit(Remark(f"nothing of item {item.item_id[:40]} is being played"))
 
     def _new_work(self, owner: Response | None = None) -> int:
-        self._works += 1
+        work = self._room.new_work()
         if owner is not None:
-            self._owners[self._works] = owner
-        return self._works
+            self._owners[work] = owner
+        return work
 
     # --- things said unasked, and time
 
@@ -1290,7 +1000,7 @@ class Session:
         return self._now if ends is None else max(self._now, ends)
 
     def _may_announce(self, *, ignoring_playback: bool) -> bool:
-        if self._active is not None or self._turn.is_open or self.conversation.unrecognised():
+        if self._active is not None or self._floor.turn.is_open or self.conversation.unrecognised():
             return False
         return ignoring_playback or self._plays_until() <= self._now
 
@@ -1310,7 +1020,7 @@ class Session:
                 voice=manner.voice if manner.speaks else None,
                 speed=manner.speed,
                 output_format=manner.output_format,
-                language=self._language,
+                language=self._room.language,
                 is_fixed=announcement.is_fixed,
             )
         )
@@ -1320,11 +1030,11 @@ class Session:
         return response.filler_due(self.config.fillers.after_s) if has_phrase else None
 
     def _filler(self) -> str | None:
-        return self.config.fillers.phrases.get((self._language or "en").partition("-")[0])
+        return self.config.fillers.phrases.get((self._room.language or "en").partition("-")[0])
 
     def _wants_filler(self, response: Response) -> bool:
         due = self._filler_due(response)
-        return due is not None and due <= self._now and not self._turn.is_open
+        return due is not None and due <= self._now and not self._floor.turn.is_open
 
     def _say_filler(self, response: Response) -> None:
         response.has_filled = True
@@ -1336,7 +1046,7 @@ class Session:
         detection = self.settings.turn_detection
         if self._quiet_since is None or detection is None or detection.idle_timeout_ms is None:
             return None
-        if self._turn.is_open or self._active is not None or detection.kind != "server_vad":
+        if self._floor.turn.is_open or self._active is not None or detection.kind != "server_vad":
             return None
         if self._playback is not None and self._playback.is_busy:
             return None
@@ -1349,7 +1059,7 @@ class Session:
         assert detection.idle_timeout_ms is not None
         self._quiet_since = None
         item_id = self._ids.make("item")
-        first, stop = self._buffer.take(heard)
+        first, stop = self._floor.buffer.take(heard)
         start = max(first, stop - samples_from_ms(detection.idle_timeout_ms))
         self._emit(outputs.TimedOut(item_id, start, stop))
         self._add_speech(item_id, Speech(start, stop, ""))
@@ -1360,7 +1070,7 @@ class Session:
             response.note = f"The person has said nothing for {detection.idle_timeout_ms / 1000:g} seconds."
 
     def _pass_time(self, item: inputs.TimePassed) -> None:
-        self._pursue_barge_in(item.heard)
+        self._floor.pass_time(item.heard)
         due = self._silence_due()
         if due is not None and due <= self._now:
             self._time_out(item.heard)
