@@ -25,18 +25,17 @@ from antiphon.session.conversation import Conversation, Entry, as_heard, is_unre
 from antiphon.session.floor import Deeds, Floor
 from antiphon.session.ids import Ids
 from antiphon.session.inputs import Input, Request, Result
+from antiphon.session.item_requests import ItemRequests
 from antiphon.session.items import (
     FunctionCall,
     FunctionOutput,
     Item,
     McpApprovalResponse,
     Message,
-    Picture,
     Role,
     Speech,
     Status,
 )
-from antiphon.session.ledger import Ledger
 from antiphon.session.mcp import Approvals, FollowUp, Offer, Toolbox, check_choice, offered, resolved, servers_among
 from antiphon.session.outputs import Output, Refused, Remark
 from antiphon.session.playback import Playback
@@ -78,6 +77,7 @@ class Session:
         self._ids = ids
         self._began: Seconds | None = None
         self._is_over = False
+        self._items = ItemRequests(self._room)
         self._floor = Floor(
             self._room,
             Deeds(
@@ -120,9 +120,9 @@ class Session:
             inputs.CommitAudio: self._commit_audio,
             inputs.ClearAudio: self._clear_audio,
             inputs.CreateItem: self._create_item,
-            inputs.RetrieveItem: self._retrieve_item,
+            inputs.RetrieveItem: self._items.retrieve,
             inputs.DeleteItem: self._delete_item,
-            inputs.TruncateItem: self._truncate_item,
+            inputs.TruncateItem: self._items.truncate,
             inputs.CreateResponse: self._create_response,
             inputs.CancelResponse: self._cancel_response,
             inputs.ClearPlayback: self._clear_playback,
@@ -329,7 +329,7 @@ class Session:
         if patch.tools is not UNSET:
             tools = resolved(patch.tools, self.settings.tools, self.config.max_mcp_servers, "session.tools")
             if servers_among(tools):
-                self._check_room(0, "session.tools")  # what they offer becomes an item
+                self._items.check_room(0, "session.tools")  # what they offer becomes an item
             patch = msgspec.structs.replace(patch, tools=tools)
         if patch.tools is not UNSET or patch.tool_choice is not UNSET:
             tools = _chosen(patch.tools, self.settings.tools)
@@ -477,28 +477,12 @@ class Session:
     # --- items, by request
 
     def _create_item(self, request: inputs.CreateItem) -> None:
+        size = self._items.check_new(request)
         item = request.item
-        if item.id in self.conversation:
-            raise PeerError(
-                f"Error adding item: an item with id '{item.id}' already exists.",
-                "Leave the id out, or choose one that was not used in this session.",
-                code="item_create_duplicate_item_id",
-                param="item.id",
-            )
-        after = request.after
-        if after is not None and after != "root" and self.conversation.visible(after) is None:
-            raise PeerError(
-                f"Error adding item: the previous item with id '{after}' does not exist.",
-                'Name an item that was announced, "root" for the front, or leave it out for the end.',
-                code="item_create_invalid_previous_item_id",
-                param="previous_item_id",
-            )
-        self._check_sight(item, "item.content")
-        size = self._checked_size(item)
         if isinstance(item, McpApprovalResponse):
             self._approvals.check(item)
         item = msgspec.structs.replace(item, id=item.id or self._ids.make("item"), status=Status.COMPLETED)
-        previous = self.conversation.add(Entry(item, size=size), after)
+        previous = self.conversation.add(Entry(item, size=size), request.after)
         self._emit(outputs.ItemAdded(item, previous))
         speech = _clip_of(item)
         if speech is not None:
@@ -512,98 +496,9 @@ class Session:
         if speech.transcript is None:
             self._transcribe(item_id, speech.start, speech.stop, speech.clip)
 
-    def _checked_size(self, item: Item) -> int:
-        """Bytes in a client's item. Raises `PeerError` if the conversation has no room for it."""
-        size = len(msgspec.json.encode(item))
-        self._check_room(size, "item")
-        return size
-
-    def _check_room(self, size: int, param: str) -> None:
-        """Raise `PeerError` unless the conversation can take another item of so many bytes, for the client's sake."""
-        conversation = self.conversation
-        if conversation.count < self.config.max_items and conversation.size + size <= self.config.max_item_bytes:
-            return
-        raise PeerError(
-            f"The conversation is full: {conversation.count} items, {conversation.size} bytes.",
-            "Delete items that are not needed any more, or open another session.",
-            code="conversation_full",
-            param=param,
-        )
-
-    def _check_sight(self, item: Item, param: str) -> None:
-        """Raise `PeerError` for a picture that the model could not see."""
-        pictures = isinstance(item, Message) and any(isinstance(part, Picture) for part in item.content)
-        if pictures and not self.config.sees:
-            raise PeerError(
-                "The model of this session takes no images.",
-                "Describe the image in words, or configure a model that takes images (llm.images = true).",
-                code="invalid_value",
-                param=param,
-            )
-
-    def _visible(self, item_id: str, doing: str) -> Entry:
-        entry = self.conversation.visible(item_id)
-        if entry is not None:
-            return entry
-        verb = {"retrieve": "retrieving", "delete": "deleting", "truncate": "truncating"}[doing]
-        raise PeerError(
-            f"Error {verb} item: the item with id '{item_id}' does not exist.",
-            "Name an item that conversation.item.added announced and that was not deleted.",
-            code=f"item_{doing}_invalid_item_id",
-            param="item_id",
-        )
-
-    def _retrieve_item(self, request: inputs.RetrieveItem) -> None:
-        entry = self._visible(request.item_id, "retrieve")
-        self._emit(outputs.ItemRetrieved(request.connection, entry.item))
-
     def _delete_item(self, request: inputs.DeleteItem) -> None:
-        entry = self._visible(request.item_id, "delete")
-        self.conversation.delete(request.item_id)
-        self._emit(outputs.ItemDeleted(request.item_id))
+        self._items.delete(request)
         self._approvals.withdraw(request.item_id)
-        if _is_audible(entry.item):
-            self._emit(outputs.ForgetAudio(request.item_id))
-
-    def _truncate_item(self, request: inputs.TruncateItem) -> None:
-        entry = self._visible(request.item_id, "truncate")
-        item = entry.item
-        if entry.ledger is None or not isinstance(item, Message):
-            raise PeerError(
-                "Only model output audio messages can be truncated",
-                "Truncate the item that response.output_audio.delta named.",
-                code=None,
-                param="item_id",
-            )
-        if request.content_index != 0:
-            raise PeerError(
-                f"Error truncating item: the item with id '{request.item_id}' has no content at index "
-                f"{request.content_index}.",
-                "The audio of an answer is its content 0.",
-                code="invalid_value",
-                param="content_index",
-            )
-        position = samples_from_ms(request.audio_end_ms)
-        length = entry.ledger.kept
-        if position > length or position < 0:
-            raise PeerError(
-                f"Audio content of {ms_from_samples(length)}ms is already shorter than {request.audio_end_ms}ms",
-                "audio_end_ms is the part that was played, in milliseconds from the start of the item's audio.",
-                code=None,
-                param="audio_end_ms",
-            )
-        self._truncate(entry, entry.ledger, position)
-        self._emit(outputs.ItemTruncated(request.item_id, request.content_index, request.audio_end_ms))
-
-    def _truncate(self, entry: Entry, ledger: Ledger, position: Samples) -> None:
-        """Of this item, nothing after `position` was heard."""
-        item_id = entry.item.id
-        heard = ledger.text_until(position)
-        self.conversation.hear_until(item_id, heard)
-        ledger.limit = position
-        if isinstance(entry.item, Message) and entry.item.status is not Status.IN_PROGRESS:
-            entry.item = msgspec.structs.replace(entry.item, content=(Speech(0, position, heard),))
-            self._emit(outputs.TrimAudio(item_id, position))
 
     # --- what the server plays
 
@@ -642,7 +537,7 @@ class Session:
             entry = self.conversation.visible(cut.item_id)
             if entry is None or entry.ledger is None:
                 continue
-            self._truncate(entry, entry.ledger, cut.heard)
+            self._items.cut(entry, entry.ledger, cut.heard)
             self._emit(outputs.ItemTruncated(cut.item_id, 0, ms_from_samples(cut.heard)))
 
     # --- responses
@@ -684,7 +579,7 @@ class Session:
         if options.tools is not UNSET:
             tools = resolved(tools, self.settings.tools, self.config.max_mcp_servers, "response.tools")
             if servers_among(tools):
-                self._check_room(0, "response.tools")
+                self._items.check_room(0, "response.tools")
             options = msgspec.structs.replace(options, tools=tools)
         if options.tools is not UNSET or options.tool_choice is not UNSET:
             check_choice(_chosen(options.tool_choice, self.settings.tool_choice), tools, "response.tool_choice")
@@ -693,7 +588,7 @@ class Session:
     def _check_context(self, context: tuple[Item | str, ...]) -> None:
         for index, part in enumerate(context):
             if not isinstance(part, str):
-                self._check_sight(part, f"response.input[{index}].content")
+                self._items.check_sight(part, f"response.input[{index}].content")
             elif self.conversation.visible(part) is None:
                 raise PeerError(
                     f"Error creating response: the item with id '{part}' does not exist.",
@@ -1090,10 +985,6 @@ def _clip_of(item: Item) -> Speech | None:
     if not isinstance(item, Message):
         return None
     return next((part for part in item.content if isinstance(part, Speech) and part.clip is not None), None)
-
-
-def _is_audible(item: Item) -> bool:
-    return isinstance(item, Message) and any(isinstance(part, Speech) for part in item.content)
 
 
 def _with_words(context: tuple[Item | str, ...] | None, item_id: str, text: str) -> tuple[Item | str, ...] | None:
