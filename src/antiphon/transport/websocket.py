@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from msgspec import Struct
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -34,6 +35,13 @@ log = logging.getLogger("antiphon.transport")
 
 OUTBOX_BYTES = 4 * 1024 * 1024  # about a minute of audio as base64: whoever is further behind is not listening
 FAREWELL_S = 5.0  # for what is left to be said, and the closing handshake; then the connection is dropped
+
+
+TakeFrame = Callable[[str | None, bytes], None]
+"""Called with the text of a message, or with None and its bytes."""
+SHORT_WAY = "antiphon.short_way"
+"""Name of an extension of the ASGI scope: call it with a `TakeFrame`, which from then on gets small messages as they
+come, in order, each after all that came before it; what `receive` brings are the others. None ends it."""
 
 
 class Closing(Struct, frozen=True):
@@ -62,7 +70,8 @@ class WebSocketLink:
     def __init__(self, name: str, socket: WebSocket, projection: Projection, allow: Callable[[int], bool]) -> None:
         """`allow` is asked with the size of every frame, in bytes, whether its sender's budget has room for it."""
         self.name = name
-        self.last_heard = asyncio.get_running_loop().time()
+        self._loop = asyncio.get_running_loop()
+        self.last_heard = self._loop.time()
         """When the last frame came, on the loop's clock."""
         self._socket = socket
         self._projection = projection
@@ -105,7 +114,7 @@ class WebSocketLink:
             return
         self._reason = reason
         self._has_mail.set()
-        self._farewell = asyncio.get_running_loop().call_later(FAREWELL_S, self._give_up)
+        self._farewell = self._loop.call_later(FAREWELL_S, self._give_up)
 
     def _give_up(self) -> None:
         """It is not listening to the farewell either."""
@@ -117,6 +126,8 @@ class WebSocketLink:
     async def serve(self, drive: Drive) -> str:
         """Carry frames both ways until either side ends it. Returns why it ended. Cancelling closes the socket."""
         drive.attach(self)
+        go_short_way = self._socket.scope.get("extensions", {}).get(SHORT_WAY, _no_short_way)
+        go_short_way(partial(self._heard, drive))
         self._writer = writer = asyncio.create_task(self._write(), name=f"writer {self.name}")
         reader = asyncio.create_task(self._read(drive), name=f"reader {self.name}")
         try:
@@ -126,6 +137,7 @@ class WebSocketLink:
                     raise failure
             return self._reason or "closed by the client"
         finally:
+            go_short_way(None)
             drive.detach(self)
             if self._farewell is not None:
                 self._farewell.cancel()
@@ -134,14 +146,16 @@ class WebSocketLink:
             await asyncio.gather(reader, writer, return_exceptions=True)
 
     async def _read(self, drive: Drive) -> None:
-        loop = asyncio.get_running_loop()
         while True:
             message = await self._socket.receive()
             if message["type"] == "websocket.disconnect":
                 return
-            self.last_heard = loop.time()
-            if self._reason is None:  # else we have hung up; it may not have heard yet
-                self._take(drive, message.get("text"), message.get("bytes") or b"")
+            self._heard(drive, message.get("text"), message.get("bytes") or b"")
+
+    def _heard(self, drive: Drive, text: str | None, data: bytes) -> None:
+        self.last_heard = self._loop.time()
+        if self._reason is None:  # else we have hung up; it may not have heard yet
+            self._take(drive, text, data)
 
     def _take(self, drive: Drive, text: str | None, data: bytes) -> None:
         size = len(text) if text is not None else len(data)
@@ -199,6 +213,10 @@ class WebSocketLink:
                 await self._has_mail.wait()
         except (WebSocketDisconnect, RuntimeError):
             return  # the client is gone; the reader knows it too
+
+
+def _no_short_way(_: TakeFrame | None) -> None:
+    """Where `receive` brings everything."""
 
 
 async def close_with_error(socket: WebSocket, message: str, code: str, close_code: int) -> None:
