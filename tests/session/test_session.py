@@ -584,3 +584,34 @@ def test_the_first_answer_of_an_empty_conversation_is_part_of_it() -> None:
 def test_without_turn_detection_all_sound_from_the_first_on_may_become_an_item() -> None:
     story = Story(Settings(turn_detection=None))
     assert story.last(o.KeepAudio).start == 0
+
+
+def test_truncating_what_is_still_being_spoken_ends_it_at_what_was_heard() -> None:
+    story = Story()
+    story.say_turn("Tell me a story")
+    story.write("One two three four. ")
+    story.voice("One two three four. ", 4.0)
+    story.wait(2.0)
+    item_id = story.last(o.AudioSent).item_id
+    story.names()
+    story.give(i.TruncateItem("browser", "t", item_id, 0, 1000))
+    assert story.names()[:2] == ["ItemTruncated", "OutputEnded"]
+    done = story.last(o.ResponseEnded).response
+    assert (done.status, done.reason) == ("cancelled", "client_cancelled")
+    assert story.remembered()[-1] == "One"
+    story.wait(5.0)
+    assert not {"AudioSent", "TextSent"} & set(story.names())
+
+
+def test_truncating_an_earlier_answer_leaves_the_one_that_is_spoken() -> None:
+    story = Story()
+    story.say_turn("Hello")
+    story.answer("Good day to you. ", 2.0)
+    story.wait(4.0)
+    first = story.last(o.AudioSent).item_id
+    story.say_turn("Tell me a story")
+    story.write("One two three four. ")
+    story.voice("One two three four. ", 4.0)
+    story.wait(0.5)
+    story.give(i.TruncateItem("browser", "t", first, 0, 500))
+    assert len(story.all(o.ResponseEnded)) == 1

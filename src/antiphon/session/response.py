@@ -345,6 +345,10 @@ class Response:
             cached_tokens=self._usage[2],
         )
 
+    def is_speaking(self, item_id: str) -> bool:
+        """Whether sound of this item still goes out."""
+        return any(piece.is_open and piece.ledger is not None and piece.item.id == item_id for piece in self.pieces)
+
     def heard(self, now: Seconds) -> dict[str, str]:
         """For each spoken item that is not played to its end: the words that were."""
         played = self.playout.played(now)
@@ -655,8 +659,10 @@ class Response:
             self._close(piece, "cut", piece.text)
             return
         if self.conversation is not None:
-            heard = piece.ledger.text_until(self.playout.played(now) - piece.offset)
-            self.conversation.hear_until(piece.item.id, heard)
+            played = self.playout.played(now) - piece.offset
+            if piece.ledger.limit is not None:  # a client knows better than our clock
+                played = piece.ledger.limit
+            self.conversation.hear_until(piece.item.id, piece.ledger.text_until(played))
         self._close(piece, "cut", piece.ledger.text_until(piece.ledger.kept))
 
     def _cut_call(self, piece: Piece, item: McpCall) -> None:

@@ -122,7 +122,7 @@ class Session:
             inputs.CreateItem: self._create_item,
             inputs.RetrieveItem: self._items.retrieve,
             inputs.DeleteItem: self._delete_item,
-            inputs.TruncateItem: self._items.truncate,
+            inputs.TruncateItem: self._truncate_item,
             inputs.CreateResponse: self._create_response,
             inputs.CancelResponse: self._cancel_response,
             inputs.ClearPlayback: self._clear_playback,
@@ -499,6 +499,12 @@ class Session:
     def _delete_item(self, request: inputs.DeleteItem) -> None:
         self._items.delete(request)
         self._approvals.withdraw(request.item_id)
+
+    def _truncate_item(self, request: inputs.TruncateItem) -> None:
+        self._items.truncate(request)
+        # Whoever plays no more of what is being spoken does not want the rest of it made; some clients say only this.
+        if self._active is not None and self._active.is_speaking(request.item_id):
+            self._end(self._active, Ending("cancel", "client_cancelled"))
 
     # --- what the server plays
 
