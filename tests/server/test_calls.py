@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import re
+from typing import Any
 
 import httpx
 import numpy as np
@@ -386,5 +388,82 @@ def test_an_answer_for_nobody_is_no_harm() -> None:
             assert RTCSessionDescription(answer.text, "answer")
             await one.hang_up()
             await until(lambda: not made.state.sessions.running)
+
+    asyncio.run(story())
+
+
+# --- a bad network ---------------------------------------------------------------------------------------------------
+
+
+class Weather:
+    """What a network does to the packets of sound that one side sends."""
+
+    def __init__(self, loss: float, jitter_s: float, seed: int) -> None:
+        self.sent = self.lost = 0
+        self._loss, self._jitter_s = loss, jitter_s
+        self._lots = random.Random(seed)
+
+    def over(self, protocol: Any) -> None:
+        """Rain on this socket from now on."""
+        send = protocol.transport.sendto
+
+        def sendto(data: bytes, address: object) -> None:
+            if not (128 <= data[0] <= 191 and not 192 <= data[1] <= 223):
+                send(data, address)
+                return
+            self.sent += 1
+            if self._lots.random() < self._loss:
+                self.lost += 1
+                return
+            asyncio.get_running_loop().call_later(self._lots.random() * self._jitter_s, send, data, address)
+
+        protocol.transport = _Socket(protocol.transport, sendto)
+
+
+class _Socket:
+    """A transport whose packets go another way."""
+
+    def __init__(self, transport: Any, sendto: Any) -> None:
+        self._transport = transport
+        self.sendto = sendto
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+def sockets_of(gatherer: Any) -> list[Any]:
+    return list(gatherer._connection._protocols)
+
+
+@pytest.mark.slow
+def test_with_loss_and_jitter_both_ways_a_turn_is_heard_and_answered() -> None:
+    weather = Weather(loss=0.1, jitter_s=0.05, seed=1), Weather(loss=0.1, jitter_s=0.05, seed=2)
+
+    async def story() -> None:
+        async with server(FakeLlm([LONG])) as made, phone(made) as call:
+            (ongoing,) = made.state.calls.ongoing.values()
+            (theirs,) = {sender.transport.transport.iceGatherer for sender in call.connection.getSenders()}
+            for protocol in sockets_of(theirs):
+                weather[0].over(protocol)
+            for protocol in sockets_of(ongoing.call._peer._gatherer):
+                weather[1].over(protocol)
+            before = ongoing.drive.position
+            call.microphone.say(tone48(2.0))
+            committed = await call.receive("input_audio_buffer.committed")
+            await call.receive("output_audio_buffer.started")
+            heard = ongoing.drive._retained.of(committed["item_id"])
+            loud = np.flatnonzero(np.abs(heard.astype(np.int32)) > 1000)
+            assert abs((loud[-1] - loud[0]) / 24_000 - 2.0) < 0.1, "as long as it was said"
+            gaps = np.diff(loud)
+            assert gaps.max() < 0.08 * 24_000, "what was lost was made up for"
+            await asyncio.sleep(2.0)
+            tally = ongoing.call._ear.arrivals.tally
+            assert weather[0].lost > 5
+            assert tally.lost >= weather[0].lost * 0.5
+            assert tally.recovered > 0
+            assert ongoing.drive.position - before > 3 * 24_000
+            assert ongoing.call._ear.arrivals.jitter > 0.003
+            assert len(call.heard) > 40
+            assert (ongoing.call._reports.quality.loss or 0) > 0.01, "the other side has told of our loss"
 
     asyncio.run(story())
