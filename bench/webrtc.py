@@ -5,9 +5,11 @@
 
 Both servers have a process and a core of their own, on uvloop, one after the other; their callers are plain aiortc and
 have the other core. Speech goes both ways all the time. Plain aiortc does no more than carry it: it hands received
-frames to nobody and sends frames that lie ready. Ours carries it into a session with its detector and out of an
-answer, with the data channel and all messages of it. Processor time is the kernel's count, of all threads. The
-difference between a call that talks and one in which nobody does is told too, for a call is mostly that.
+frames to nobody and sends frames that lie ready. Ours carries it into a session and out of an answer, with the data
+channel and all messages of it: first without a voice detector, which plain aiortc has not either, then with Silero's,
+and what follows from it. (Somebody who talks without end is recognised anew at each breath: no figure of calls.)
+Processor time is the kernel's count, of all threads. A call in which nobody speaks is told too, for a call is mostly
+that.
 """
 
 from __future__ import annotations
@@ -44,7 +46,6 @@ from antiphon.audio.units import WIRE_RATE, Pcm, Pcm16, Seconds
 from antiphon.engines.api import TtsRequest
 from antiphon.engines.fake import FakeLlm, FakeStt
 from antiphon.engines.registry import EngineSet
-from antiphon.engines.vad.energy import EnergyVad
 from antiphon.engines.vad.silero import SileroVad
 from antiphon.server.run import running
 from antiphon.transport.webrtc.call import Call
@@ -154,12 +155,11 @@ class SpeechTts:
             yield piece
 
 
-async def ours(sound: Pcm16, detector: str) -> None:
-    """The whole server, with scripted engines and a real or a cheap detector."""
+async def ours(sound: Pcm16) -> None:
+    """The whole server, with scripted engines and the real detector."""
     delays: dict[str, list[float]] = {"in": [], "out": []}
     _watch(delays)
-    vad = SileroVad() if detector == "silero" else EnergyVad()
-    engines = EngineSet(vad, FakeStt("hello"), FakeLlm(ENDLESS), SpeechTts(sound), ())
+    engines = EngineSet(SileroVad(), FakeStt("hello"), FakeLlm(ENDLESS), SpeechTts(sound), ())
     limits = config.Server(port=0, max_bytes_per_minute=10**12, drain_s=0.1)
     settings = config.Config(server=limits, session=config.SessionDefaults(retained_audio_bytes=0))
     async with running(settings, engines=engines, tools=()) as listening:
@@ -305,25 +305,20 @@ class Caller:
         assert event["type"] != "error", event
 
 
-ALONE = {
-    "type": "realtime",
-    "audio": {
-        "input": {"turn_detection": {"type": "server_vad", "create_response": False, "interrupt_response": False}}
-    },
+DETECTION = {
+    "ours": None,
+    "ours, silero": {"type": "server_vad", "create_response": False, "interrupt_response": False},
 }
 
 
 async def measure(role: str, sound: Pcm16, calls: int, seconds: float) -> None:
     is_ours = role != "plain"
     async with started(role) as server, httpx.AsyncClient(base_url=server.address, timeout=30) as http:
-        idle = server.cpu_s()
-        await asyncio.sleep(2)
-        idle = (server.cpu_s() - idle) / 2
         frames = frames_of(sound)
         callers = [Caller(frames) for _ in range(calls)]
         set_up = [1000 * await caller.dial(http, waits=is_ours) for caller in callers]
-        talking = await _talk(server, callers, is_ours=is_ours, seconds=seconds)
-        share = 100 * (talking - idle) / calls
+        talking = await _talk(server, callers, role, seconds)
+        share = 100 * talking / calls
         print(f"{role:>14} {calls:6d} {share:9.2f} %", end="", flush=True)
         if is_ours:
             for caller in callers:
@@ -334,18 +329,19 @@ async def measure(role: str, sound: Pcm16, calls: int, seconds: float) -> None:
             before = server.cpu_s()
             await asyncio.sleep(seconds)
             silent = (server.cpu_s() - before) / seconds
-            print(f" {100 * (silent - idle) / calls:9.2f} %   {percentiles(set_up)}", end="")
+            print(f" {100 * silent / calls:9.2f} %   {percentiles(set_up)}", end="")
             delays = await server.delays()
             print(f"   {percentiles(delays['in'])}   {percentiles(delays['out'])}", end="")
         print(flush=True)
         await asyncio.gather(*(caller.hang_up() for caller in callers))
 
 
-async def _talk(server: Server, callers: list[Caller], *, is_ours: bool, seconds: float) -> float:
+async def _talk(server: Server, callers: list[Caller], role: str, seconds: float) -> float:
     """Processor time per second while both sides of all calls speak."""
-    if is_ours:
+    if role != "plain":
         for caller in callers:
-            caller.ask("session.update", session=ALONE)
+            session = {"type": "realtime", "audio": {"input": {"turn_detection": DETECTION[role]}}}
+            caller.ask("session.update", session=session)
             caller.ask("response.create")
     await asyncio.sleep(WARM_UP_S)
     heard = sum(caller.frames for caller in callers)
@@ -364,20 +360,19 @@ def main() -> None:
     parser = arguments_of(__doc__)
     parser.add_argument("--calls", type=int, nargs="*", default=[1, 4])
     parser.add_argument("--seconds", type=float, default=10.0)
-    parser.add_argument("--role", choices=["plain", "ours, silero", "ours, energy"], help=argparse.SUPPRESS)
+    parser.add_argument("--role", choices=["plain", *DETECTION], help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     sound = spoken()
     if arguments.role:
         pin(SERVER_CORE)
-        role, _, detector = arguments.role.partition(", ")
-        uvloop.run(plain(sound) if role == "plain" else ours(sound, detector))
+        uvloop.run(plain(sound) if arguments.role == "plain" else ours(sound))
         return
     pin(CALLER_CORE if (os.cpu_count() or 1) > 1 else 0)
     print(machine())
     print("processor time of a core for each call; milliseconds at p50 and p95")
     print("        server  calls     talking      silent             set-up      packet to ear    mouth to packet")
     for calls in arguments.calls:
-        for role in ("plain", "ours, energy", "ours, silero"):
+        for role in ("plain", *DETECTION):
             uvloop.run(measure(role, sound, calls, arguments.seconds))
 
 
