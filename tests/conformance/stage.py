@@ -56,6 +56,8 @@ LINES = {
 }
 """What a program's person can say, by the name of its sound. The sum is one that the embedded recogniser understands
 with room to spare, louder and quieter, and with more or less of the room around it: the clients are tested here."""
+SUM = "That is 55."
+"""What the embedded model says to it."""
 STORY = " ".join(f"And then the {animal} went up the hill." for animal in ("fox", "cat", "dog", "owl", "hen") * 4)
 
 
@@ -264,7 +266,7 @@ def _check_truncated(performance: Performance, item_id: str) -> None:
 def check_spoken(performance: Performance) -> None:
     """What the spoken question has to come to, whatever was answered before it was asked."""
     assert [note["text"] for note in performance.shown("heard")] == [LINES["sum"]]
-    assert performance.shown("answered")[-1]["text"] == "That is 55."
+    assert performance.shown("answered")[-1]["text"] == SUM
     assert sum(note["bytes"] for note in performance.shown("audio")) > 24_000
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from playwright.async_api import Page, expect
-from stage import KEY, LINES, House, embedded, scripted
+from stage import KEY, LINES, SUM, House, embedded, scripted
 from theatre import PHONE, open_page, origin_of, picture, tape
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -43,7 +43,7 @@ def test_a_spoken_question_is_answered_and_its_time_accounted_for(
             await connect(page, embedded)
             await picture(page, "2-connected")
             await expect(page.locator(".entry.user .said")).to_have_text(LINES["sum"])
-            await expect(page.locator(".entry.assistant .said")).to_have_text("That is 84.")
+            await expect(page.locator(".entry.assistant .said")).to_have_text(SUM)
             await expect(page.locator(".entry.tool summary")).to_contain_text("calculate")
             # Heard to its end: nothing is left to come.
             await expect(page.locator(".entry.assistant .coming")).to_have_count(0)
@@ -189,7 +189,7 @@ def test_push_to_talk_is_heard_only_while_it_is_held(tmp_path: Path, sounds: Pat
             await page.wait_for_timeout(5000)
             await button.dispatch_event("pointerup", {"pointerId": 1})
             await expect(page.locator(".entry.user .said")).to_have_text(LINES["sum"])
-            await expect(page.locator(".entry.assistant .said")).to_have_text("That is 84.")
+            await expect(page.locator(".entry.assistant .said")).to_have_text(SUM)
 
     asyncio.run(story())
 

@@ -76,9 +76,19 @@ describe('captions', () => {
   })
 })
 
+test('a tool of the server tells how far it is, and what came of it later', () => {
+  const call = { response_id: 'r', call_id: 'c', name: 'search' }
+  const started = told({ type: 'antiphon.tool.started', arguments: '{}', ...call }, 100)
+  const running = after(started, told({ type: 'antiphon.tool.progress', text: 'half done', ...call }, 150))
+  expect(running.entries).toMatchObject([{ id: 'c', progress: 'half done', output: null, place: 'server' }])
+  const done = reduce(running, told({ type: 'antiphon.tool.done', output: '"soon"', ok: true, ...call }, 200))
+  const later = reduce(done, told({ type: 'antiphon.task.done', output: '"found"', ok: true, ...call }, 900))
+  expect(later.entries).toMatchObject([{ output: '"found"', ok: true, beganMs: 100, endedMs: 900 }])
+})
+
 describe('timing', () => {
   const TIMELINE = told({
-    type: 'antiphon.timeline', response_id: 'r', item_id: 'q', status: 'completed', reason: null, wait_ms: 700, tools: [],
+    type: 'antiphon.timeline', response_id: 'r', item_id: 'q', status: 'completed', reason: null, wait_ms: 700, was_prepared: true, tools: [],
     stages: [{ name: 'silence_complete', ms: 500 }, { name: 'first_audio', ms: 200 }],
   })
 
@@ -87,7 +97,7 @@ describe('timing', () => {
     ['after', [TIMELINE, { kind: 'audible', itemId: 'a', atMs: 1080 } as const]],
   ])('the browser’s own share is added when it is known %s the rest', (_, happenings) => {
     const state = after(...QUESTION, ...ANSWER, ...happenings)
-    expect(state.timings).toMatchObject([{ question: 'tell me a story', waitMs: 700, playerMs: 80 }])
+    expect(state.timings).toMatchObject([{ question: 'tell me a story', waitMs: 700, playerMs: 80, wasPrepared: true }])
   })
 })
 

@@ -22,6 +22,7 @@ def report(turn: Turn) -> Timeline:
         reason=turn.reason,
         stages=stages,
         wait_ms=None if start is None or turn.first_audio is None else round((turn.first_audio - start) * 1000, 1),
+        was_prepared=turn.was_prepared,
         tools=() if start is None else tuple(_span(run, start, turn.ended) for run in turn.tools),
     )
 

@@ -115,6 +115,8 @@ class Timeline(Struct, frozen=True, tag_field="type", tag="antiphon.timeline", k
     """In order, without gaps: from the end of speech, or from the request, to the first sound that was sent."""
     wait_ms: float | None
     """Their sum; null if no sound was sent."""
+    was_prepared: bool
+    """The answer was begun before the turn was over: what was done until then took nobody's time."""
     tools: tuple[ToolSpan, ...]
 
 

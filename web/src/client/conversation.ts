@@ -258,6 +258,11 @@ export class Conversation {
     if (this.#context && this.#state.link.state !== 'idle') await this.#openMicrophone(this.#context)
   }
 
+  /** End a call of one of the server's own tools. */
+  stopTool(callId: string): void {
+    this.#send({ type: 'antiphon.tool.cancel', call_id: callId })
+  }
+
   /** Give the result of a call that no function of this page answers. */
   answer(callId: string, output: string): void {
     this.#calls.answer(callId, output)

@@ -42,6 +42,8 @@ export interface ToolEntry {
   readonly name: string
   readonly arguments: string
   readonly output: string | null
+  /** How far it is, in its own words. */
+  readonly progress: string
   readonly ok: boolean
   readonly place: 'server' | 'page'
   readonly beganMs: number
@@ -60,6 +62,8 @@ export interface Timing {
   readonly waitMs: number | null
   /** From the first sound that came to the first that was heard: this browser's share. Null where it is not known. */
   readonly playerMs: number | null
+  /** The server had begun with the answer before the turn was over. */
+  readonly wasPrepared: boolean
   readonly tools: readonly ToolSpan[]
 }
 
@@ -227,9 +231,12 @@ function hear(state: SessionState, message: ServerMessage, atMs: number): Sessio
     case 'antiphon.tool.started':
       return withEntry(state, {
         kind: 'tool', id: message.call_id, responseId: message.response_id, name: message.name,
-        arguments: message.arguments, output: null, ok: true, place: 'server', beganMs: atMs, endedMs: null,
+        arguments: message.arguments, output: null, progress: '', ok: true, place: 'server', beganMs: atMs, endedMs: null,
       }, undefined)
+    case 'antiphon.tool.progress':
+      return withTool(state, message.call_id, (entry) => ({ ...entry, progress: message.text }))
     case 'antiphon.tool.done':
+    case 'antiphon.task.done':
       return withTool(state, message.call_id, (entry) => ({
         ...entry, output: message.output, ok: message.ok, endedMs: atMs,
       }))
@@ -290,7 +297,7 @@ function itemDone(state: SessionState, item: Item, responseId: string, atMs: num
   if (item.type === 'function_call') {
     return withEntry(state, {
       kind: 'tool', id: item.call_id ?? '', responseId, name: item.name, arguments: item.arguments, output: null,
-      ok: true, place: 'page', beganMs: atMs, endedMs: null,
+      progress: '', ok: true, place: 'page', beganMs: atMs, endedMs: null,
     }, undefined)
   }
   if (item.type !== 'message' || !item.id) return state
@@ -344,6 +351,7 @@ function timed(state: SessionState, told: Timeline): SessionState {
     stages: told.stages,
     waitMs: told.wait_ms,
     playerMs: playerMs(state.marks[told.response_id]),
+    wasPrepared: told.was_prepared,
     tools: told.tools,
   }
   const { [told.response_id]: _, ...rest } = state.marks

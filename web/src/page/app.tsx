@@ -93,6 +93,7 @@ export function App() {
           <Captions
             state={state} onConnect={connect} onSuggest={(text) => conversation.write(text)}
             onAnswer={(callId, output) => conversation.answer(callId, output)}
+            onStopTool={(callId) => conversation.stopTool(callId)}
           />
           <Composer
             state={state} isHandsFree={isHandsFree} level={level} conversation={conversation}

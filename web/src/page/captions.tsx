@@ -13,9 +13,10 @@ interface Props {
   onConnect: () => void
   onSuggest: (text: string) => void
   onAnswer: (callId: string, output: string) => void
+  onStopTool: (callId: string) => void
 }
 
-export function Captions({ state, onConnect, onSuggest, onAnswer }: Props) {
+export function Captions({ state, onConnect, onSuggest, ...calls }: Props) {
   const { entries, problems } = state.session
   const log = useRef<HTMLDivElement>(null)
   useStuckToTheEnd(log, entries)
@@ -25,7 +26,7 @@ export function Captions({ state, onConnect, onSuggest, onAnswer }: Props) {
       <ol aria-live="polite" aria-relevant="additions text">
         {entries.map((entry) => (
           <li key={entry.id} class={`entry ${entry.kind}`}>
-            <Line entry={entry} onAnswer={onAnswer} />
+            <Line entry={entry} {...calls} />
           </li>
         ))}
       </ol>
@@ -60,14 +61,16 @@ function Welcome({ isConnected, onConnect, onSuggest }: { isConnected: boolean; 
   )
 }
 
-function Line({ entry, onAnswer }: { entry: Entry; onAnswer: Props['onAnswer'] }) {
+type CallActions = Pick<Props, 'onAnswer' | 'onStopTool'>
+
+function Line({ entry, ...calls }: { entry: Entry } & CallActions) {
   switch (entry.kind) {
     case 'user':
       return <Person entry={entry} />
     case 'assistant':
       return <Answer entry={entry} />
     case 'tool':
-      return <Call entry={entry} onAnswer={onAnswer} />
+      return <Call entry={entry} {...calls} />
   }
 }
 
@@ -97,7 +100,7 @@ function Answer({ entry }: { entry: AssistantEntry }) {
   )
 }
 
-function Call({ entry, onAnswer }: { entry: ToolEntry; onAnswer: Props['onAnswer'] }) {
+function Call({ entry, onAnswer, onStopTool }: { entry: ToolEntry } & CallActions) {
   const [typed, setTyped] = useState('')
   const isWaiting = entry.output === null
   return (
@@ -105,7 +108,7 @@ function Call({ entry, onAnswer }: { entry: ToolEntry; onAnswer: Props['onAnswer
       <summary>
         <span class="call-name">{entry.name}</span>
         <span class="call-state">
-          {isWaiting ? 'running…' : `${entry.ok ? '' : 'failed, '}${Math.max(1, Math.round((entry.endedMs ?? entry.beganMs) - entry.beganMs))} ms`}
+          {isWaiting ? entry.progress || 'running…' : `${entry.ok ? '' : 'failed, '}${Math.max(1, Math.round((entry.endedMs ?? entry.beganMs) - entry.beganMs))} ms`}
           {entry.place === 'server' ? ' on the server' : ' in this page'}
         </span>
       </summary>
@@ -126,10 +129,13 @@ function Call({ entry, onAnswer }: { entry: ToolEntry; onAnswer: Props['onAnswer
               <button class="button">Answer</button>
             </form>
           ) : (
-            <pre>{entry.output === null ? '…' : pretty(entry.output)}</pre>
+            <pre>{entry.output === null ? entry.progress || '…' : pretty(entry.output)}</pre>
           )}
         </dd>
       </dl>
+      {isWaiting && entry.place === 'server' && (
+        <button class="button small" onClick={() => onStopTool(entry.id)}>Stop this tool</button>
+      )}
     </details>
   )
 }

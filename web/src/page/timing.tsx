@@ -114,6 +114,9 @@ function TurnBar({ timing, scale, budgetMs }: { timing: Timing; scale: number; b
           <span class="budget" style={{ left: percent(budgetMs) }} />
         </span>
       </summary>
+      {timing.wasPrepared && (
+        <p class="dim prepared">The answer was prepared while the server waited for the end of your turn: that work is in no bar.</p>
+      )}
       <table>
         <caption class="unseen">Where {total === null ? 'the time' : ms(total)} went</caption>
         <tbody>

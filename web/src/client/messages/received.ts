@@ -628,6 +628,7 @@ export interface Timeline {
   reason: string | null
   stages: readonly (Stage)[]
   wait_ms: number | null
+  was_prepared: boolean
   tools: readonly (ToolSpan)[]
 }
 
