@@ -74,7 +74,7 @@ WEATHER = {
 
 def test_a_function_of_the_person_and_a_voice_over_the_answer(tmp_path: Path, sounds: Path) -> None:
     async def story() -> None:
-        microphone = tape(tmp_path / "mic.wav", sounds, 4.0, "weather", 8.0, "story", 4.0, "stop", 20.0)
+        microphone = tape(tmp_path / "mic.wav", sounds, 5.0, "weather", 9.0, "story", 4.0, "stop", 20.0)
         choices = json.dumps({"ownTools": [WEATHER]})
         async with scripted(tmp_path, tls=False) as house, open_page(microphone, choices=choices) as page:
             await connect(page, house)
@@ -121,7 +121,7 @@ def check_silence(after_ms: float) -> None:
 
 def test_a_call_is_answered_and_interrupted(tmp_path: Path, sounds: Path) -> None:
     async def story() -> None:
-        microphone = tape(tmp_path / "mic.wav", sounds, 4.0, "story", 4.0, "stop", 20.0)
+        microphone = tape(tmp_path / "mic.wav", sounds, 5.0, "story", 4.0, "stop", 20.0)
         choices = json.dumps({"transport": "webrtc"})
         says = ("story", "stop")
         async with scripted(tmp_path, tls=False, says=says) as house, open_page(microphone, choices=choices) as page:

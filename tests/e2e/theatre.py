@@ -94,7 +94,11 @@ async def open_page(
             page.on("console", lambda message: complaints.append(message.text) if _is_bad(message) else None)
             await page.add_init_script(EAVESDROP)
             await page.add_init_script(f"localStorage.setItem('antiphon.choices.1', {choices!r})")
-            yield page
+            try:
+                yield page
+            except BaseException:
+                await picture(page, "failed")
+                raise
             assert complaints == []
         finally:
             await browser.close()
