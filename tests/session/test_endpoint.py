@@ -126,3 +126,18 @@ def test_server_vad_waits_for_its_silence_and_nothing_else_unless_it_is_told_to_
         story.give(i.Prosody(story.heard, -0.5, 0.0))
         story.pause(0.5)
         assert bool(story.all(o.SpeechStopped)) is expected
+
+
+def test_a_detector_that_toggles_every_window_makes_one_turn_and_no_storm_of_work() -> None:
+    story = Story(Settings(turn_detection=TurnDetection(kind="semantic_vad")))
+    for _ in range(60):
+        story.talk(0.033)
+        story.pause(0.033)
+    assert len(story.all(o.SpeechStarted)) == 1
+    assert not story.all(o.Transcribe)
+    story.pause(2.0)
+    assert len(story.all(o.SpeechStopped)) == 1
+
+
+def test_a_transcript_that_never_comes_is_no_reason_to_wait_forever() -> None:
+    assert turn_length_ms(None) < 1000

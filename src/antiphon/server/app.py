@@ -123,7 +123,8 @@ class State:
             return WARMING
         config = _session_config(self, settings)
         if plays:
-            config = msgspec.structs.replace(config, plays=True, lead_ms=LEAD_MS)
+            # Whoever calls by WebRTC has an echo canceller of its own; what comes through it is the person.
+            config = msgspec.structs.replace(config, plays=True, lead_ms=LEAD_MS, knows_echo=False)
         return self.sessions.begin(config, visitor.owner, addresses) or FULL
 
     def projection(self, drive: Drive, name: str, wish: Wish) -> Projection:
