@@ -20,6 +20,7 @@ from antiphon.session.settings import TurnDetection
 
 PAUSES = 8  # of the person's own that are remembered
 SURE = 0.02  # no witness is believed beyond this much of certainty
+PRIOR = 0.0  # log odds that a pause ends the turn, before anybody has spoken
 WORDS_WEIGHT = 1.0
 MODEL_WEIGHT = 1.2
 PITCH_WEIGHT = 1.5  # log odds for each octave of fall
@@ -83,7 +84,7 @@ class Endpoint:
 
     def probability(self) -> float:
         """P(the turn is over) by all that is known."""
-        odds = 0.0
+        odds = PRIOR
         if self._over_by_words is not None:
             odds += WORDS_WEIGHT * _log_odds(self._over_by_words)
         if self._over_by_model is not None:
