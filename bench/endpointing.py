@@ -7,7 +7,7 @@
 A turn is cut if it would be committed before its last word has ended; its delay is from there to the commit. Every turn
 is heard to its end whether it was cut before or not, so that no rule gets easier delays by cutting the hard turns. The
 rules are the session's own `Turn` and `Endpoint`, told what the session would tell them, at the same moments. To
-compare with a fixed window our floor and ceiling are scaled until the mean delay is the same. Intervals are of 95 %:
+compare with a fixed window our three limits are scaled until the mean delay is the same. Intervals are of 95 %:
 Wilson's for shares, for differences a bootstrap over conversations. People's speech is not in it: there is none here.
 """
 
@@ -23,7 +23,6 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-from endpointing_set import Conversation, Heard, conversations, heard, written
 from msgspec import Struct
 from numpy.typing import NDArray
 
@@ -34,6 +33,7 @@ from antiphon.session.endpoint import EAGERNESS, Endpoint, Limits
 from antiphon.session.inputs import Prosody, SilenceTick, VoiceBegan, VoicePaused
 from antiphon.session.settings import Speculating
 from antiphon.session.turn import Turn, TurnState
+from endpointing_set import Conversation, Heard, conversations, heard, written
 
 FIXED_MS = (300, 500, 800)
 CONVERSATIONS = 500
@@ -197,13 +197,12 @@ def fixed(silence_ms: float) -> Wait:
 
 
 def ours(scale: float, limits: Limits = EAGERNESS["medium"]) -> Wait:
-    scaled = Limits(round(limits.floor_ms * scale), round(limits.ceiling_ms * scale))
+    floor_ms, usual_ms, ceiling_ms = (round(scale * ms) for ms in msgspec.structs.astuple(limits))
+    scaled = Limits(floor_ms, usual_ms, ceiling_ms)
     return lambda endpoint: endpoint.wait(scaled)
 
 
-def at_mean_delay(
-    told_turns: Sequence[Sequence[Told]], mean_ms: float, witnesses: Witnesses
-) -> tuple[float, Outcomes]:
+def at_mean_delay(told_turns: Sequence[Sequence[Told]], mean_ms: float, witnesses: Witnesses) -> tuple[float, Outcomes]:
     """The scale of our limits with which nobody waits longer in the mean than this, and what comes of it."""
     low, high = 0.005, 8.0
     best = judged(told_turns, ours(low), witnesses)
@@ -246,7 +245,7 @@ class Line(Struct, frozen=True):
     """Of both: ours is at most this."""
     who: str
     scale: float
-    """Of our floor and ceiling."""
+    """Of our limits."""
     cut: float
     cut_between: tuple[float, float]
     fixed_cut: float
@@ -286,7 +285,9 @@ def _percent(share: float, between: tuple[float, float]) -> str:
 
 
 def show(lines: Sequence[Line]) -> None:
-    print(f"{'mean delay':>10}  {'who is asked':20} {'ours cuts':>24}  {'the fixed window cuts':>24}  {'difference':>26}")
+    print(
+        f"{'mean delay':>10}  {'who is asked':20} {'ours cuts':>24}  {'the fixed window cuts':>24}  {'difference':>26}"
+    )
     for line in lines:
         print(
             f"{line.mean_ms:7.0f} ms  {line.who:20} {_percent(line.cut, line.cut_between):>24}"

@@ -1,4 +1,4 @@
-"""The labelled set for `bench/endpointing.py`: people who take turns, pause in them, and are recognised late and wrongly.
+"""The labelled set for `bench/endpointing.py`: people who pause in their turns, and are recognised late and wrongly.
 
 Four turns of one person make a conversation, for a person's pauses are alike. Clauses are said by espeak-ng one by one,
 each with the melody of its own end, and joined by pauses of known length; then comes noise. What is heard of that is
@@ -22,7 +22,6 @@ from typing import Literal
 
 import msgspec
 import numpy as np
-from endpointing_texts import DEVELOPMENT, REPORT, Material
 from msgspec import Struct
 
 from antiphon.audio.pcm import int16_from_float
@@ -35,6 +34,7 @@ from antiphon.hearing.hub import HearingHub
 from antiphon.hearing.runners import InPlace
 from antiphon.session.inputs import HearingFailed, Prosody, VoicePaused
 from antiphon.testing.virtual_time import run
+from endpointing_texts import DEVELOPMENT, REPORT, Material
 
 Part = Literal["development", "report"]
 MATERIAL: dict[Part, Material] = {"development": DEVELOPMENT, "report": REPORT}
@@ -199,7 +199,8 @@ def written(conversation: Conversation, number: int, heard: Heard, at: Samples) 
     is_lost = chance.random() < LOST
     delay_ms = conversation.delay_ms * math.exp(chance.gauss(0, DELAY_SPREAD))
     text = text.strip()
-    return Written(text[:1].upper() + text[1:] if conversation.punctuates else text.lower(), None if is_lost else delay_ms)
+    text = text[:1].upper() + text[1:] if conversation.punctuates else text.lower()
+    return Written(text, None if is_lost else delay_ms)
 
 
 def _mark(kind: str, clause: Clause, chance: random.Random) -> str:
@@ -331,9 +332,7 @@ async def _listened(spoken: list[tuple[Pcm16, tuple[Samples, ...], tuple[Samples
     for one in streams:
         await one.caught_up()
     await ear.close()
-    return [
-        _as_heard(pcm, starts, ends, told) for (pcm, starts, ends), told in zip(spoken, events, strict=True)
-    ]
+    return [_as_heard(pcm, starts, ends, told) for (pcm, starts, ends), told in zip(spoken, events, strict=True)]
 
 
 def _as_heard(

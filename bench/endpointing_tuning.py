@@ -7,11 +7,10 @@ put into `antiphon.session.endpoint` by hand; the report is made by the real `En
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from statistics import median
 
 import numpy as np
-from endpointing import FIXED_MS, Told
 from msgspec import Struct, structs
 from numpy.typing import NDArray
 
@@ -19,24 +18,22 @@ from antiphon.audio.units import WIRE_RATE
 from antiphon.hearing.edges import WINDOW
 from antiphon.session import endpoint
 from antiphon.session.inputs import SilenceTick, VoiceBegan, VoicePaused
+from endpointing import FIXED_MS, Told
 
-STEPS = 4000
+STEPS = 600
 NEVER = 1e9
 WINDOW_MS = WINDOW * 1000 / WIRE_RATE
-FLOOR_MS, CEILING_MS = endpoint.EAGERNESS["medium"].floor_ms, endpoint.EAGERNESS["medium"].ceiling_ms
+LIMITS = endpoint.EAGERNESS["medium"]
 
 
 class Weights(Struct, frozen=True):
-    """The constants of `antiphon.session.endpoint`."""
+    """The constants of `antiphon.session.endpoint` that are chosen here. Its `PATIENCE` only scales the first four."""
 
-    prior: float
     words: float
     pitch: float
     energy: float
-    usual_fall_db: float
     most_by_prosody: float
-    patience: float
-    habit_margin: float
+    habit: float
 
 
 class Pauses(Struct, frozen=True):
@@ -51,7 +48,8 @@ class Pauses(Struct, frozen=True):
     energy_fall_db: NDArray[np.float64]
     words_ms: NDArray[np.float64]
     words_odds: NDArray[np.float64]
-    habit_ms: NDArray[np.float64]
+    habit: NDArray[np.float64]
+    """As `Endpoint` has it, before its power."""
 
 
 def pauses_of(told_turns: Sequence[Sequence[Told]]) -> Pauses:
@@ -91,12 +89,18 @@ def _row(turn: Told, paused: int, length: float, habit: list[float]) -> tuple[fl
         length == NEVER,
         length if length == NEVER else length * to_ms,
         (paused - turn.end) * to_ms,
-        melody.pitch_fall if melody.pitch_fall is not None else 0.0,
+        melody.pitch_fall if melody.pitch_fall is not None else endpoint.USUAL_PITCH_FALL,
         melody.energy_fall_db,
         (words.at - paused) * to_ms if words is not None and is_known else NEVER,
         endpoint._log_odds(words.over) if words is not None and words.over is not None else 0.0,
-        median(habit[-endpoint.PAUSES :]) if habit else 0.0,
+        _habit(habit),
     )
+
+
+def _habit(pauses_ms: list[float]) -> float:
+    counted = [ms for ms in pauses_ms if ms >= endpoint.SHORTEST_PAUSE_MS][-endpoint.PAUSES :]
+    beside_usual = sum(math.log(ms / endpoint.USUAL_PAUSE_MS) for ms in counted)
+    return beside_usual / (len(counted) + endpoint.DOUBTED_PAUSES)
 
 
 class Judge:
@@ -128,21 +132,20 @@ class Judge:
     def _silence(self, weights: Weights, scale: float) -> NDArray[np.float64]:
         """How long each pause would have to last."""
         known = self._pauses
-        before = np.full(known.turn.size, weights.prior)
+        odds = np.zeros(known.turn.size)
         if self._with_prosody:
-            odds = weights.energy * (known.energy_fall_db - weights.usual_fall_db) + weights.pitch * known.pitch_fall
-            before = before + np.clip(odds, -weights.most_by_prosody, weights.most_by_prosody)
-        first = self._wait(weights, before, scale)
+            odds = weights.energy * (known.energy_fall_db - endpoint.USUAL_ENERGY_FALL_DB)
+            odds = odds + weights.pitch * (known.pitch_fall - endpoint.USUAL_PITCH_FALL)
+            odds = np.clip(odds, -weights.most_by_prosody, weights.most_by_prosody)
+        first = self._wait(weights, odds, scale)
         if not self._with_words:
             return first
-        after = self._wait(weights, before + weights.words * known.words_odds, scale)
+        after = self._wait(weights, odds + weights.words * known.words_odds, scale)
         return np.where(first <= known.words_ms, first, np.maximum(known.words_ms, after))
 
     def _wait(self, weights: Weights, odds: NDArray[np.float64], scale: float) -> NDArray[np.float64]:
-        doubt = 1 / (1 + np.exp(odds))
-        wait = scale * (FLOOR_MS + (CEILING_MS - FLOOR_MS) * doubt**weights.patience)
-        habit = weights.habit_margin * self._pauses.habit_ms * np.minimum(1, 2 * doubt)
-        return np.asarray(np.maximum(wait, np.minimum(habit, scale * CEILING_MS)))
+        wait = LIMITS.usual_ms * np.exp(weights.habit * self._pauses.habit - endpoint.PATIENCE * odds)
+        return np.asarray(scale * np.clip(wait, LIMITS.floor_ms, LIMITS.ceiling_ms))
 
     def _outcome(self, silence_ms: NDArray[np.float64]) -> tuple[float, float]:
         known = self._pauses
@@ -166,9 +169,7 @@ def tune(told_turns: Sequence[Sequence[Told]]) -> None:
 
     def loss(weights: Weights) -> float:
         return sum(
-            share * judge.cut_at(weights, mean_ms) / cut
-            for judge, share in judges.values()
-            for cut, mean_ms in windows
+            share * judge.cut_at(weights, mean_ms) / cut for judge, share in judges.values() for cut, mean_ms in windows
         )
 
     weights = present()
@@ -177,10 +178,9 @@ def tune(told_turns: Sequence[Sequence[Told]]) -> None:
     chance = np.random.default_rng(5)
     for step in range(STEPS):
         spread = 0.3 * (1 - step / STEPS) + 0.03
-        factors = np.exp(chance.normal(0, spread, len(structs.astuple(weights))) * (chance.random(8) < 0.4))
-        values = [value * factor for value, factor in zip(structs.astuple(weights), factors, strict=True)]
-        values[0] += chance.normal(0, spread)
-        tried = Weights(*values)
+        values = np.array(structs.astuple(weights))
+        factors = np.exp(chance.normal(0, spread, values.size) * (chance.random(values.size) < 0.5))
+        tried = Weights(*(float(value) for value in values * factors))
         found = loss(tried)
         if found < least:
             weights, least = tried, found
@@ -189,14 +189,11 @@ def tune(told_turns: Sequence[Sequence[Told]]) -> None:
 
 def present() -> Weights:
     return Weights(
-        endpoint.PRIOR,
-        endpoint.WORDS_WEIGHT,
-        endpoint.PITCH_WEIGHT,
-        endpoint.ENERGY_WEIGHT,
-        endpoint.USUAL_FALL_DB,
-        endpoint.MOST_BY_PROSODY,
-        endpoint.PATIENCE,
-        endpoint.HABIT_MARGIN,
+        words=endpoint.WORDS_WEIGHT,
+        pitch=endpoint.PITCH_WEIGHT,
+        energy=endpoint.ENERGY_WEIGHT,
+        most_by_prosody=endpoint.MOST_BY_PROSODY,
+        habit=endpoint.HABIT,
     )
 
 

@@ -22,6 +22,12 @@ class Phrases(Struct, frozen=True):
     whole: frozenset[str]
     """Short utterances that are whole."""
     numbers: frozenset[str]
+    wanting: frozenset[str] = frozenset()
+    """Verbs that hardly end a sentence, for they want an object, as words or as the utterance's last two."""
+    openers: frozenset[str] = frozenset()
+    """Conjunctions whose clause, where a sentence begins with it, is followed by another."""
+    asking: frozenset[str] = frozenset()
+    """Verbs that make a question of a sentence whose first word is an opener: "when is"."""
 
 
 def _set(text: str) -> frozenset[str]:
@@ -57,6 +63,13 @@ PHRASES = {
             "fifteen, sixteen, seventeen, eighteen, nineteen, twenty, thirty, forty, fifty, sixty, seventy, eighty,"
             "ninety, hundred, thousand, million, double, triple"
         ),
+        wanting=_set(
+            "want, need, buy, bring, give, put, make, get, take, find, use, send, show, tell, ask, add, explain, keep,"
+            "mean, let, let's, i think, i guess, i know, you know, do you know, tell me, show me, give me, let me,"
+            "actually, already, always, basically"
+        ),
+        openers=_set("when, if, because, since, after, before, while, although, though, unless, until, once, as"),
+        asking=_set("is, are, was, were, do, does, did, will, would, can, could, should, has, have"),
     ),
     "de": Phrases(
         hanging=_set(
@@ -77,6 +90,7 @@ PHRASES = {
             "null, eins, zwei, zwo, drei, vier, fünf, sechs, sieben, acht, neun, zehn, elf, zwölf, zwanzig, dreißig,"
             "vierzig, fünfzig, sechzig, siebzig, achtzig, neunzig, hundert, tausend"
         ),
+        openers=_set("wenn, weil, als, obwohl, bevor, nachdem, sobald, solange, falls, während, seit, damit"),
     ),
     "fr": Phrases(
         hanging=_set(
@@ -93,6 +107,8 @@ PHRASES = {
             "zéro, un, deux, trois, quatre, cinq, six, sept, huit, neuf, dix, onze, douze, vingt, trente, quarante,"
             "cinquante, soixante, cent, mille"
         ),
+        openers=_set("quand, si, comme, puisque, lorsque, parce, après, avant, pendant, dès"),
+        asking=_set("est, est-ce, sont, était, a, ont, peut, vas, va"),
     ),
     "es": Phrases(
         hanging=_set(
@@ -109,5 +125,7 @@ PHRASES = {
             "cero, uno, dos, tres, cuatro, cinco, seis, siete, ocho, nueve, diez, once, doce, veinte, treinta,"
             "cuarenta, cincuenta, cien, mil"
         ),
+        openers=_set("cuando, si, porque, como, aunque, mientras, después, antes"),
+        asking=_set("es, son, era, está, están, ha, han, puede, va"),
     ),
 }

@@ -20,9 +20,15 @@ WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 
 WHOLE = 0.9  # P(the sentence is whole) of one that ends with its mark
 PLAIN = 0.7  # of one without any sign
-SHORT = 0.55  # of one or two words that are no answer by themselves
-NUMBER = 0.35  # of one that ends in a number, while more digits may follow
+UNMARKED = 0.5  # of one without a mark at its end, where marks are written
+SHORT = 0.3  # of one or two words that are no answer by themselves
+NUMBER = 0.5  # of one that ends in digits, while more of them may follow
+LISTING = 0.4  # of one that ends in a list to which nothing has been added with "and"
+DEPENDENT = 0.15  # of a clause that another has to follow
+WANTING = 0.2  # of one whose verb has no object
 HANGING = 0.06  # of one that ends with a word that wants another, or with a hesitation
+SHORT_CLAUSE = 8  # words: a longer sentence that begins with "when" has its other clause
+SHORT_ENTRY = 2  # words between the commas of a list
 
 
 class WordReader:
@@ -83,18 +89,61 @@ def is_backchannel(words: list[str], phrases: Phrases) -> bool:
 
 def completeness(text: str, words: list[str], phrases: Phrases) -> float:
     """P(the sentence is whole) by its end."""
-    last = words[-1]
     ending = text.rstrip().rstrip("\"'”’»)")[-1:]
-    if ending in "…,;:-–—" or text.rstrip().endswith("..."):
+    is_marked = ending != "" and ending in "?!.。？！" and not text.rstrip().endswith("...")
+    last, last_two = words[-1], " ".join(words[-2:])
+    if last in phrases.hesitations or last_two in phrases.hesitations:
         return HANGING
-    if last in phrases.hanging or last in phrases.hesitations:
-        return HANGING
-    if ending in "?!。？！" and ending:
+    if ending == "?":
         return WHOLE
+    if not is_marked and ending in "…,;:-–—.":
+        return HANGING
     if len(words) <= 4 and " ".join(words) in phrases.whole:
         return WHOLE
-    if last[0].isdigit() or last in phrases.numbers:
-        return WHOLE if ending == "." and len(words) > 3 else NUMBER
-    if ending == ".":
+    if last in phrases.hanging:
+        return HANGING
+    if last in phrases.wanting or last_two in phrases.wanting:
+        return WANTING
+    if _ends_in_digits(words, phrases):
+        return NUMBER
+    sentence = _last_sentence(text)
+    if _is_dependent(words_of(sentence), phrases) and "," not in sentence:
+        return DEPENDENT
+    if _is_listing(sentence, phrases):
+        return LISTING
+    if is_marked:
         return WHOLE
-    return SHORT if len(words) < 3 else PLAIN
+    if len(words) < 3:
+        return SHORT
+    return UNMARKED if _has_marks(text) else PLAIN
+
+
+def _ends_in_digits(words: list[str], phrases: Phrases) -> bool:
+    """Two numbers in a row, or three digits: a single number ends many a sentence."""
+    if words[-1].isdigit():
+        return len(words[-1]) > 2 or (len(words) > 1 and words[-2].isdigit())
+    return len(words) > 1 and words[-1] in phrases.numbers and words[-2] in phrases.numbers
+
+
+def _last_sentence(text: str) -> str:
+    return re.split(r"[.?!。？！]\s", text.strip())[-1]
+
+
+def _is_dependent(sentence: list[str], phrases: Phrases) -> bool:
+    """Whether it is a clause like "when I am there"."""
+    is_opened = bool(sentence) and sentence[0] in phrases.openers
+    asks = len(sentence) > 1 and sentence[1] in phrases.asking
+    return is_opened and not asks and len(sentence) < SHORT_CLAUSE
+
+
+def _is_listing(sentence: str, phrases: Phrases) -> bool:
+    """Whether it ends in short entries, of which none is the last."""
+    entries = [words_of(entry) for entry in sentence.split(",")]
+    if len(entries) < 2 or not entries[-1]:
+        return False
+    return max(len(entries[-1]), len(entries[-2]) - 1) <= SHORT_ENTRY and entries[-1][0] not in phrases.hanging
+
+
+def _has_marks(text: str) -> bool:
+    """Whether whoever wrote it writes capitals and punctuation."""
+    return text[:1].isupper() or any(mark in text for mark in ".,?!")
