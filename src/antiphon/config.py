@@ -90,6 +90,8 @@ class Server(Section, frozen=True):
     """A connection that sends nothing for this long is closed."""
     session_limit_s: UpToADay = 3600.0
     drain_s: Annotated[float, Meta(ge=0, le=86_400)] = 30.0
+    wyoming_port: Port | None = None
+    """Also serve the recogniser and the voice as a Wyoming service, for Home Assistant. It asks for no key."""
     tls_cert: Path | None = None
     tls_key: Path | None = None
     tls_self_signed: bool = False
@@ -198,6 +200,8 @@ class Voice(Remote, frozen=True):
 
     threads: NotNegative = 0
     """That a local engine computes with; 0 is as for the recogniser."""
+    fallback: Word | None = None
+    """The engine that speaks when this one fails."""
 
     voice: Word | None = None
     """Of an OpenAI-compatible server, in place of whatever voice the client asks for."""

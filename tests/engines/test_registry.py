@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import pytest
 
-from antiphon.config import Config, Detector, Engine, Model, Recogniser, Remote, Voice
+from antiphon.config import Config, Detector, Engine, Model, Recogniser, Remote, Voice, load
 from antiphon.engines.api import LlmRequest, SttRequest, TtsRequest, UserSaid
 from antiphon.engines.registry import EMBEDDED, FACTORIES, Role, choose, make
 from antiphon.errors import ConfigError, UnknownName
@@ -143,3 +144,23 @@ def test_asking_what_there_is_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("role", "engine", "model", "why"),
+    [
+        ("stt", "whisper", None, "whisper-small is not on this machine"),
+        ("stt", "sherpa", "whisper-tiny", "not on this machine"),
+        ("stt", "parakeet", "parrot", "no model is called 'parrot'"),
+        ("stt", "moonshine", None, "stt.model is not set"),
+        ("tts", "sherpa", "./nowhere", "no folder"),
+    ],
+)
+def test_local_engines_say_what_is_missing_and_download_nothing(
+    role: str, engine: str, model: str | None, why: str, tmp_path: Path
+) -> None:
+    settings = load(None, {}, {f"{role}.engine": engine, f"{role}.model": model, "models.folder": tmp_path})
+    with pytest.raises(ConfigError, match=why) as refused:
+        make(settings)
+    assert refused.value.hint
+    assert not list(tmp_path.iterdir())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import ctranslate2
 import numpy as np
@@ -125,4 +126,110 @@ def tiny_nemo_ctc(folder: Path, words: int = 12, seed: int = 5) -> Path:
         figures |= {f"{name}_dim{number}": value for number, value in enumerate(size, 1)}
     helper.set_model_props(model, {name: str(value) for name, value in figures.items()})
     save(model, str(folder / "model.onnx"))
+    return folder
+
+
+def tiny_vits(folder: Path, rate_hz: int = 16_000, speakers: int = 2) -> Path:
+    """A folder with a VITS voice as sherpa-onnx reads it: each letter is a tone of its own."""
+    from onnx import TensorProto, helper, numpy_helper, save
+
+    folder.mkdir(parents=True, exist_ok=True)
+    letters = "_ ,.!?abcdefghijklmnopqrstuvwxyz"
+    (folder / "tokens.txt").write_text("".join(f"{letter} {number}\n" for number, letter in enumerate(letters)))
+    words = ("hello", "there", "and", "again", "good", "morning", "the", "weather", "is", "fine", "today", "how", "are")
+    (folder / "lexicon.txt").write_text("".join(f"{word} {' '.join(word)}\n" for word in (*words, "you", "one", "two")))
+    time = np.arange(rate_hz // 20) / rate_hz
+    tones = np.stack([0.3 * np.sin(2 * np.pi * (200 + 20 * number) * time) for number in range(len(letters))])
+    floats, integers = TensorProto.FLOAT, TensorProto.INT64
+    scalars = [helper.make_tensor_value_info(name, floats, [1]) for name in ("noise", "length", "noise_w")]
+    inputs = [
+        helper.make_tensor_value_info("x", integers, ["N", "T"]),
+        helper.make_tensor_value_info("x_length", integers, ["N"]),
+        *scalars,
+        helper.make_tensor_value_info("sid", integers, [1]),
+    ]
+    nodes = [
+        helper.make_node("Gather", ["tones", "x"], ["spoken"], axis=0),
+        helper.make_node("Reshape", ["spoken", "shape"], ["y"]),
+    ]
+    constants = [
+        numpy_helper.from_array(tones.astype(np.float32), "tones"),
+        numpy_helper.from_array(np.array([1, 1, -1], np.int64), "shape"),
+    ]
+    outputs = [helper.make_tensor_value_info("y", floats, [1, 1, "S"])]
+    graph = helper.make_graph(nodes, "tiny", inputs, outputs, constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    figures = {
+        "sample_rate": rate_hz, "add_blank": 0, "n_speakers": speakers, "language": "English", "comment": "vctk",
+        "punctuation": ", . ! ?", "model_type": "vits", "frontend": "characters", "use_eos_bos": 0,
+    }  # fmt: skip
+    helper.set_model_props(model, {name: str(value) for name, value in figures.items()})
+    save(model, str(folder / "voice.onnx"))
+    return folder
+
+
+def tiny_parakeet(folder: Path, words: int = 12, width: int = 6) -> Path:
+    """A folder with a TDT model as onnx-asr reads NeMo's: an encoder of one convolution, and a decoder with a state."""
+    from onnx import TensorProto, helper, numpy_helper, save
+
+    folder.mkdir(parents=True, exist_ok=True)
+    tokens = [f"\u2581{letter}" for letter in "abcdefghijklmnopqrst"[:words]] + ["<blk>"]
+    (folder / "vocab.txt").write_text("".join(f"{token} {number}\n" for number, token in enumerate(tokens)))
+    (folder / "config.json").write_text(
+        json.dumps({"features_size": 80, "subsampling_factor": 8, "max_tokens_per_step": 1})
+    )
+    chance = np.random.default_rng(11)
+    floats, integers = TensorProto.FLOAT, TensorProto.INT64
+    value = helper.make_tensor_value_info
+
+    def saved(name: str, nodes: list[Any], ends: tuple[list[Any], list[Any]], arrays: dict[str, object]) -> None:
+        constants = [numpy_helper.from_array(np.asarray(array), key) for key, array in arrays.items()]
+        graph = helper.make_graph(nodes, name, *ends, constants)
+        save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(folder / name))
+
+    saved(
+        "encoder-model.onnx",
+        [
+            helper.make_node("Conv", ["audio_signal", "kernel"], ["outputs"], kernel_shape=[8], strides=[8]),
+            helper.make_node("Div", ["length", "eight"], ["encoded_lengths"]),
+        ],
+        (
+            [value("audio_signal", floats, ["B", 80, "T"]), value("length", integers, ["B"])],
+            [value("outputs", floats, ["B", width, "S"]), value("encoded_lengths", integers, ["B"])],
+        ),
+        {"kernel": chance.normal(size=(width, 80, 8)).astype(np.float32), "eight": np.array(8, np.int64)},
+    )
+    durations = 5
+    saved(
+        "decoder_joint-model.onnx",
+        [
+            helper.make_node("Transpose", ["encoder_outputs"], ["frame"], perm=[0, 2, 1]),
+            helper.make_node("MatMul", ["frame", "weights"], ["scores"]),
+            helper.make_node("Unsqueeze", ["scores", "axis"], ["outputs"]),
+            helper.make_node("Identity", ["input_states_1"], ["output_states_1"]),
+            helper.make_node("Identity", ["input_states_2"], ["output_states_2"]),
+            helper.make_node("Identity", ["targets"], ["unused_targets"]),
+            helper.make_node("Identity", ["target_length"], ["unused_length"]),
+        ],
+        (
+            [
+                value("encoder_outputs", floats, [1, width, 1]),
+                value("targets", TensorProto.INT32, [1, 1]),
+                value("target_length", TensorProto.INT32, [1]),
+                value("input_states_1", floats, [1, "B", 4]),
+                value("input_states_2", floats, [1, "B", 4]),
+            ],
+            [
+                value("outputs", floats, [1, 1, 1, words + 1 + durations]),
+                value("output_states_1", floats, [1, "B", 4]),
+                value("output_states_2", floats, [1, "B", 4]),
+                value("unused_targets", TensorProto.INT32, [1, 1]),
+                value("unused_length", TensorProto.INT32, [1]),
+            ],
+        ),
+        {
+            "weights": chance.normal(size=(width, words + 1 + durations)).astype(np.float32),
+            "axis": np.array([1], np.int64),
+        },
+    )
     return folder

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 from urllib.parse import urlsplit
 
+import msgspec
 from msgspec import Struct
 
 from antiphon.config import Config, Engine, Model, Recogniser, Remote, Voice
@@ -210,6 +211,29 @@ def _sherpa(settings: Recogniser, workshop: Workshop) -> Any:
     return Sherpa(folder, _threads(settings), language)
 
 
+def _parakeet(settings: Recogniser, workshop: Workshop) -> Any:
+    from antiphon.engines.stt.parakeet import Parakeet
+
+    folder, language = workshop.model(settings.model, "parakeet-v3", "parakeet")
+    return Parakeet(folder, workshop.pool(_threads(settings)), language)
+
+
+def _moonshine(settings: Recogniser, workshop: Workshop) -> Any:
+    from antiphon.engines.stt.moonshine import Moonshine
+
+    if settings.model is None:
+        raise ConfigError("stt.engine is 'moonshine', and stt.model is not set", "Set it to a folder with its model.")
+    folder, _ = workshop.model(settings.model, "", "moonshine")
+    return Moonshine(folder, workshop.pool(_threads(settings)))
+
+
+def _sherpa_tts(settings: Voice, workshop: Workshop) -> Any:
+    from antiphon.engines.tts.sherpa import SherpaTts
+
+    folder, _ = workshop.model(settings.model, "kokoro-en", "sherpa-tts")
+    return SherpaTts(folder, workshop.pool(_threads(settings)), settings.voice, settings.voices)
+
+
 FACTORIES: Mapping[Role, Mapping[str, Factory]] = {
     "vad": {"silero": _silero, "energy": _energy},
     "stt": {
@@ -217,10 +241,12 @@ FACTORIES: Mapping[Role, Mapping[str, Factory]] = {
         "openai": _openai_stt,
         "whisper": _whisper,
         "sherpa": _sherpa,
+        "parakeet": _parakeet,
+        "moonshine": _moonshine,
         "fake": _fake("FakeStt"),
     },
     "llm": {"assistant": _assistant, "openai": _openai_llm, "fake": _fake("FakeLlm")},
-    "tts": {"espeak": _espeak, "openai": _openai_tts, "fake": _fake("FakeTts")},
+    "tts": {"espeak": _espeak, "openai": _openai_tts, "sherpa": _sherpa_tts, "fake": _fake("FakeTts")},
 }
 
 EMBEDDED: Mapping[Role, str] = {"vad": "silero", "stt": "pocketsphinx", "llm": "assistant", "tts": "espeak"}
@@ -252,6 +278,15 @@ def choose(role: Role, settings: Engine) -> Choice:
     return Choice(role, name, reason, _caveat(role, name))
 
 
+def _with_fallback(voice: Tts, settings: Voice, workshop: Workshop) -> Tts:
+    from antiphon.engines.tts.fallback import Fallback
+
+    name = settings.fallback or ""
+    if name not in FACTORIES["tts"]:
+        raise UnknownName("tts engine", name, FACTORIES["tts"])
+    return Fallback(voice, FACTORIES["tts"][name](msgspec.structs.replace(settings, model=None, voice=None), workshop))
+
+
 def listener_of(stt: Stt) -> Listener:
     """The recogniser as one that listens while somebody speaks: by itself if it can, else by LocalAgreement."""
     if hasattr(stt, "listen"):
@@ -279,6 +314,8 @@ def make(config: Config) -> EngineSet:
         choice = choose(role, settings)
         choices.append(choice)
         made[role] = FACTORIES[role][choice.name](settings, workshop)
+    if config.tts.fallback is not None:
+        made["tts"] = _with_fallback(made["tts"], config.tts, workshop)
     addresses = [_base_url(getattr(config, choice.role)) for choice in choices if choice.name == "openai"]
     costs_nothing = all(is_near(address or "") for address in addresses)
     return EngineSet(**made, choices=tuple(choices), client=workshop.client, costs_nothing=costs_nothing)

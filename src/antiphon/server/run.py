@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import uvicorn
@@ -40,6 +41,9 @@ from antiphon.server.tokens import PREFIX as CLIENT_SECRET_PREFIX
 from antiphon.tools.loading import limits, workroom
 from antiphon.tools.registry import Registry
 from antiphon.tools.runner import Workroom
+
+if TYPE_CHECKING:
+    from antiphon.server.wyoming import WyomingService
 
 log = logging.getLogger("antiphon.server")
 
@@ -92,7 +96,9 @@ async def running(
         serving = asyncio.create_task(server.serve(sockets=[sock]), name="uvicorn")
         warming = asyncio.create_task(_warm(state), name="warm-up")
         sweeping = asyncio.create_task(_sweep(state), name="idle sweep")
+        wyoming: WyomingService | None = None
         try:
+            wyoming = await _begin_wyoming(config, engines)
             while not server.started:  # noqa: ASYNC110 - uvicorn has a flag and no event
                 await asyncio.sleep(PORT_CHECK_S)
             scheme = "wss" if server.config.is_ssl else "ws"
@@ -104,10 +110,25 @@ async def running(
             await sessions.drain(config.server.drain_s)
             await state.calls.close()
             server.should_exit = True
+            if wyoming is not None:
+                await wyoming.close()
             await asyncio.gather(serving, warming, sweeping, return_exceptions=True)
             await hub.close()
             await engines.close()
             await tooling.registry.close()
+
+
+async def _begin_wyoming(config: Config, engines: EngineSet) -> WyomingService | None:
+    """The service for Home Assistant, if there is to be one. Raises `ConfigError`."""
+    if config.server.wyoming_port is None:
+        return None
+    try:
+        from antiphon.server.wyoming import WyomingService
+    except ImportError:
+        raise ConfigError("the package wyoming is not installed", "pip install 'antiphon[wyoming]'") from None
+    service = WyomingService(engines, config.server.host, config.server.wyoming_port)
+    log.info("Wyoming listens on port %d", await service.start())
+    return service
 
 
 def check(config: Config) -> None:

@@ -244,7 +244,7 @@ class Sherpa:
 
         files = self._files
         for path in files.models:
-            _check_model(path)
+            check_model(path, needs_figures=not path.name.startswith(("decoder", "joiner")))
         common: dict[str, Any] = {"tokens": str(files.tokens), "num_threads": self._threads}
         try:
             if files.kind == "transducer":
@@ -298,8 +298,8 @@ def _newest_of(folder: Path, part: str) -> Path | None:
     return next((path for path in found if "int8" in path.name), found[0] if found else None)
 
 
-def _check_model(path: Path) -> None:
-    """Whether it is a graph with the figures that sherpa-onnx wants to read from it."""
+def check_model(path: Path, *, needs_figures: bool) -> None:
+    """Whether it is a graph, with the figures that sherpa-onnx wants to read from it. Raises `EngineError`."""
     import onnxruntime
 
     try:
@@ -308,7 +308,7 @@ def _check_model(path: Path) -> None:
         figures = onnxruntime.InferenceSession(str(path), options).get_modelmeta().custom_metadata_map
     except Exception as error:  # noqa: BLE001 - its errors have no common base
         raise EngineError(f"{path} is no ONNX model: {error}", "Pull it again.", code="model_broken") from None
-    if not figures and not path.name.startswith(("decoder", "joiner")):
+    if needs_figures and not figures:
         raise EngineError(
             f"{path.name} is a model, but not one that was exported for sherpa-onnx",
             "Take one of its releases: antiphon models list",

@@ -1,0 +1,129 @@
+"""Moonshine's streaming recognisers, by its own library: English with low latency on small machines.
+
+One stream for each utterance. The library listens to what is new and revises its last words; the text grows by lines,
+which are joined here. It does not download: the folder is one on this machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from antiphon.audio.units import HEARING_RATE, Pcm, Seconds
+from antiphon.engines.api import Hypothesis, SttRequest, Transcript, TranscriptDelta, Word
+from antiphon.engines.pool import Pool
+from antiphon.engines.stt.agreement import Agreement
+from antiphon.engines.utterance import Utterance
+from antiphon.errors import ConfigError, EngineError
+
+STEP_S: Seconds = 0.3  # of new sound before each look
+ARCHITECTURES = {"medium": "MEDIUM_STREAMING", "small": "SMALL_STREAMING", "tiny": "TINY_STREAMING"}
+"""By a word in the folder's name."""
+NEVER_S = 1e9  # the library is asked, and does not decide itself when to look
+
+
+class Moonshine:
+    """`Stt` and `Listener` on a folder with a streaming model."""
+
+    languages: frozenset[str] | None = frozenset({"en"})
+
+    def __init__(self, folder: Path, pool: Pool) -> None:
+        """Raises `ConfigError` for what is no model."""
+        try:
+            import moonshine_voice  # noqa: F401 - a start without it should say so at once
+        except ImportError:
+            raise ConfigError("moonshine-voice is not installed", "pip install 'antiphon[moonshine]'") from None
+        if not list(folder.glob("*.ort")) or not (folder / "tokenizer.bin").is_file():
+            raise ConfigError(
+                f"{folder} holds no Moonshine model: it needs .ort files and tokenizer.bin",
+                "Download one with: python -m moonshine_voice.download --language en; and set stt.model to its folder.",
+            )
+        self._folder = folder
+        self._pool = pool
+        self._transcriber: Any = None
+        self._loading = asyncio.Lock()
+
+    async def warm(self) -> None:
+        """Load the weights."""
+        if self._transcriber is None:
+            async with self._loading:
+                self._transcriber = self._transcriber or await self._pool.run(self._load, limit_s=600)
+
+    async def close(self) -> None:
+        transcriber, self._transcriber = self._transcriber, None
+        if transcriber is not None:
+            await self._pool.run(transcriber.close)
+
+    async def transcribe(self, pcm: Pcm, request: SttRequest) -> AsyncIterator[TranscriptDelta | Transcript]:
+        """See `Stt.transcribe`. There are no deltas: the sound is over already."""
+        async for event in self.listen(Utterance(pcm), request):
+            if isinstance(event, Transcript):
+                yield event
+
+    async def listen(self, utterance: Utterance, request: SttRequest) -> AsyncIterator[Hypothesis | Transcript]:
+        """See `Listener.listen`."""
+        await self.warm()
+        take = await self._pool.run(lambda: _Take(self._transcriber), is_partial=True)
+        agreement, last, seen = Agreement(), Hypothesis("", ""), 0
+        try:
+            while True:
+                await utterance.until(seen + round(STEP_S * HEARING_RATE))
+                if utterance.is_ended:
+                    break
+                sound, seen = utterance.view(seen), utterance.size
+                agreement.hear((await self._look(take, sound, is_last=False)).text)
+                news = Hypothesis(agreement.stable, agreement.tail)
+                if news != last:
+                    last = news
+                    yield news
+            yield await self._look(take, utterance.view(min(seen, utterance.size)), is_last=True)
+        finally:
+            closing = asyncio.ensure_future(self._pool.run(take.close))
+            await asyncio.shield(asyncio.wait([closing]))
+
+    async def _look(self, take: _Take, sound: Pcm, *, is_last: bool) -> Transcript:
+        try:
+            return await self._pool.run(lambda: take.look(sound, is_last=is_last), is_partial=not is_last)
+        except (RuntimeError, OSError) as error:
+            raise EngineError(f"Moonshine failed: {error}", "Speak again.", code="stt_failed") from None
+
+    def _load(self) -> Any:
+        from moonshine_voice.moonshine_api import ModelArch
+        from moonshine_voice.transcriber import Transcriber
+
+        name = self._folder.name.lower()
+        architecture = next((arch for word, arch in ARCHITECTURES.items() if word in name), "SMALL_STREAMING")
+        try:
+            return Transcriber(str(self._folder), ModelArch[architecture], update_interval=NEVER_S)
+        except Exception as error:  # noqa: BLE001 - the library's errors have no common base
+            raise EngineError(
+                f"the Moonshine model in {self._folder} cannot be loaded: {error}",
+                "Download it again; the folder's name should say tiny, small or medium.",
+                code="model_broken",
+            ) from None
+
+
+class _Take:
+    """One stream of the library's, in a worker's thread; one call at a time."""
+
+    def __init__(self, transcriber: Any) -> None:
+        self._stream = transcriber.create_stream(update_interval=NEVER_S)
+        self._stream.start()
+
+    def look(self, sound: Pcm, *, is_last: bool) -> Transcript:
+        """Everything heard so far, after this sound."""
+        if sound.size:
+            self._stream.add_audio(np.ascontiguousarray(sound, np.float32).tolist(), HEARING_RATE)
+        found = self._stream.stop() if is_last else self._stream.update_transcription()
+        lines = [] if found is None else found.lines
+        words = tuple(
+            Word(word.word.strip(), float(word.start), float(word.end)) for line in lines for word in line.words or ()
+        )
+        return Transcript(" ".join(line.text.strip() for line in lines if line.text.strip()), "en", words=words)
+
+    def close(self) -> None:
+        self._stream.close()
