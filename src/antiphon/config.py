@@ -75,6 +75,8 @@ class Server(Section, frozen=True):
     allowed_hosts: tuple[str, ...] = ()
     """Names that this server is reached by, beside the loopback ones. "*" is any."""
     max_sessions: Positive = 256
+    max_lag_ms: Annotated[float, Meta(ge=0, le=10_000)] = 30.0
+    """Lateness of the event loop, as a mean of the last second, from which on nobody more is let in. 0: never."""
     max_sessions_per_secret: Positive = 16
     """A client secret lies in a web page: whoever holds it is not to take all places."""
     max_message_bytes: Positive = 22_000_000
@@ -89,6 +91,8 @@ class Server(Section, frozen=True):
     idle_timeout_s: UpToADay = 600.0
     """A connection that sends nothing for this long is closed."""
     session_limit_s: UpToADay = 3600.0
+    open_metrics: bool = False
+    """Whoever reaches the server may read /metrics without a key. There is no word in it, and how much is said."""
     drain_s: Annotated[float, Meta(ge=0, le=86_400)] = 30.0
     wyoming_port: Port | None = None
     """Also serve the recogniser and the voice as a Wyoming service, for Home Assistant. It asks for no key."""

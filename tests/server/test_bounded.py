@@ -219,7 +219,7 @@ def test_hundreds_without_a_key_are_turned_away_and_leave_nothing() -> None:
         async with server(server__keys=[KEY], server__max_sessions=1) as made:
             await asyncio.gather(*(knock(made) for _ in range(200)))
             await until(lambda: not open_sockets())
-            assert made.state.sessions.turned_away == 0, "they never got as far"
+            assert made.state.admission.turned_away == 0, "they never got as far"
             async with client(made, key=KEY) as call:
                 await call.receive("session.created")
 

@@ -310,7 +310,7 @@ def test_calls_without_a_key_cost_nothing() -> None:
         async with server(server__keys=[KEY]) as made, web(made) as http:
             for _ in range(20):
                 assert (await http.post("/v1/realtime/calls", content="v=0")).status_code == 401
-            assert made.state.sessions.started == 0
+            assert made.state.admission.let_in == 0
 
     asyncio.run(story())
 

@@ -266,6 +266,10 @@ def test_who_is_not_let_in_is_told_why_in_a_form_that_clients_show() -> None:
                     (await refusal(made, "?model=whisper-1", KEY))[1]["code"]: 400,
                     (await refusal(made, key=KEY))[1]["code"]: 503,
                 }
+                made.state.admission.load = lambda: 1.0
+                found[(await refusal(made, key=KEY))[1]["code"]] = 503
+            made.state.admission.is_draining = True
+            found[(await refusal(made, key=KEY))[1]["code"]] = 503
             made.state.is_ready = False
             found[(await refusal(made, key=KEY))[1]["code"]] = 503
             assert found == {
@@ -277,6 +281,8 @@ def test_who_is_not_let_in_is_told_why_in_a_form_that_clients_show() -> None:
                 "mutually_exclusive_parameters": 400,
                 "invalid_model": 400,
                 "server_full": 503,
+                "server_busy": 503,
+                "server_draining": 503,
                 "warming": 503,
             }
 
@@ -310,7 +316,7 @@ def test_hosts_pages_and_addresses_that_are_not_known() -> None:
 PROVOKED_HERE = {
     "audio_backlog", "rate_limit_exceeded", "missing_api_key", "invalid_api_key", "invalid_client_secret",
     "client_secret_expired", "call_id_not_found", "mutually_exclusive_parameters", "invalid_model", "server_full",
-    "warming", "unknown_host", "foreign_origin", "unknown_url",
+    "server_busy", "server_draining", "warming", "unknown_host", "foreign_origin", "unknown_url",
 }  # fmt: skip
 ELSEWHERE = {
     "conversation_full": "session/test_session.py",

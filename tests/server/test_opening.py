@@ -141,7 +141,7 @@ def test_a_wrong_url_is_refused_before_there_is_a_connection() -> None:
                 "param": "",
             }
             assert (await refusal(made, "?antiphon=9"))[1]["code"] == "invalid_value"
-            assert not made.state.sessions.started
+            assert not made.state.admission.let_in
 
     asyncio.run(story())
 

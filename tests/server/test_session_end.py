@@ -151,7 +151,7 @@ def test_a_program_of_the_beta_is_told_what_to_change(headers: dict[str, str], p
             (event,) = call.events
             assert event["error"]["code"] == "beta_api_shape_disabled"
             assert "leave out the header" in event["error"]["message"]
-            assert not made.state.sessions.started
+            assert not made.state.admission.let_in
 
     asyncio.run(story())
 

@@ -35,6 +35,10 @@ class Ring:
         # halves: a queue of samples in C.
         self._bytes = bytearray()
 
+    @property
+    def held_bytes(self) -> int:
+        return len(self._bytes)
+
     def append(self, chunk: Pcm16) -> None:
         """Take in a copy of the next samples."""
         self._bytes += chunk.tobytes()

@@ -13,20 +13,20 @@ import re
 import socket
 import ssl
 import urllib.request
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import httpx
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from antiphon.engines.deadlines import Deadlines
 from antiphon.engines.sse import EventStream
 from antiphon.errors import ConfigError, EngineError
 
-__all__ = ["Answer", "Call", "Deadlines", "Upstream", "UpstreamError", "open_client"]
+__all__ = ["Answer", "Call", "Deadlines", "Traffic", "Upstream", "UpstreamError", "open_client"]
 
 KEEP_ALIVE_S = 300.0  # people pause for minutes between two questions; servers that close earlier are noticed
 UNLIMITED = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=KEEP_ALIVE_S)
@@ -51,6 +51,15 @@ class UpstreamError(EngineError):
         """Of its HTTP answer, if there was one."""
         self.retry_after_s = retry_after_s
         """How long it asked to be left alone, if it did."""
+
+
+class Traffic(Struct):
+    """How the requests to one server have gone so far."""
+
+    requests: int = 0
+    retries: int = 0
+    errors: Counter[str] = field(default_factory=Counter)
+    """By `UpstreamError.code`: our own words, so there are few."""
 
 
 class Call(Struct, frozen=True):
@@ -159,6 +168,7 @@ class Upstream:
             )
         self.origin = f"{self._base.scheme}://{self._base.netloc.decode()}"
         """Scheme, host and port: what errors call it. The rest of a URL may hold secrets."""
+        self.traffic = Traffic()
         self._client = client
         self._key = key
         self._deadlines = deadlines
@@ -189,16 +199,21 @@ class Upstream:
         nobody listens; after its end the connection is kept for the next call. Raises `UpstreamError` for
         every status but 2xx, for every broken connection, and for every deadline.
         """
-        patience = _Patience(self._deadlines, self.origin)
-        response = await self._send(call, patience)
         try:
-            if not response.is_success:
-                raise await self._refusal(response, call)
-            yield Answer(response, patience)
-        finally:
-            await response.aclose()
+            patience = _Patience(self._deadlines, self.origin)
+            response = await self._send(call, patience)
+            try:
+                if not response.is_success:
+                    raise await self._refusal(response, call)
+                yield Answer(response, patience)
+            finally:
+                await response.aclose()
+        except UpstreamError as error:
+            self.traffic.errors[error.code or "upstream_failed"] += 1
+            raise
 
     async def _send(self, call: Call, patience: _Patience) -> httpx.Response:
+        self.traffic.requests += 1
         try:
             return await patience.first_byte(self._client.send(self._request(call), stream=True))
         except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
@@ -207,6 +222,7 @@ class Upstream:
             pass
         except httpx.HTTPError as error:
             raise _broken(error, self.origin) from error
+        self.traffic.retries += 1
         try:
             return await patience.first_byte(self._client.send(self._request(call), stream=True))
         except httpx.HTTPError as error:

@@ -35,6 +35,7 @@ class Workshop:
     def __init__(self, models_folder: Path | None = None) -> None:
         """`models_folder` is where `antiphon models` keeps them: see `Store`."""
         self.client: Any = None
+        self.upstreams: list[Any] = []
         self._models_folder = models_folder
         self._pool: Pool | None = None
 
@@ -74,7 +75,9 @@ class Workshop:
             idle_s=settings.idle_timeout_s,
             total_s=settings.total_timeout_s,
         )
-        return Upstream(self.client, settings.base_url or "", settings.api_key, deadlines)
+        made = Upstream(self.client, settings.base_url or "", settings.api_key, deadlines)
+        self.upstreams.append(made)
+        return made
 
 
 Factory = Callable[[Any, Workshop], Any]
@@ -101,6 +104,8 @@ class EngineSet(Struct, frozen=True):
     choices: tuple[Choice, ...]
     client: Any = None
     """The HTTP client that the remote ones share, if there are any."""
+    traffic: Mapping[Role, tuple[Any, ...]] = {}
+    """How the requests of the remote ones go: an `engines.http.Traffic` for each server."""
     costs_nothing: bool = True
     """None of them is on another network, where what is written for nothing may be billed."""
 
@@ -309,16 +314,21 @@ def make(config: Config) -> EngineSet:
     choices: list[Choice] = []
     made: dict[str, Any] = {}
     workshop = Workshop(config.models.folder)
+    traffic: dict[Role, tuple[Any, ...]] = {}
     for role in cast("tuple[Role, ...]", ("vad", "stt", "llm", "tts")):
         settings: Engine = getattr(config, role)
         choice = choose(role, settings)
         choices.append(choice)
+        workshop.upstreams = []
         made[role] = FACTORIES[role][choice.name](settings, workshop)
+        traffic[role] = tuple(upstream.traffic for upstream in workshop.upstreams)
     if config.tts.fallback is not None:
         made["tts"] = _with_fallback(made["tts"], config.tts, workshop)
     addresses = [_base_url(getattr(config, choice.role)) for choice in choices if choice.name == "openai"]
     costs_nothing = all(is_near(address or "") for address in addresses)
-    return EngineSet(**made, choices=tuple(choices), client=workshop.client, costs_nothing=costs_nothing)
+    return EngineSet(
+        **made, choices=tuple(choices), client=workshop.client, traffic=traffic, costs_nothing=costs_nothing
+    )
 
 
 def is_near(base_url: str) -> bool:

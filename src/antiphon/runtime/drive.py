@@ -120,6 +120,16 @@ class Drive:
         """How much sound has come, in samples at 24 kHz."""
         return self._ring.end
 
+    @property
+    def held_bytes(self) -> int:
+        """Sound that this session holds: what was said lately, what items keep, what was made and not dropped yet."""
+        return self._ring.held_bytes + self._retained.held_bytes + self._audio.held_bytes
+
+    @property
+    def works(self) -> int:
+        """Pieces of work under way."""
+        return len(self._workers)
+
     def attach(self, link: Link) -> None:
         self.links[link.name] = link
         self.put(inputs.Attach(link.name))

@@ -76,6 +76,10 @@ class SpokenAudio:
     def take(self, work: int, start: Samples, stop: Samples) -> bytes:
         return self._stretches[work].take(start, stop)
 
+    @property
+    def held_bytes(self) -> int:
+        return sum(2 * stretch.made for stretch in self._stretches.values())
+
     def drop(self, work: int) -> None:
         self._stretches.pop(work, None)
 

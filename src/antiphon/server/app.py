@@ -27,9 +27,11 @@ from antiphon.config import Config
 from antiphon.engines.registry import EngineSet, listener_of
 from antiphon.errors import PeerError
 from antiphon.hearing.hub import HearingHub
+from antiphon.observe.metrics import CONTENT_TYPE, OTHER
 from antiphon.protocol.outbound import Projection
 from antiphon.runtime.drive import Drive
 from antiphon.server import pages
+from antiphon.server.admission import Load
 from antiphon.server.calls import LEAD_MS, Calls, read_call, worker_of
 from antiphon.server.client_secrets import make_client_secret, read_body
 from antiphon.server.cors import Cors
@@ -40,17 +42,20 @@ from antiphon.server.opening import Wish, first_settings, further_settings, read
 from antiphon.server.refusals import Refusal, refusal_from, turn_away
 from antiphon.server.rest import Building, audio_routes
 from antiphon.server.sessions import Sessions
+from antiphon.server.standing import standing_of
 from antiphon.server.tools import tools_page
 from antiphon.server.transcribe import Captions, read_form
 from antiphon.session.ids import Ids
 from antiphon.session.settings import Fillers, FunctionTool, SessionConfig, Settings, Speculating
 from antiphon.tools.mcp import McpAddresses
 from antiphon.tools.registry import Registry
+from antiphon.tools.runner import Workroom
 from antiphon.transport.websocket import WebSocketLink, close_with_error
 
 log = logging.getLogger("antiphon.server")
 
 SUBPROTOCOL = "realtime"
+METRICS_PATH = "/metrics"
 IDLE_SWEEP_S = 5.0
 GONE = {
     "/v1/realtime/sessions": "POST /v1/realtime/client_secrets",
@@ -58,7 +63,6 @@ GONE = {
 }
 """Routes of the beta, and what took their place: see docs/decisions/0007-beta-dialect.md."""
 WARMING = Refusal(503, "warming", "The server is still loading its engines. Try again in a few seconds.")
-FULL = Refusal(503, "server_full", "All sessions are taken. Try again in a few seconds.")
 BETA_CLOSE_CODE = 4000
 """What the official server closes with; no official client tries again after it."""
 
@@ -71,14 +75,18 @@ class State:
     """What the routes share."""
 
     def __init__(
-        self, config: Config, engines: EngineSet, hub: HearingHub, sessions: Sessions, tools: Registry
+        self, config: Config, engines: EngineSet, hub: HearingHub, sessions: Sessions, room: Workroom, load: Load
     ) -> None:
         self.config = config
+        self.metrics = sessions.metrics
+        self.admission = sessions.admission
+        self.load = load
         self.hub = hub
         self.engines = engines
         self.sessions = sessions
-        self.tools = tools
-        self.offers = tool_offers(tools)
+        self.tools = room.registry
+        self.cache = room.cache
+        self.offers = tool_offers(self.tools)
         self.is_ready = False
         # Without any key or secret configured, client secrets live as long as this process.
         self._fallback = secrets.token_bytes(32)
@@ -98,8 +106,10 @@ class State:
         self.config = config
         server = config.server
         secret = server.token_secret.encode() if server.token_secret else b"" if server.keys else self._fallback
-        self.door = Door(server.keys, server.allowed_hosts, server.allowed_origins, secret)
-        self.sessions.max_sessions = server.max_sessions
+        open_paths = (METRICS_PATH,) if server.open_metrics else ()
+        self.door = Door(server.keys, server.allowed_hosts, server.allowed_origins, secret, open_paths)
+        self.admission.room.most = server.max_sessions
+        self.load.most_lag_ms = server.max_lag_ms
         self.places.most = server.max_sessions_per_secret
         if self.budgets.bytes_per_minute != server.max_bytes_per_minute:
             self.budgets = ByteBudgets(server.max_bytes_per_minute, asyncio.get_running_loop().time)
@@ -125,7 +135,11 @@ class State:
         if plays:
             # Whoever calls by WebRTC has an echo canceller of its own; what comes through it is the person.
             config = msgspec.structs.replace(config, plays=True, lead_ms=LEAD_MS, knows_echo=False)
-        return self.sessions.begin(config, visitor.owner, addresses) or FULL
+        return self.sessions.begin(config, visitor.owner, addresses)
+
+    def note_refusal(self, refusal: Refusal) -> None:
+        log.info("turned away: %s", refusal.code)
+        self.metrics.refused.of(refusal.code or OTHER).inc()
 
     def projection(self, drive: Drive, name: str, wish: Wish) -> Projection:
         """What a connection of this session is shown."""
@@ -151,6 +165,10 @@ def make_app(state: State) -> ASGIApp:
     async def ready(request: Request) -> Response:
         return PlainTextResponse("ready\n" if state.is_ready else "warming\n", 200 if state.is_ready else 503)
 
+    async def metrics(request: Request) -> Response:
+        page = await asyncio.to_thread(state.metrics.page, standing_of(state))
+        return Response(page, media_type=CONTENT_TYPE)
+
     async def client_secrets(request: Request) -> Response:
         visitor: Visitor = request.state.visitor
         body = await read_body(request)
@@ -172,6 +190,12 @@ def make_app(state: State) -> ASGIApp:
         path = request.url.path
         return Refusal(404, "unknown_url", f"POST {path} was part of the beta. Use {GONE[path]}.").response
 
+    async def peer_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, PeerError)
+        refusal = refusal_from(error)
+        state.note_refusal(refusal)
+        return refusal.response
+
     async def realtime(socket: WebSocket) -> None:
         await _in_a_place(state, socket, _realtime)
 
@@ -182,6 +206,7 @@ def make_app(state: State) -> ASGIApp:
         routes=[
             Route("/health", health),
             Route("/ready", ready),
+            Route(METRICS_PATH, metrics),
             Route("/v1/models", models),
             Route("/v1/tools", tools),
             Route("/v1/realtime/client_secrets", client_secrets, methods=["POST"]),
@@ -193,7 +218,7 @@ def make_app(state: State) -> ASGIApp:
             *audio_routes(Building(lambda: state.config, state.engines, state.hub, lambda: state.budgets)),
             *pages.routes(),
         ],
-        exception_handlers={HTTPException: _no_route, PeerError: _peer_error, Exception: _own_fault},
+        exception_handlers={HTTPException: _no_route, PeerError: peer_error, Exception: _own_fault},
     )
     app.router.default = _nowhere
     return _behind_the_door(app, state)
@@ -210,11 +235,6 @@ async def _no_route(request: Request, error: Exception) -> Response:
     return Refusal(status, "unknown_url", f"Invalid URL or method ({request.method} {request.url.path}).").response
 
 
-async def _peer_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, PeerError)
-    return refusal_from(error).response
-
-
 async def _own_fault(request: Request, error: Exception) -> Response:
     return Refusal(500, "internal_error", "The server had an error while processing your request.").response
 
@@ -229,7 +249,7 @@ def _behind_the_door(app: ASGIApp, state: State) -> ASGIApp:
     async def lock(scope: Scope, receive: Receive, send: Send) -> None:
         admitted = state.door.admit(scope["path"], _headers(scope), scope.get("subprotocols", ()), time.time())
         if isinstance(admitted, Refusal):
-            log.info("turned away: %s", admitted.code)
+            state.note_refusal(admitted)
             await turn_away(admitted, scope, receive, send)
             return
         scope.setdefault("state", {})["visitor"] = admitted
@@ -245,7 +265,7 @@ def _behind_the_door(app: ASGIApp, state: State) -> ASGIApp:
         if refusal is None:
             await inside(scope, receive, send)
         else:
-            log.info("turned away: %s", refusal.code)
+            state.note_refusal(refusal)
             await turn_away(refusal, scope, receive, send)
 
     return door
@@ -264,8 +284,7 @@ async def _in_a_place(state: State, socket: WebSocket, serve: Callable[[State, W
     if not state.places.take(visitor.name):
         most = state.places.most
         message = f"This client secret has {most} sessions already. Close one, or make another client secret."
-        refusal = Refusal(429, "too_many_sessions", message)
-        await turn_away(refusal, socket.scope, socket.receive, socket.send)
+        await _turn_away(state, socket, Refusal(429, "too_many_sessions", message))
         return
     try:
         await serve(state, socket)
@@ -273,10 +292,16 @@ async def _in_a_place(state: State, socket: WebSocket, serve: Callable[[State, W
         state.places.give_back(visitor.name)
 
 
+async def _turn_away(state: State, socket: WebSocket, refusal: Refusal) -> None:
+    state.note_refusal(refusal)
+    await turn_away(refusal, socket.scope, socket.receive, socket.send)
+
+
 # --- the Realtime WebSocket ------------------------------------------------------------------------------------------
 
 
 async def _realtime(state: State, socket: WebSocket) -> None:
+    arrived = asyncio.get_running_loop().time()
     offered: list[str] = socket.scope.get("subprotocols", [])
     if speaks_beta(_headers(socket.scope), offered):
         await _refuse_beta(socket)
@@ -290,15 +315,16 @@ async def _realtime(state: State, socket: WebSocket) -> None:
         addresses = addresses_for_session(state.config.mcp)
         settings = _settings(state, visitor, wish, addresses)
     except PeerError as error:
-        await turn_away(refusal_from(error), socket.scope, socket.receive, socket.send)
+        await _turn_away(state, socket, refusal_from(error))
         return
     drive = state.begin(settings, visitor, addresses)
     if isinstance(drive, Refusal):
-        await turn_away(drive, socket.scope, socket.receive, socket.send)
+        await _turn_away(state, socket, drive)
         return
     reason = "lost"
     try:
         await socket.accept(_subprotocol(offered))
+        state.metrics.setup.observe(asyncio.get_running_loop().time() - arrived)
         reason = await _serve(state, socket, drive, wish)
     finally:
         await state.sessions.end(drive, reason)
@@ -355,6 +381,7 @@ async def _call(state: State, request: Request) -> Response:
         settings = _settings(state, visitor, wish, addresses)
     drive = state.begin(settings, visitor, addresses, plays=True)
     if isinstance(drive, Refusal):
+        state.note_refusal(drive)
         return drive.response
     name = state.next_connection()
     allow = state.budgets.of(visitor.name).allow
@@ -373,7 +400,7 @@ async def _join(state: State, socket: WebSocket, wish: Wish, call_id: str) -> No
     visitor: Visitor = socket.state.visitor
     ongoing = state.calls.find(call_id, visitor.owner) if visitor.grant is None else None
     if ongoing is None:
-        await turn_away(_no_call(call_id), socket.scope, socket.receive, socket.send)
+        await _turn_away(state, socket, _no_call(call_id))
         return
     await socket.accept(_subprotocol(socket.scope.get("subprotocols", [])))
     await _serve(state, socket, ongoing.drive, wish)
@@ -394,13 +421,11 @@ async def _captions(state: State, socket: WebSocket) -> None:
     try:
         form = read_form(socket.query_params)
     except PeerError as error:
-        await turn_away(refusal_from(error), socket.scope, socket.receive, socket.send)
+        await _turn_away(state, socket, refusal_from(error))
         return
-    refusal = None if state.is_ready else WARMING
-    if state.captions + len(state.sessions.running) >= state.sessions.max_sessions:
-        refusal = refusal or FULL
+    refusal = state.admission.enter() if state.is_ready else WARMING
     if refusal is not None:
-        await turn_away(refusal, socket.scope, socket.receive, socket.send)
+        await _turn_away(state, socket, refusal)
         return
     visitor: Visitor = socket.state.visitor
     state.captions += 1
@@ -411,6 +436,7 @@ async def _captions(state: State, socket: WebSocket) -> None:
         log.info("a live transcription ended: %s", reason)
     finally:
         state.captions -= 1
+        state.admission.leave()
 
 
 def _settings(state: State, visitor: Visitor, wish: Wish, addresses: McpAddresses) -> Settings:

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 import secrets
+from collections import Counter
 from collections.abc import Callable
 from email import policy
 from email.parser import BytesParser
@@ -26,6 +27,7 @@ from antiphon.protocol.session_config import SessionPatch
 from antiphon.runtime.drive import Drive
 from antiphon.server.client_secrets import read_body
 from antiphon.server.sessions import Sessions
+from antiphon.transport.webrtc.arrivals import Tally
 from antiphon.transport.webrtc.call import Call, Chance, Manner
 from antiphon.transport.webrtc.offer import Offer, read_offer
 from antiphon.transport.webrtc.opus import library
@@ -63,6 +65,8 @@ class Calls:
         """Looks for the Opus library, so make it before anybody is connected. Raises `ConfigError`."""
         library()
         self.ongoing: dict[str, Ongoing] = {}
+        self.past: Counter[str] = Counter()
+        """How the packets of calls that are over have fared, by fate."""
         self._section = section
         self._sessions = sessions
         self._lives: dict[str, asyncio.Task[None]] = {}
@@ -105,6 +109,7 @@ class Calls:
             log.exception("call %s broke", one.id)
         finally:
             del self.ongoing[one.id]
+            self.past.update(fates(one.call.tally))
             log.info("session %s: call %s is over: %s; %s", one.drive.session.id, one.id, reason, one.call.summary())
             await self._sessions.end(one.drive, reason)
 
@@ -127,6 +132,11 @@ class Calls:
         lives = list(self._lives.values())
         if lives:
             await asyncio.wait(lives)
+
+
+def fates(tally: Tally) -> dict[str, int]:
+    """By the names that the metrics have."""
+    return {"received": tally.received, "lost": tally.lost, "recovered": tally.recovered, "late": tally.late}
 
 
 def worker_of(call_id: str) -> int | None:

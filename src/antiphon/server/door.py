@@ -55,11 +55,14 @@ class Door:
         allowed_hosts: Iterable[str] = (),
         allowed_origins: Iterable[str] = (),
         secret: bytes = b"",
+        open_paths: Iterable[str] = (),
     ) -> None:
         """Hosts are names without ports, beside the loopback ones; origins such as "https://example.com"; "*" allows
-        any. `secret` and `keys` make client secrets: see `Tokens`, which needs one of both."""
+        any. `secret` and `keys` make client secrets: see `Tokens`, which needs one of both.
+        `open_paths` need no key, beside those that never do."""
         self.tokens = Tokens(keys, secret)
         self._keys = tuple(keys)
+        self._open_paths = OPEN_PATHS | frozenset(open_paths)
         self._hosts = frozenset(name.lower() for name in allowed_hosts)
         self._origins = frozenset(origin.lower().rstrip("/") for origin in allowed_origins)
 
@@ -86,7 +89,7 @@ class Door:
 
         Without configured keys none is asked for, but a client secret is read all the same.
         """
-        if path in OPEN_PATHS or path.startswith(OPEN_FOLDER):
+        if path in self._open_paths or path.startswith(OPEN_FOLDER):
             return Visitor("")
         shown = key_from(headers, protocols)
         if shown is not None and shown.startswith(tokens.PREFIX):

@@ -27,10 +27,13 @@ from antiphon.engines import registry
 from antiphon.engines.registry import EngineSet
 from antiphon.errors import ConfigError
 from antiphon.hearing.hub import HearingHub
+from antiphon.observe.looplag import LoopLag
+from antiphon.observe.metrics import Metrics
 from antiphon.observe.timeline import Turn
 from antiphon.runtime.drive import BACKLOG_S, Equipment
 from antiphon.runtime.phrases import KeptPhrases
 from antiphon.runtime.workers import Engines
+from antiphon.server.admission import Admission, Load, OwnRoom
 from antiphon.server.app import IDLE_SWEEP_S, State, make_app
 from antiphon.server.bounded import BoundedHttp, BoundedWebSocket, allow_many_files
 from antiphon.server.door import is_loopback
@@ -88,13 +91,18 @@ async def running(
     equipment = Equipment(runners, hub, tooling, limits_from(config.mcp))
     tracing = Tracing(config.trace.folder, config.trace.redact) if config.trace.folder else None
     surroundings = Surroundings(ZoneInfo(config.session.time_zone), config.session.locale)
-    sessions = Sessions(equipment, config.server.max_sessions, surroundings, tracing, on_turn)
-    state = State(config, engines, hub, sessions, tooling.registry)
+    metrics = Metrics(each.tool.spec.name for each in tooling.registry.offered())
+    lag = LoopLag(metrics.loop_lag.observe)
+    load = Load(lag, hub, config.server.max_lag_ms)
+    admission = Admission(OwnRoom(config.server.max_sessions), load)
+    sessions = Sessions(equipment, admission, metrics, surroundings, tracing, on_turn)
+    state = State(config, engines, hub, sessions, tooling, load)
     with TemporaryDirectory(prefix="antiphon-") as folder:
         server = _Server(_uvicorn_config(config, state, Path(folder)))
         sock = _bind(config)
         serving = asyncio.create_task(server.serve(sockets=[sock]), name="uvicorn")
         warming = asyncio.create_task(_warm(state), name="warm-up")
+        lag.start()
         sweeping = asyncio.create_task(_sweep(state), name="idle sweep")
         wyoming: WyomingService | None = None
         try:
@@ -113,6 +121,7 @@ async def running(
             if wyoming is not None:
                 await wyoming.close()
             await asyncio.gather(serving, warming, sweeping, return_exceptions=True)
+            lag.stop()
             await hub.close()
             await engines.close()
             await tooling.registry.close()

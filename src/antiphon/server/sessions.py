@@ -1,7 +1,6 @@
-"""The sessions of this process: who is let in, who is running, and how all of them end.
+"""The sessions of this process: who is running, what is told of them, and how all of them end.
 
-It counts and owns; it does not know sockets or messages. Admission is decided at once, before a connection is
-upgraded: one session too many is told to come back later, rather than all of them made slow.
+It owns; it does not know sockets or messages. Whether there is a place for one is `admission`'s to say.
 """
 
 from __future__ import annotations
@@ -17,9 +16,13 @@ from pathlib import Path
 from msgspec import Struct
 
 from antiphon.observe import turnlog
+from antiphon.observe.metrics import Metrics
 from antiphon.observe.timeline import Turn
 from antiphon.observe.tracefile import TraceFile
+from antiphon.observe.watch import Watch
 from antiphon.runtime.drive import Drive, Equipment, Record
+from antiphon.server.admission import Admission
+from antiphon.server.refusals import Refusal
 from antiphon.session.ids import Ids
 from antiphon.session.session import Session
 from antiphon.session.settings import SessionConfig
@@ -49,52 +52,67 @@ class Sessions:
     def __init__(
         self,
         equipment: Equipment,
-        max_sessions: int,
+        admission: Admission,
+        metrics: Metrics,
         surroundings: Surroundings | None = None,
         tracing: Tracing | None = None,
         on_turn: Callable[[Turn], None] | None = None,
     ) -> None:
-        self.max_sessions = max_sessions
+        self.admission = admission
+        self.metrics = metrics
         self.running: dict[str, Drive] = {}
-        self.started = 0
-        self.turned_away = 0
         self._equipment = equipment
         self._surroundings = surroundings or Surroundings()
         self._tracing = tracing
         self._on_turn = on_turn
         self._traces: dict[str, TraceFile] = {}
-        self._is_draining = False
+        self._watches: dict[str, Watch] = {}
         self._is_empty = asyncio.Event()
         self._is_empty.set()
 
-    def begin(self, config: SessionConfig, principal: str = "", addresses: McpAddresses | None = None) -> Drive | None:
-        """Start a session, or None if there is no room for it. It runs until `end`. `principal` is who is served: see
+    def begin(
+        self, config: SessionConfig, principal: str = "", addresses: McpAddresses | None = None
+    ) -> Drive | Refusal:
+        """Start a session, or say why there is no place for it. It runs until `end`. `principal` is who is served: see
         `ToolContext`. `addresses` are those of the MCP servers that it begins with."""
-        if self._is_draining or len(self.running) >= self.max_sessions:
-            self.turned_away += 1
-            return None
+        refusal = self.admission.enter()
+        if refusal is not None:
+            return refusal
+        try:
+            drive = self._make(config, principal, addresses)
+        except BaseException:
+            self.admission.leave()
+            raise
+        self.running[drive.session.id] = drive
+        self._is_empty.clear()
+        return drive
+
+    def _make(self, config: SessionConfig, principal: str, addresses: McpAddresses | None) -> Drive:
         seed = secrets.randbits(64)
         session = Session(config, Ids(seed))
-        records: list[Record] = []
+        watch = Watch(self.metrics, asyncio.get_running_loop().time())
+        records: list[Record] = [watch.record]
         trace = self._open_trace(session.id, seed, config)
         if trace is not None:
             records.append(trace.record)
             self._traces[session.id] = trace
         context = partial(self._tool_context, principal)
         drive = Drive(session, self._equipment, context, tuple(records), addresses)
-        drive.timeline.on_turn.append(partial(self._turn_ended, session.id))
-        self.running[session.id] = drive
-        self.started += 1
-        self._is_empty.clear()
+        drive.timeline.on_turn += (watch.turn_ended, partial(self._turn_ended, session.id))
+        self._watches[session.id] = watch
         return drive
 
     async def end(self, drive: Drive, reason: str) -> None:
         """Finish a session and forget it. May be called again."""
         if self.running.pop(drive.session.id, None) is None:
             return
+        held_bytes = drive.held_bytes
         try:
             await drive.close(reason)
         finally:
+            self.admission.leave()
+            now = asyncio.get_running_loop().time()
+            self._watches.pop(drive.session.id).session_ended(now, reason, drive.position, held_bytes)
             if drive.timeline.turns:
                 log.info("session %s: %s", drive.session.id, turnlog.summary(drive.timeline.turns))
             trace = self._traces.pop(drive.session.id, None)
@@ -105,7 +123,7 @@ class Sessions:
 
     async def drain(self, patience_s: float) -> None:
         """Let nobody in any more, and wait until all have left, or have been waited for long enough."""
-        self._is_draining = True
+        self.admission.is_draining = True
         try:
             async with asyncio.timeout(patience_s):
                 await self._is_empty.wait()

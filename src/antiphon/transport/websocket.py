@@ -85,6 +85,11 @@ class WebSocketLink:
         self._writer: asyncio.Task[None] | None = None
         self._reader = SoundReader("pcm")
 
+    @property
+    def waiting_bytes(self) -> int:
+        """Of messages that the socket has not taken yet."""
+        return self._outbox_bytes
+
     # --- what the session's runtime calls
 
     def show(self, notice: Notice, audio: bytes) -> None:

@@ -28,6 +28,7 @@ from antiphon.runtime.drive import Drive
 from antiphon.session import inputs, outputs
 from antiphon.session.outputs import Notice
 from antiphon.transport.requests import no_sound_here, refuse, take_text
+from antiphon.transport.webrtc.arrivals import Tally
 from antiphon.transport.webrtc.ear import Ear
 from antiphon.transport.webrtc.offer import Offer
 from antiphon.transport.webrtc.opus import OpusEncoder
@@ -140,6 +141,16 @@ class Call:
     def is_connected(self) -> bool:
         """Whether all of it is open: sound, and messages if they were offered."""
         return self._is_connected
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Of messages that the channel has not taken yet."""
+        return self._outbox_bytes if self._channel is None else self._channel.bufferedAmount
+
+    @property
+    def tally(self) -> Tally:
+        """How the packets of sound that came have fared so far."""
+        return self._ear.arrivals.tally
 
     async def answer(self) -> str:
         """SDP that accepts the offer."""

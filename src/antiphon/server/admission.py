@@ -1,0 +1,118 @@
+"""Who gets a place: a hard cap, and a signal of how busy this process is, decided together and at once.
+
+One conversation too many is told to come back later, rather than all of them made slow. The decision is one call on
+the event loop with nothing awaited in it, so two that come together cannot both have the last place. It does not know
+what a place is used for, nor how a refusal travels.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from antiphon.audio.units import Seconds
+from antiphon.hearing.hub import HearingHub
+from antiphon.observe.looplag import LoopLag
+from antiphon.server.refusals import Refusal
+
+FULL = Refusal(503, "server_full", "All sessions are taken. Try again in a few seconds.")
+BUSY = Refusal(503, "server_busy", "The server is as busy as it can be without delays. Try again in a few seconds.")
+DRAINING = Refusal(503, "server_draining", "The server is stopping. Connect again, to another one if there is one.")
+
+HUB_SHARE = 3.0  # the voice detector waits 10 ms for company and works for 5: it may be late by more than the loop
+STALE_S: Seconds = 1.0  # without a batch, what the last one was like says nothing
+
+
+class Room(Protocol):
+    """How many there may be."""
+
+    most: int
+
+    def take(self) -> bool:
+        """One place; False, and nothing taken, if there is none. Each is to be given back."""
+        ...
+
+    def give_back(self) -> None: ...
+
+    @property
+    def taken(self) -> int: ...
+
+
+class OwnRoom:
+    """The places of a process that shares its port with no other."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.taken = 0
+
+    def take(self) -> bool:
+        if self.taken >= self.most:
+            return False
+        self.taken += 1
+        return True
+
+    def give_back(self) -> None:
+        self.taken -= 1
+
+
+class Load:
+    """How busy this process is, as a share of what is bearable: by its event loop and its voice detector."""
+
+    def __init__(self, lag: LoopLag, hub: HearingHub, most_lag_ms: float) -> None:
+        """With 0 ms it is never busy."""
+        self.most_lag_ms = most_lag_ms
+        self._lag = lag
+        self._hub = hub
+        self._batches = 0
+        self._changed: Seconds = 0.0
+
+    def __call__(self) -> float:
+        """1 is where conversations begin to suffer."""
+        if not self.most_lag_ms:
+            return 0.0
+        loop_share = self._lag.usual_s * 1000 / self.most_lag_ms
+        return max(loop_share, self._hub_lateness_ms() / (HUB_SHARE * self.most_lag_ms))
+
+    def _hub_lateness_ms(self) -> float:
+        now = asyncio.get_running_loop().time()
+        if self._hub.batches != self._batches:
+            self._batches, self._changed = self._hub.batches, now
+        return self._hub.lateness_ms if now - self._changed < STALE_S else 0.0
+
+
+class Admission:
+    """Lets in and counts. Everything is called on the event loop."""
+
+    def __init__(self, room: Room, load: Callable[[], float] = lambda: 0.0) -> None:
+        """`load` is at least 1 when nobody more is to be let in."""
+        self.room = room
+        self.load = load
+        self.here = 0
+        """Of this process."""
+        self.let_in = 0
+        """Since the start, as is `turned_away`."""
+        self.turned_away = 0
+        self.is_draining = False
+
+    def enter(self) -> Refusal | None:
+        """A place, to be left with `leave`; or why there is none."""
+        refusal = self._refusal()
+        if refusal is None:
+            self.here += 1
+            self.let_in += 1
+        else:
+            self.turned_away += 1
+        return refusal
+
+    def leave(self) -> None:
+        self.here -= 1
+        self.room.give_back()
+
+    def _refusal(self) -> Refusal | None:
+        if self.is_draining:
+            return DRAINING
+        # With nobody here it is not sessions that make it late, and the first one is not to pay for what did.
+        if self.here and self.load() >= 1:
+            return BUSY
+        return None if self.room.take() else FULL

@@ -1,0 +1,126 @@
+"""A place is given or refused at once: by a cap, by how busy it is, or because the server is stopping."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from antiphon.engines.vad.energy import EnergyVad
+from antiphon.hearing.hub import HearingHub
+from antiphon.hearing.runners import InPlace
+from antiphon.observe.looplag import LoopLag
+from antiphon.server.admission import BUSY, DRAINING, FULL, Admission, Load, OwnRoom
+from antiphon.testing.virtual_time import run
+
+
+def test_as_many_as_there_are_places_and_one_more_when_one_has_left() -> None:
+    admission = Admission(OwnRoom(2))
+    assert [admission.enter() for _ in range(3)] == [None, None, FULL]
+    admission.leave()
+    assert admission.enter() is None
+    assert (admission.here, admission.let_in, admission.turned_away) == (2, 3, 1)
+
+
+def test_fewer_places_than_are_taken_let_nobody_in_and_throw_nobody_out() -> None:
+    admission = Admission(OwnRoom(2))
+    assert [admission.enter(), admission.enter()] == [None, None]
+    admission.room.most = 1
+    admission.leave()
+    assert admission.enter() is FULL
+    assert admission.here == 1
+
+
+def test_whoever_is_refused_is_told_when_to_come_again() -> None:
+    for refusal in (FULL, BUSY, DRAINING):
+        assert refusal.response.status_code == 503
+        assert int(refusal.response.headers["retry-after"]) > 0
+
+
+def test_a_busy_server_lets_nobody_more_in_but_the_first() -> None:
+    load = 2.0
+    admission = Admission(OwnRoom(10), lambda: load)
+    assert admission.enter() is None, "with nobody here it cannot be sessions that make it late"
+    assert admission.enter() is BUSY
+    load = 0.9
+    assert admission.enter() is None
+
+
+def test_a_place_that_was_refused_for_load_is_not_taken() -> None:
+    room = OwnRoom(2)
+    admission = Admission(room, lambda: 1.0)
+    assert [admission.enter(), admission.enter()] == [None, BUSY]
+    assert room.taken == 1
+
+
+def test_nobody_is_let_in_while_it_drains() -> None:
+    admission = Admission(OwnRoom(10))
+    admission.is_draining = True
+    assert admission.enter() is DRAINING
+
+
+class Stalled(asyncio.SelectorEventLoop):
+    """A loop whose clock can be moved on, as if it had been held up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._passed = 0.0
+
+    def time(self) -> float:
+        return super().time() + self._passed
+
+    def stall(self, seconds: float) -> None:
+        self._passed += seconds
+
+
+def test_one_stall_is_forgiven_and_a_loop_that_is_always_late_is_not() -> None:
+    async def story() -> tuple[float, float, list[float]]:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, Stalled)
+        told: list[float] = []
+        lag = LoopLag(told.append)
+        hub = HearingHub(EnergyVad(), InPlace())
+        load = Load(lag, hub, most_lag_ms=30)
+        lag.start()
+        await asyncio.sleep(0.01)
+        loop.stall(0.3)
+        await asyncio.sleep(0.01)
+        once = load()
+        for _ in range(30):
+            loop.stall(0.15)
+            await asyncio.sleep(0.001)
+        always = load()
+        lag.stop()
+        await hub.close()
+        return once, always, told
+
+    with asyncio.Runner(loop_factory=Stalled) as runner:
+        once, always, told = runner.run(story())
+    assert 0.2 < once < 1.0
+    assert always > 1.0
+    assert max(told) == pytest.approx(0.26, abs=0.03)
+
+
+def test_a_detector_that_was_late_once_and_has_nothing_to_do_keeps_nobody_out() -> None:
+    async def story() -> list[float]:
+        hub = HearingHub(EnergyVad(), InPlace())
+        load = Load(LoopLag(lambda late_s: None), hub, most_lag_ms=10)
+        hub.batches, hub.lateness_ms = 1, 60.0
+        found = [load()]
+        await asyncio.sleep(2.0)
+        found.append(load())
+        await hub.close()
+        return found
+
+    assert run(story()) == [2.0, 0.0]
+
+
+def test_zero_is_never_busy() -> None:
+    async def story() -> float:
+        hub = HearingHub(EnergyVad(), InPlace())
+        lag = LoopLag(lambda late_s: None)
+        lag.usual_s = 10.0
+        await hub.close()
+        return Load(lag, hub, most_lag_ms=0)()
+
+    assert run(story()) == 0.0
