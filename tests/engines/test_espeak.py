@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from antiphon.audio.units import Pcm
-from antiphon.engines.api import TtsRequest
+from antiphon.engines.api import TtsRequest, WordMark
 from antiphon.engines.tts import espeak
 from antiphon.engines.tts.espeak import (
     LONGEST_CHUNK,
@@ -78,11 +78,11 @@ def helpers(parent: int | None = None) -> list[int]:
 
 
 def test_a_long_text_is_cut_where_a_speaker_would_breathe() -> None:
-    cut = list(pieces(SPEECH * 30 + "and, " * 200 + "x" * 1000))
+    cut = [piece for _, piece in pieces(SPEECH * 30 + "and, " * 200 + "x" * 1000)]
     assert "".join(cut) == SPEECH * 30 + "and, " * 200 + "x" * 1000
     assert max(map(len, cut)) <= LONGEST_PIECE
-    assert all(piece.endswith("on. ") for piece in pieces(SPEECH * 30))
-    assert all(piece.endswith("and, ") for piece in pieces("and, " * 200))
+    assert all(piece.endswith("on. ") for _, piece in pieces(SPEECH * 30))
+    assert all(piece.endswith("and, ") for _, piece in pieces("and, " * 200))
 
 
 @pytest.mark.parametrize("text", ["", "   ", "\x00\x07", "...", "?!", "🙂", "\ud800"])
@@ -91,7 +91,7 @@ def test_what_has_no_words_is_not_said(text: str) -> None:
 
 
 def test_what_the_library_would_obey_is_taken_out() -> None:
-    assert list(pieces("\x01+50S a\x00b\nc \ud800d")) == [" +50S a b c d"]
+    assert list(pieces("\x01+50S a\x00b\nc \ud800d")) == [(0, " +50S a b c d")]
 
 
 def test_sound_is_handed_on_in_chunks_that_can_be_played() -> None:
@@ -436,3 +436,27 @@ def test_the_helper_does_not_outlive_us() -> None:
         time.sleep(0.02)
     else:
         pytest.fail("the helper lives on")
+
+
+@pytest.mark.real
+def test_words_are_marked_where_they_begin() -> None:
+    text = "One two three, four and five. " * 30
+
+    async def story() -> tuple[list[WordMark], int]:
+        voice = Espeak()
+        try:
+            sounds = [sound async for sound in voice.speak_marked(text, TtsRequest("marin"))]
+        finally:
+            await voice.close()
+        marks = [sound for sound in sounds if isinstance(sound, WordMark)]
+        return marks, sum(sound.size for sound in sounds if not isinstance(sound, WordMark))
+
+    marks, made = asyncio.run(story())
+    words = [text[mark.letters :].split()[0] for mark in marks]
+    assert words == text.split()
+    starts = [mark.samples for mark in marks]
+    assert starts == sorted(starts)
+    assert starts[-1] < made
+    # Equal sentences take equally long, also over the border of two requests.
+    lengths = np.diff(starts[::6])
+    assert lengths.max() < 1.5 * lengths.min()

@@ -615,3 +615,17 @@ def test_truncating_an_earlier_answer_leaves_the_one_that_is_spoken() -> None:
     story.wait(0.5)
     story.give(i.TruncateItem("browser", "t", first, 0, 500))
     assert len(story.all(o.ResponseEnded)) == 1
+
+
+def test_where_the_voice_marks_its_words_an_interruption_cuts_at_the_word_that_was_heard() -> None:
+    story = Story()
+    story.say_turn("Count slowly")
+    work = story.last(o.Generate).work
+    story.write("One two three four. ")
+    story.give(i.ClauseBegan(work, "One two three four. "))
+    # By proportion, three of four seconds are three words; but the voice took its time over the first.
+    story.give(i.WordsMarked(work, ((0, 0), (4, 60_000), (8, 66_000), (14, 84_000))))
+    story.give(i.AudioMade(work, 96_000))
+    story.wait(2.6)
+    story.talk(0.1)
+    assert story.remembered()[-1] == "One"

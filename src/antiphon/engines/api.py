@@ -276,3 +276,20 @@ class Tts(Protocol):
     def speak(self, text: str, request: TtsRequest) -> AsyncIterator[Pcm]:
         """Yield chunks of 10-200 ms at `rate`. Stops promptly when cancelled."""
         ...
+
+
+class WordMark(Struct, frozen=True):
+    """A word begins: what stands before it in the text has been said."""
+
+    letters: int
+    """How many stand before it."""
+    samples: int
+    """Where its sound begins, counted from the first sample of the text's, at the voice's `rate`."""
+
+
+class MarkingTts(Tts, Protocol):
+    """A voice that knows when it says each word. Others are cut by proportion when they are interrupted."""
+
+    def speak_marked(self, text: str, request: TtsRequest) -> AsyncIterator[Pcm | WordMark]:
+        """As `speak`, with a mark for each word, in order, before or soon after the sound that it is about."""
+        ...

@@ -30,6 +30,7 @@ from antiphon.engines.api import (
     Tts,
     TtsRequest,
     TurnModel,
+    WordMark,
 )
 from antiphon.errors import AntiphonError, EngineError
 from antiphon.hearing.words import WordReader
@@ -261,7 +262,8 @@ class Workers:
                 words = spoken_text.feed(clause)
                 if words:
                     is_fixed = isinstance(task, Say) and task.is_fixed
-                    await self._voice(work, self._source(words, request, is_fixed), stretch)
+                    source = self._source(words, request, is_fixed)
+                    await self._voice(work, source, stretch, clause.find(words.strip()))
                 self._put(inputs.ClauseEnded(work))
                 if words:
                     await self._wanted(work)
@@ -271,15 +273,24 @@ class Workers:
                 self._audio.drop(work)
         self._put(inputs.SpeakingEnded(work))
 
-    def _source(self, words: str, request: TtsRequest, is_fixed: bool) -> AsyncIterator[Pcm]:
-        phrases = self._engines.phrases
-        return phrases.speak(words, request) if is_fixed and phrases else self._engines.tts.speak(words, request)
+    def _source(self, words: str, request: TtsRequest, is_fixed: bool) -> AsyncIterator[Pcm | WordMark]:
+        tts, phrases = self._engines.tts, self._engines.phrases
+        if is_fixed and phrases is not None:
+            return phrases.speak(words, request)
+        marked: Callable[[str, TtsRequest], AsyncIterator[Pcm | WordMark]] = getattr(tts, "speak_marked", tts.speak)
+        return marked(words.strip(), request)
 
-    async def _voice(self, work: int, source: AsyncIterator[Pcm], stretch: Stretch) -> None:
-        tts = self._engines.tts
-        resampler = Resampler(tts.rate, WIRE_RATE) if tts.rate != WIRE_RATE else None
+    async def _voice(self, work: int, source: AsyncIterator[Pcm | WordMark], stretch: Stretch, offset: int) -> None:
+        """`offset` is where the words stand in their clause; negative if they are not the clause's own."""
+        rate = self._engines.tts.rate
+        resampler = Resampler(rate, WIRE_RATE) if rate != WIRE_RATE else None
         async with closing(source) as chunks:
             async for chunk in chunks:
+                if isinstance(chunk, WordMark):
+                    if offset >= 0:
+                        mark = (offset + chunk.letters, chunk.samples * WIRE_RATE // rate)
+                        self._put(inputs.WordsMarked(work, (mark,)))
+                    continue
                 sound = guarded(chunk).pcm
                 self._made(work, int16_from_float(resampler.push(sound) if resampler else sound), stretch)
         if resampler:

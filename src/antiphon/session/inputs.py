@@ -264,6 +264,13 @@ class AudioMade(Result, frozen=True, tag="audio_made"):
     samples: int
 
 
+class WordsMarked(Result, frozen=True, tag="words_marked"):
+    """The voice says when words of the current clause begin."""
+
+    marks: tuple[tuple[int, int], ...]
+    """Letters of the clause before the word, and samples of its audio before the word's."""
+
+
 class ClauseEnded(Result, frozen=True, tag="clause_ended"):
     """The current clause has all its audio."""
 
@@ -377,6 +384,7 @@ Input = (
     | WritingEnded
     | ClauseBegan
     | AudioMade
+    | WordsMarked
     | ClauseEnded
     | SpeakingEnded
     | ToolReturned

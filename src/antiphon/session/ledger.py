@@ -8,6 +8,8 @@ Positions count from the start of the item's audio. It does not know the clock t
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from antiphon.audio.units import WIRE_RATE, Samples
 
 LETTERS_PER_SECOND = 15  # English read aloud; only used for a clause whose audio is still being made
@@ -16,13 +18,15 @@ LETTERS_PER_SECOND = 15  # English read aloud; only used for a clause whose audi
 class Span:
     """One clause: its text and where its audio lies."""
 
-    __slots__ = ("start", "stop", "text")
+    __slots__ = ("marks", "start", "stop", "text")
 
     def __init__(self, text: str, start: Samples) -> None:
         self.text = text
         self.start = start
         self.stop: Samples | None = None
         """None while its audio is being made."""
+        self.marks: list[tuple[int, Samples]] = []
+        """For words that the voice has marked: the letters before each, and where its sound begins."""
 
 
 class Ledger:
@@ -56,6 +60,12 @@ class Ledger:
     def begin_clause(self, text: str) -> None:
         self.end_clause()
         self.spans.append(Span(text, self.made))
+
+    def mark(self, marks: Iterable[tuple[int, Samples]]) -> None:
+        """When words of the clause begin: letters before each, and samples of the clause's audio."""
+        if self.spans:
+            span = self.spans[-1]
+            span.marks += [(letters, span.start + samples) for letters, samples in marks]
 
     def add_audio(self, samples: Samples) -> None:
         self.made += samples
@@ -104,15 +114,26 @@ class Ledger:
         return "".join(span.text for span in self.spans)
 
     def text_until(self, position: Samples) -> str:
-        """The words that are spoken before `position`: whole clauses, and of the last one whole words by proportion."""
+        """The words that are spoken before `position`: whole clauses, and of the last one whole words, as the voice has
+        marked them or else by proportion."""
         words = []
         for span in self.spans:
             if span.stop is not None and span.stop <= position:
                 words.append(span.text)
                 continue
-            words.append(_whole_words(span.text, _share(span, self.made, position)))
+            words.append(_marked(span, position) if span.marks else _proportional(span, self.made, position))
             break
         return "".join(words)
+
+
+def _marked(span: Span, position: Samples) -> str:
+    """The words whose successor has begun."""
+    letters = max((letters for letters, start in span.marks if start <= position), default=0)
+    return span.text[:letters].rstrip()
+
+
+def _proportional(span: Span, made: Samples, position: Samples) -> str:
+    return _whole_words(span.text, _share(span, made, position))
 
 
 def _share(span: Span, made: Samples, position: Samples) -> float:

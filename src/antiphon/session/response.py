@@ -30,6 +30,7 @@ from antiphon.session.inputs import (
     SpeakingEnded,
     TextWritten,
     ToolReturned,
+    WordsMarked,
     WritingEnded,
 )
 from antiphon.session.items import (
@@ -383,7 +384,7 @@ class Response:
         match result:
             case TextWritten() | CallWritten() | WritingEnded():
                 return not self._round(result.work).is_written
-            case ClauseBegan() | AudioMade() | ClauseEnded() | SpeakingEnded():
+            case ClauseBegan() | AudioMade() | WordsMarked() | ClauseEnded() | SpeakingEnded():
                 return self.manner.speaks and not self._round(result.work).is_spoken
             case _:
                 return True
@@ -412,6 +413,8 @@ class Response:
                 self._spoken(current, ids).begin_clause(text)
             case AudioMade(samples=samples):
                 self._spoken(current, ids).add_audio(samples)
+            case WordsMarked(marks=marks):
+                self._spoken(current, ids).mark(marks)
             case ClauseEnded():
                 self._spoken(current, ids).end_clause()
             case SpeakingEnded():

@@ -24,7 +24,8 @@ import threading
 import unicodedata
 import weakref
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import aclosing
 from functools import cache
 from pathlib import Path
 
@@ -33,8 +34,8 @@ from msgspec import Struct
 
 from antiphon.audio.pcm import float_from_int16
 from antiphon.audio.units import Pcm, Seconds
-from antiphon.engines.api import TtsRequest
-from antiphon.engines.tts.espeak_helper import ANSWER, ERROR, READY, REQUEST, SAY, SOUND, STOP
+from antiphon.engines.api import TtsRequest, WordMark
+from antiphon.engines.tts.espeak_helper import ANSWER, END, ERROR, MARK, MARKS, READY, REQUEST, SAY, STOP
 from antiphon.errors import EngineError
 
 RATE_HZ = 22_050
@@ -161,12 +162,24 @@ class Espeak:
 
     async def speak(self, text: str, request: TtsRequest) -> AsyncIterator[Pcm]:
         """See `Tts.speak`. Text without a letter or a digit makes no sound. Leaving early stops the helper's work."""
-        for piece in pieces(text):
+        async with aclosing(self.speak_marked(text, request)) as sounds:
+            async for sound in sounds:
+                if not isinstance(sound, WordMark):
+                    yield sound
+
+    async def speak_marked(self, text: str, request: TtsRequest) -> AsyncGenerator[Pcm | WordMark, None]:
+        """See `MarkingTts.speak_marked`. In text that holds letters which are no letters, marks may be some off."""
+        made = 0
+        for start, piece in pieces(text):
             utterance = Utterance(piece, request)
             service = self._running()
             service.put(utterance)
+            before = made
             try:
                 while (chunk := await service.next_sound(utterance)) is not None:
+                    for letters, sample in utterance.take_marks():
+                        yield WordMark(start + letters, before + sample)
+                    made += chunk.size
                     yield chunk
             finally:
                 service.drop(utterance)
@@ -195,6 +208,7 @@ class Utterance:
         self._loop = asyncio.get_running_loop()
         self._news = asyncio.Event()
         self._sound: deque[bytes] = deque()
+        self._marks: deque[tuple[int, int]] = deque()
         self._error: EngineError | None = None
         self._is_over = False
 
@@ -203,6 +217,10 @@ class Utterance:
     def add(self, sound: bytes) -> None:
         self._sound.append(sound)
         self._tell()
+
+    def mark(self, marks: bytes) -> None:
+        """Words begin; the sound that they are about follows."""
+        self._marks.extend(MARK.iter_unpack(marks))
 
     def end(self, error: EngineError | None = None) -> None:
         self._error = error
@@ -220,6 +238,10 @@ class Utterance:
     async def wait(self) -> None:
         """Until there is something to take."""
         await self._news.wait()
+
+    def take_marks(self) -> list[tuple[int, int]]:
+        """For each word that was not taken yet: the letters before it, and its first sample."""
+        return [self._marks.popleft() for _ in range(len(self._marks))]
 
     def take(self) -> Pcm | None:
         """What has come, up to a longest chunk; an empty array if too little has, None at the end."""
@@ -337,9 +359,11 @@ class Service:
             self._answers += 1
             if kind == ERROR:
                 return _failure(payload.decode())
-            if kind != SOUND:
+            if kind == END:
                 return None
-            if utterance.is_wanted:
+            if kind == MARKS:
+                utterance.mark(payload)
+            elif utterance.is_wanted:
                 utterance.add(payload)
 
     def _present(self) -> Helper:
@@ -418,8 +442,9 @@ class Helper:
         self._stdout.close()
 
 
-def pieces(text: str) -> Iterator[str]:
-    """A text in parts that one request can hold, cut where a speaker might breathe; none without letters or digits."""
+def pieces(text: str) -> Iterator[tuple[int, str]]:
+    """A text in parts that one request can hold, and where each begins; cut where a speaker might breathe, and none
+    without letters or digits."""
     start = 0
     while start < len(text):
         end = start + LONGEST_PIECE
@@ -428,7 +453,7 @@ def pieces(text: str) -> Iterator[str]:
             end = next((breath for breath in breaths if breath > start + LONGEST_PIECE // 2), end)
         piece = "".join(map(_harmless, text[start:end]))
         if any(map(str.isalnum, piece)):
-            yield piece
+            yield start, piece
         start = end
 
 

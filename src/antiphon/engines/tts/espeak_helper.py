@@ -9,8 +9,8 @@ library end one utterance. The process ends, and its child with it, when its sta
 
 All numbers are little-endian. A request is `REQUEST`: its kind, the utterance's number, words per minute, pitch, and
 the bytes of a voice's name and of a text that follow; a request to stop has only the number. An answer is `ANSWER`:
-number, kind, and the bytes that follow: int16 samples, nothing, or words in UTF-8. The first answer is `READY` and
-holds the rate.
+number, kind, and the bytes that follow: int16 samples, nothing, `MARK`s (the letters before a word, and the sample with
+which it begins), or words in UTF-8. The first answer is `READY` and holds the rate.
 """
 
 import ctypes
@@ -24,7 +24,8 @@ from collections import deque
 REQUEST = struct.Struct("<BIHBBH")
 SAY, STOP = 1, 2
 ANSWER = struct.Struct("<IBI")
-READY, SOUND, END, ERROR = 1, 2, 3, 4
+READY, SOUND, END, ERROR, MARKS = 1, 2, 3, 4, 5
+MARK = struct.Struct("<II")
 NO_VOICE = 3  # exit status of a child
 
 # From speak_lib.h
@@ -33,7 +34,25 @@ ESPEAK_RATE, ESPEAK_PITCH = 1, 3
 POSITION_IN_CHARACTERS = 1
 CHARS_UTF8 = 1  # and neither SSML nor phonemes in [[ ]]: text is text
 BUFFER_MS = 60  # of sound in one answer
-CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+EVENTS_END, EVENT_WORD = 0, 1
+
+
+class Event(ctypes.Structure):
+    """One thing that happens in the sound: espeak_EVENT."""
+
+    _fields_ = (
+        ("kind", ctypes.c_int),
+        ("unique_identifier", ctypes.c_uint),
+        ("text_position", ctypes.c_int),  # in letters, from 1
+        ("length", ctypes.c_int),
+        ("audio_position_ms", ctypes.c_int),
+        ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p),
+        ("id", ctypes.c_char * 8),
+    )
+
+
+CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(Event))
 
 
 class Words:
@@ -81,13 +100,26 @@ class Speaker:
     def _stop(self, *_: object) -> None:
         self._is_wanted = False
 
-    def _take(self, samples: object, count: int, _events: object) -> int:
+    def _take(self, samples: object, count: int, events: "ctypes._Pointer[Event]") -> int:
         """The library's callback: 0 to go on, 1 to stop."""
         if not self._is_wanted:
             return 1
+        marks = self._marks(events)
+        if marks:
+            answer(self._number, MARKS, marks)
         if samples and count > 0:
             answer(self._number, SOUND, ctypes.string_at(samples, 2 * count))  # type: ignore[arg-type]
         return 0
+
+    def _marks(self, events: "ctypes._Pointer[Event]") -> bytes:
+        """The words among these events."""
+        found, place = b"", 0
+        while (event := events[place]).kind != EVENTS_END:
+            if event.kind == EVENT_WORD:
+                sample = max(0, event.audio_position_ms) * self.rate // 1000
+                found += MARK.pack(max(0, event.text_position - 1), sample)
+            place += 1
+        return found
 
 
 class Desk:
