@@ -132,6 +132,8 @@ class Turns(Section, frozen=True):
     """In one turn."""
     prepare_most_wasted: NotNegative = 50_000
     """Tokens written for nothing in one session."""
+    model: Path | None = None
+    """An ONNX file of smart-turn v3, which tells from the sound whether a turn is over, where pauses are judged."""
     judge_pauses: bool = False
     """Judge server_vad's pauses by words and voice too; its silence is then the usual wait, not the only one."""
     barge_in: Literal["auto", "voice", "words"] = "auto"

@@ -6,12 +6,15 @@ import importlib.metadata
 import platform
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from antiphon.cli.options import engine_options, load_config
 from antiphon.errors import AntiphonError
+
+if TYPE_CHECKING:
+    from antiphon.config import Config
 
 PACKAGES = (
     "numpy",
@@ -51,7 +54,24 @@ def command(
         click.echo(f"  {role}: {choice.name} ({choice.reason}): {state}")
         if choice.caveat:
             click.echo(f"       {choice.caveat}")
-    sys.exit(1 if missing or broken else 0)
+    is_judged = _echo_turn_model(config)
+    sys.exit(1 if missing or broken or not is_judged else 0)
+
+
+def _echo_turn_model(config: Config) -> bool:
+    """Say what tells from the sound that a turn is over. Whether it is as it should be."""
+    from antiphon.engines import registry
+
+    if config.turns.model is None:
+        click.echo("  turns: words, voice and pauses; turns.model is not set")
+        return True
+    try:
+        registry.turn_model(config)
+    except (AntiphonError, ImportError, OSError) as error:
+        click.echo(f"  turns: smart-turn (turns.model is set): BROKEN: {error}")
+        return False
+    click.echo("  turns: smart-turn (turns.model is set): ok")
+    return True
 
 
 def _echo_package(name: str) -> bool:

@@ -72,4 +72,6 @@ def _announce(server: Running) -> None:
         click.echo(f"  {choice.role}: {choice.name} ({choice.reason})")
         if choice.caveat:
             click.echo(f"       {choice.caveat}")
+    if state.config.turns.model is not None:
+        click.echo(f"  turns: smart-turn ({state.config.turns.model})")
     click.echo("Ctrl-C ends it.")

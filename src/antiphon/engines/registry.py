@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from antiphon.config import Config, Engine, Model, Recogniser, Remote, Voice
-from antiphon.engines.api import Listener, Llm, Stt, Tts, Vad
+from antiphon.engines.api import Listener, Llm, Stt, Tts, TurnModel, Vad
 from antiphon.errors import ConfigError, UnknownName
 
 if TYPE_CHECKING:
@@ -108,10 +108,14 @@ class EngineSet(Struct, frozen=True):
     """How the requests of the remote ones go: an `engines.http.Traffic` for each server."""
     costs_nothing: bool = True
     """None of them is on another network, where what is written for nothing may be billed."""
+    turns: TurnModel | None = None
+    """Tells from the sound whether a turn is over, if there is one."""
 
     async def warm(self) -> None:
         """Make the first answer as fast as the second."""
         engines: dict[str, Any] = {"stt": self.stt, "llm": self.llm, "tts": self.tts}
+        if self.turns is not None:
+            engines["turns"] = self.turns
         results = await asyncio.gather(*(engine.warm() for engine in engines.values()), return_exceptions=True)
         for role, result in zip(engines, results, strict=True):
             if isinstance(result, Exception):
@@ -120,7 +124,7 @@ class EngineSet(Struct, frozen=True):
 
     async def close(self) -> None:
         """Stop helpers and close connections."""
-        for engine in (self.stt, self.llm, self.tts):
+        for engine in (self.stt, self.llm, self.tts, self.turns):
             close = getattr(engine, "close", None)
             if close is not None:
                 await close()
@@ -310,7 +314,7 @@ def _caveat(role: Role, name: str) -> str:
 
 
 def make(config: Config) -> EngineSet:
-    """Make all four. Nothing is started or connected yet; `warm` does that."""
+    """Make all four, and the turn model if there is one. Nothing is started or connected yet; `warm` does that."""
     choices: list[Choice] = []
     made: dict[str, Any] = {}
     workshop = Workshop(config.models.folder)
@@ -326,9 +330,19 @@ def make(config: Config) -> EngineSet:
         made["tts"] = _with_fallback(made["tts"], config.tts, workshop)
     addresses = [_base_url(getattr(config, choice.role)) for choice in choices if choice.name == "openai"]
     costs_nothing = all(is_near(address or "") for address in addresses)
+    made["turns"] = turn_model(config)
     return EngineSet(
         **made, choices=tuple(choices), client=workshop.client, traffic=traffic, costs_nothing=costs_nothing
     )
+
+
+def turn_model(config: Config) -> TurnModel | None:
+    """The one that the configuration names. Raises `ConfigError` if its file is missing or is another model."""
+    if config.turns.model is None:
+        return None
+    from antiphon.engines.turn.smart_turn import SmartTurn
+
+    return SmartTurn(config.turns.model)
 
 
 def is_near(base_url: str) -> bool:

@@ -467,6 +467,7 @@ def _session_config(state: State, settings: Settings) -> SessionConfig:
         continuous_endpoint=turns.judge_pauses,
         barge_in=turns.barge_in,
         knows_echo=turns.ignore_echo,
+        scores_turns=state.engines.turns is not None,
     )
 
 

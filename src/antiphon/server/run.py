@@ -87,7 +87,7 @@ async def running(
     engines = engines or registry.make(config)
     tooling = await _workroom(config, tools)
     hub = HearingHub(engines.vad, backlog_s=BACKLOG_S)
-    runners = Engines(engines.stt, engines.llm, engines.tts, KeptPhrases(engines.tts))
+    runners = Engines(engines.stt, engines.llm, engines.tts, KeptPhrases(engines.tts), engines.turns)
     equipment = Equipment(runners, hub, tooling, limits_from(config.mcp))
     tracing = Tracing(config.trace.folder, config.trace.redact) if config.trace.folder else None
     surroundings = Surroundings(ZoneInfo(config.session.time_zone), config.session.locale)
