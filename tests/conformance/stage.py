@@ -53,11 +53,13 @@ LINES = {
     "story": "please tell me a story",
     "stop": "stop now please",
     "sum": "what is five times eleven",
+    "product": "what is twelve times seven",
 }
 """What a program's person can say, by the name of its sound. The sum is one that the embedded recogniser understands
-with room to spare, louder and quieter, and with more or less of the room around it: the clients are tested here."""
-SUM = "That is 55."
-"""What the embedded model says to it."""
+with room to spare, louder and quieter, and with more or less of the room around it: the clients are tested here. The
+product is one that is understood through what browsers do to a microphone's sound."""
+SUM, PRODUCT = "That is 55.", "That is 84."
+"""What the embedded model says to them."""
 STORY = " ".join(f"And then the {animal} went up the hill." for animal in ("fox", "cat", "dog", "owl", "hen") * 4)
 
 
@@ -128,6 +130,8 @@ async def scripted(
             "server.drain_s": 1.0,
             "server.tls_self_signed": tls,
             "trace.folder": str(folder / "traces"),
+            # A line that is heard for an answer in advance, and then said on, would be missing from the script.
+            "turns.prepare": "never",
         },
     )
     heard = FakeStt([LINES[name] for name in says])

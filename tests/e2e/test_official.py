@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from playwright.async_api import Page
-from stage import KEY, LINES, SUM, House
+from stage import KEY, LINES, PRODUCT, House
 from theatre import open_page, origin_of, tape
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -43,11 +43,11 @@ async ({ key }) => {
 def test_the_official_client_talks_by_webrtc(tmp_path: Path, sounds: Path, embedded: House) -> None:
     async def story() -> None:
         # Its bundle makes functions of strings, which our page forbids; a page that uses it cannot.
-        async with open_page(tape(tmp_path / "mic.wav", sounds, 6.0, "sum", 20.0), ours=False) as page:
+        async with open_page(tape(tmp_path / "mic.wav", sounds, 6.0, "product", 20.0), ours=False) as page:
             await page.goto(origin_of(embedded.url))
             await page.evaluate(await asyncio.to_thread(BUNDLE.read_text))
             await page.evaluate(CALL, {"key": KEY})
-            expected = [["user", LINES["sum"]], ["assistant", SUM]]
+            expected = [["user", LINES["product"]], ["assistant", PRODUCT]]
             told = await settled(page, expected)
             assert told["history"] == expected
             assert told["callId"].startswith("rtc_")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import wave
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -97,7 +98,8 @@ async def open_page(
             try:
                 yield page
             except BaseException:
-                await picture(page, "failed")
+                test = os.environ["PYTEST_CURRENT_TEST"].rpartition("::")[2].partition(" ")[0]
+                await picture(page, f"failed-{test}")
                 raise
             assert complaints == []
         finally:
