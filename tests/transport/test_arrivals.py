@@ -9,6 +9,7 @@ import pytest
 from antiphon.transport.webrtc.arrivals import (
     LONGEST_PATIENCE,
     MOST_WAITING,
+    PAUSE,
     SHORTEST_PATIENCE,
     STALL,
     Arrivals,
@@ -57,7 +58,9 @@ class Line:
         while (deadline := self.arrivals.deadline) is not None and deadline <= end:
             assert deadline > self.now - 1e-9, "a deadline in the past"
             self.now = max(deadline, self.now + 1e-6)
-            found += self._take()
+            passed = self.arrivals.pass_time(self.now)
+            self.heard += passed
+            found += passed
         self.now = end
         return found
 
@@ -145,12 +148,21 @@ def test_a_pause_of_the_sender_is_silence_in_its_own_time() -> None:
     steps = line.wait_until(1000)
     assert {type(step) for step in steps} == {Silent}
     # 180 ms were heard with the last packet; what is behind the clock is the stall's patience.
-    assert abs(200 + length(steps) / 48 - (1000 - 1000 * STALL)) <= 20
+    assert abs(200 + length(steps) / 48 - (1000 - 1000 * PAUSE)) <= 20
     # Whoever pauses counts packets on, and time too.
     line.now = 51.0
     line.arrivals.add(line.packet(50)._replace(sequence=line.packet(10).sequence), line.now)
     line._take()
     assert length(line.heard) == 51 * FRAME, "the pause is as long as it was"
+
+
+def test_a_sender_that_did_not_announce_a_pause_is_waited_for_longer() -> None:
+    line = Line()
+    line.come(0)
+    line.arrivals.add(line.packet(1)._replace(payload=b"1".zfill(60)), line.now + 0.02)
+    line.arrivals.take(line.now + 0.02)
+    assert line.wait_until(20 + 1000 * STALL) == []
+    assert line.wait_until(20 + 1000 * STALL + 60)
 
 
 def test_what_a_stalled_network_brings_late_is_heard_after_all() -> None:

@@ -25,7 +25,9 @@ TICK_MS = CLOCK_HZ // 1000
 SHORTEST_PATIENCE: Seconds = 0.02  # with nothing ever out of order, a hole is a loss, and one packet's time is a wait
 LONGEST_PATIENCE: Seconds = 0.12
 PATIENCE_GROWS, PATIENCE_KEEPS = 1.5, 0.998  # at each late packet; at each packet: back to half in seven seconds
-STALL: Seconds = 0.06  # and some for jitter: nothing for so long is a pause
+PAUSE: Seconds = 0.06  # and some for jitter: nothing for so long is a pause of a sender that has said so
+STALL: Seconds = 0.2  # likewise, of one that has not. A busy machine stalls for less, and silence within a word hurts
+PAUSE_BYTES = 3  # what a packet holds at most that begins a pause (discontinuous transmission)
 FILL_GRAIN = 20 * TICK_MS
 LONGEST_MADE_UP = 120 * TICK_MS  # then even a good concealment is a drone
 LONGEST_GAP = 2 * CLOCK_HZ  # of silence at once: more is not a pause, but another clock
@@ -90,7 +92,7 @@ class Tally(Struct):
 
 
 class Arrivals:
-    """One stream of packets. Call `add` with each, and `take` then and at every `deadline`."""
+    """One stream of packets. Call `add` and `take` with each, and `pass_time` at every `deadline`."""
 
     def __init__(self, ticks_of: Callable[[bytes], int]) -> None:
         """`ticks_of` says how long a payload's sound is, or raises ValueError."""
@@ -108,6 +110,8 @@ class Arrivals:
         """Where the sound goes on."""
         self._filled = 0
         """Silence that was already heard beyond `_next_ticks`."""
+        self._pauses = False
+        """Whether the last packet announced that nothing would follow."""
         self._transit: Seconds = 0.0
         self._quickest: list[Seconds] = []
         """The shortest transit of this window and of the one before it."""
@@ -167,12 +171,18 @@ class Arrivals:
             if now < self._waiting[first][2] + self.patience and len(self._waiting) < MOST_WAITING:
                 return steps
             self._give_up(first, steps)
-        self._fill(now, steps)
+        return steps
+
+    def pass_time(self, now: Seconds) -> list[Step]:
+        """What is to be heard now although nothing has come: not called for a packet, for others may lie behind it."""
+        steps = self.take(now)
+        if not self._waiting:
+            self._fill(now, steps)
         return steps
 
     @property
     def deadline(self) -> Seconds | None:
-        """When `take` may have more without another packet."""
+        """When `pass_time` has more without another packet."""
         if self.source is None:
             return None
         if self._waiting:
@@ -181,7 +191,7 @@ class Arrivals:
 
     @property
     def _stall(self) -> Seconds:
-        return STALL + 4 * self.jitter
+        return (PAUSE if self._pauses else STALL) + 4 * self.jitter
 
     def _hear(self, packet: RtpPacket, ticks: int, came: Seconds, now: Seconds, steps: list[Step]) -> None:
         self._next_sequence += 1
@@ -191,6 +201,7 @@ class Arrivals:
             return  # not Opus, or nothing at all; the next one's timestamp shows the hole
         self._fill_gap(ticks - self._next_ticks - self._filled, steps)
         steps.append(Heard(packet.payload))
+        self._pauses = len(packet.payload) <= PAUSE_BYTES
         self._next_ticks, self._filled = ticks + length, 0
         self.tally.waited_s += now - came
         self.patience = max(SHORTEST_PATIENCE, min(LONGEST_PATIENCE, 3 * self.jitter), self.patience * PATIENCE_KEEPS)

@@ -28,7 +28,7 @@ from antiphon.runtime.drive import Drive
 from antiphon.session import inputs, outputs
 from antiphon.session.outputs import Notice
 from antiphon.transport.requests import no_sound_here, refuse, take_text
-from antiphon.transport.webrtc.arrivals import Tally
+from antiphon.transport.webrtc.arrivals import TICK_MS, Tally
 from antiphon.transport.webrtc.ear import Ear
 from antiphon.transport.webrtc.offer import Offer
 from antiphon.transport.webrtc.opus import OpusEncoder
@@ -274,7 +274,7 @@ class Call:
         loss = "" if quality.loss is None else f", {100 * quality.loss:.0f} % of ours lost"
         return (
             f"{tally.received} packets came, {tally.lost} lost, {tally.recovered} recovered, {tally.late} late; "
-            f"held {waited_ms:.1f} ms{trip}{loss}"
+            f"held {waited_ms:.1f} ms, {tally.silence_ticks // TICK_MS} ms of silence in gaps{trip}{loss}"
         )
 
     # --- both ways
