@@ -284,6 +284,9 @@ class Tools(Section, frozen=True):
     """By names, or patterns of names, how tools are run: what is said here wins over what a tool says itself."""
     offer: tuple[Word, ...] = ("*",)
     """Names, or patterns of names such as "list_*", of the tools that models are told of."""
+    approval: Literal["auto", "safe-only", "confirm-dangerous", "always-ask"] = "confirm-dangerous"
+    """What the person has to allow: nothing; nothing, but only what changes nothing is offered; what destroys; all."""
+    approval_s: UpToADay = 60.0
     deadline_s: UpToADay = 60.0
     parallel: Annotated[int, Meta(ge=1, le=256)] = 8
     output_bytes: Annotated[int, Meta(ge=500, le=10_000_000)] = 20_000

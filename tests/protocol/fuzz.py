@@ -37,6 +37,7 @@ SAMPLES: list[Any] = [
     {"type": "session.close"},
     {"type": "antiphon.playout", "item_id": "item_1", "played_ms": 100},
     {"type": "antiphon.tool.cancel", "call_id": "call_1"},
+    {"type": "antiphon.approval.answer", "call_id": "call_1", "approve": True},
 ]
 
 NASTY: tuple[Any, ...] = (

@@ -129,6 +129,8 @@ WAYS = [
     Way("conversation_already_has_active_response", (item("hang"), ANSWER, Until("response.created"), ANSWER),
         says="Conversation already has an active response in progress: resp_"),
     Way("too_many_responses", (*[DETACHED] * 17,)),
+    Way("approval_not_found", ({"type": "antiphon.approval.answer", "call_id": "call_1", "approve": True},), "call_id"),
+    Way("tool_call_not_found", ({"type": "antiphon.tool.cancel", "call_id": "call_1"},), "call_id"),
     Way("response_cancel_not_active", ({"type": "response.cancel"},),
         says="Cancellation failed: no active response found"),
 ]  # fmt: skip

@@ -7,6 +7,7 @@ from typing import TypeVar
 from antiphon.audio.units import WIRE_RATE, samples_from_ms
 from antiphon.session import inputs as i
 from antiphon.session import outputs as o
+from antiphon.session.consent import consent_in
 from antiphon.session.ids import Ids
 from antiphon.session.inputs import Input
 from antiphon.session.items import Message, text_of
@@ -80,7 +81,8 @@ class Story:
 
     def recognise(self, text: str) -> None:
         task = self.last(o.Transcribe)
-        self.give(i.TranscriptReady(task.work, text, "en", 1.0))
+        reading = i.Reading(consent=consent_in(text, "en"))
+        self.give(i.TranscriptReady(task.work, text, "en", 1.0, reading=reading))
 
     def write(self, *clauses: str, end: str = "stop") -> None:
         """The model writes these clauses; their voice comes in `voice`."""

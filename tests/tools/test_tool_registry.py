@@ -16,7 +16,7 @@ from antiphon.server.tools import tools_page
 from antiphon.tools.api import Conduct
 from antiphon.tools.function import tool
 from antiphon.tools.loading import workroom
-from antiphon.tools.registry import Registry
+from antiphon.tools.registry import Policy, Registry
 from antiphon.tools.runner import Workroom
 
 MODULE = '''
@@ -167,3 +167,27 @@ def test_one_that_cannot_be_closed_keeps_no_other_from_it() -> None:
     with pytest.raises(ExceptionGroup):
         asyncio.run(registry.close())
     assert closed == ["a", "c"]
+
+
+def test_policies() -> None:
+    @tool(conduct=Conduct(reads_only=True))
+    def look() -> None: ...
+
+    @tool(conduct=Conduct(destroys=True))
+    def wipe() -> None: ...
+
+    @tool(conduct=Conduct(asks=True))
+    def pay() -> None: ...
+
+    @tool(conduct=Conduct(asks=False, destroys=True))
+    def undo() -> None: ...
+
+    def of(policy: Policy) -> tuple[list[str], tuple[str, ...]]:
+        registry = Registry([alpha, look, wipe, pay, undo], policy=policy)
+        return [each.name for each in registry.offered()], registry.asks_before()
+
+    everything = ["alpha", "look", "pay", "undo", "wipe"]
+    assert of("auto") == (everything, ("pay",))
+    assert of("safe-only") == (["look"], ())
+    assert of("confirm-dangerous") == (everything, ("pay", "wipe"))
+    assert of("always-ask") == (everything, ("alpha", "look", "pay", "wipe"))

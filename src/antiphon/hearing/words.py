@@ -12,6 +12,7 @@ from collections import OrderedDict, deque
 from itertools import pairwise
 
 from antiphon.hearing.phrases import PHRASES, Phrases
+from antiphon.session.consent import consent_in
 from antiphon.session.inputs import Reading
 
 KNOWN = 64  # texts of one session that are told apart; a turn has a handful
@@ -53,6 +54,7 @@ class WordReader:
             words=self._number(words),
             over=None if phrases is None else completeness(text, words, phrases),
             is_backchannel=phrases is not None and is_backchannel(words, phrases),
+            consent=consent_in(text, language),
             echoed=0.0 if phrases is not None and phrases.commands & set(words) else self._echoed(words),
         )
 

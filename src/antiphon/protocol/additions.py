@@ -35,9 +35,21 @@ class ToolCancel(Struct, frozen=True, kw_only=True, tag_field="type", tag="antip
     call_id: str
 
 
-AdditionRequest = Playout | ToolCancel
+class ApprovalAnswer(Struct, frozen=True, kw_only=True, tag_field="type", tag="antiphon.approval.answer"):
+    """The person allows a call of one of the server's tools, or forbids it, by hand. They may also just say so."""
 
-REQUESTS: Mapping[str, type[AdditionRequest]] = {"antiphon.playout": Playout, "antiphon.tool.cancel": ToolCancel}
+    event_id: str | None = None
+    call_id: str
+    approve: bool
+
+
+AdditionRequest = Playout | ToolCancel | ApprovalAnswer
+
+REQUESTS: Mapping[str, type[AdditionRequest]] = {
+    "antiphon.playout": Playout,
+    "antiphon.tool.cancel": ToolCancel,
+    "antiphon.approval.answer": ApprovalAnswer,
+}
 """Every message of ours that we understand, by its "type"."""
 
 # --- to the client ---------------------------------------------------------------------------------------------------
@@ -62,6 +74,26 @@ class ToolDone(Struct, frozen=True, tag_field="type", tag="antiphon.tool.done", 
     name: str
     output: str
     ok: bool
+
+
+class ApprovalRequested(Struct, frozen=True, tag_field="type", tag="antiphon.approval.requested", kw_only=True):
+    """This call of one of the server's tools runs only if the person allows it. The answer that follows asks them."""
+
+    event_id: str
+    call_id: str
+    name: str
+    arguments: str
+    expires_in_s: float
+
+
+class ApprovalDone(Struct, frozen=True, tag_field="type", tag="antiphon.approval.done", kw_only=True):
+    """The person has said yes or no, or nothing in time."""
+
+    event_id: str
+    call_id: str
+    name: str
+    outcome: str
+    """"allowed", "refused" or "expired"."""
 
 
 class ToolProgress(Struct, frozen=True, tag_field="type", tag="antiphon.tool.progress", kw_only=True):
@@ -120,7 +152,7 @@ class Timeline(Struct, frozen=True, tag_field="type", tag="antiphon.timeline", k
     tools: tuple[ToolSpan, ...]
 
 
-AdditionMessage = ToolStarted | ToolProgress | ToolDone | TaskDone | Timeline
+AdditionMessage = ToolStarted | ToolProgress | ToolDone | TaskDone | ApprovalRequested | ApprovalDone | Timeline
 
 TYPES: Mapping[str, type[AdditionMessage]] = {
     str(message.__struct_config__.tag): message for message in get_args(AdditionMessage)

@@ -19,6 +19,7 @@ from antiphon.protocol import additions, client
 from antiphon.protocol import items as wire
 from antiphon.protocol import session_config as config
 from antiphon.session import inputs
+from antiphon.session.consent import consent_in
 from antiphon.session.inputs import Input
 from antiphon.session.items import (
     FunctionCall,
@@ -31,6 +32,7 @@ from antiphon.session.items import (
     Role,
     Speech,
     Text,
+    text_of,
 )
 from antiphon.session.settings import (
     ApprovalFilter,
@@ -93,7 +95,8 @@ def read(message: Incoming, connection: str, heard: Samples, luggage: Luggage) -
         case client.AudioClear():
             return inputs.ClearAudio(connection, request, heard)
         case client.ItemCreate(item=item, previous_item_id=after):
-            return inputs.CreateItem(connection, request, item_from(item, luggage, "item"), after)
+            made = item_from(item, luggage, "item")
+            return inputs.CreateItem(connection, request, made, after, _consent_in(made))
         case client.ItemRetrieve(item_id=item_id):
             return inputs.RetrieveItem(connection, request, item_id)
         case client.ItemDelete(item_id=item_id):
@@ -109,12 +112,21 @@ def read(message: Incoming, connection: str, heard: Samples, luggage: Luggage) -
             return inputs.AudioPlayed(item_id, samples_from_ms(played_ms))
         case additions.ToolCancel(call_id=call_id):
             return inputs.CancelTool(connection, request, call_id)
+        case additions.ApprovalAnswer(call_id=call_id, approve=approve):
+            return inputs.AnswerApproval(connection, request, call_id, approve)
         case client.SessionClose():
             return Goodbye()
         case client.OutputAudioClear():
             return inputs.ClearPlayback(connection, request)
         case _:
             assert_never(message)
+
+
+def _consent_in(item: Item) -> bool | None:
+    """A yes or a no that the person has written."""
+    if not isinstance(item, Message) or item.role is not Role.USER:
+        return None
+    return consent_in(text_of(item), None)
 
 
 # --- settings --------------------------------------------------------------------------------------------------------

@@ -111,6 +111,9 @@ class Projection:
             case outputs.PlaybackCleared(response_id, began):
                 if began:
                     yield server.OutputAudioCleared(event_id=self._id(), response_id=response_id)
+            case outputs.ApprovalAsked() | outputs.ApprovalSettled():
+                if self._with_additions:
+                    yield self._approval(notice)
             case outputs.ToolBegan() | outputs.ToolReported() | outputs.ToolEnded() | outputs.TaskDone():
                 if self._with_additions:
                     yield self._tool(notice)
@@ -258,6 +261,16 @@ class Projection:
             return server.McpCallInProgress(event_id=self._id(), **where)
         outcome = server.McpCallCompleted if notice.ok else server.McpCallFailed
         return outcome(event_id=self._id(), **where)
+
+    def _approval(self, notice: outputs.ApprovalAsked | outputs.ApprovalSettled) -> Outgoing:
+        if isinstance(notice, outputs.ApprovalSettled):
+            return additions.ApprovalDone(
+                event_id=self._id(), call_id=notice.call_id, name=notice.name, outcome=notice.outcome
+            )
+        return additions.ApprovalRequested(
+            event_id=self._id(), call_id=notice.call_id, name=notice.name, arguments=notice.arguments,
+            expires_in_s=notice.expires_in_s,
+        )  # fmt: skip
 
     def _tool(
         self, notice: outputs.ToolBegan | outputs.ToolReported | outputs.ToolEnded | outputs.TaskDone

@@ -327,6 +327,9 @@ FIELDS: Mapping[type[Struct], Fields] = {
     items.AudioPart: works("transcript"),
     # --- our own
     additions.Playout: _OF_ITEM | works("played_ms"),
+    additions.ApprovalAnswer: _ID | works("call_id approve"),
+    additions.ApprovalRequested: _ID | works("call_id name arguments expires_in_s"),
+    additions.ApprovalDone: _ID | works("call_id name outcome"),
     additions.ToolCancel: _ID | works("call_id"),
     additions.ToolProgress: _ID | works("call_id name text"),
     additions.TaskDone: _ID | works("call_id name output ok"),

@@ -451,6 +451,8 @@ def _session_config(state: State, settings: Settings) -> SessionConfig:
     return SessionConfig(
         settings=settings,
         server_tools=() if settings.kind == "transcription" else state.offers,
+        asks_before=state.tools.asks_before(),
+        approval_s=state.config.tools.approval_s,
         mcp_servers=own_servers(mcp),
         max_mcp_servers=mcp.max_servers,
         max_mcp_tools=mcp.max_tools,

@@ -75,6 +75,8 @@ class CreateItem(Request, frozen=True, tag="create_item"):
     """With an empty id, the session gives one."""
     after: str | None = None
     """Id of the item that it follows; "root" for the front; None for the end."""
+    consent: bool | None = None
+    """Of a person's written words: a yes or a no, if they are one of both."""
 
 
 class RetrieveItem(Request, frozen=True, tag="retrieve_item"):
@@ -101,6 +103,13 @@ class CancelTool(Request, frozen=True, tag="cancel_tool"):
     """End a call of one of the server's tools, also one that goes on beside the conversation."""
 
     call_id: str
+
+
+class AnswerApproval(Request, frozen=True, tag="answer_approval"):
+    """Allow a call of one of the server's tools that waits for it, or forbid it."""
+
+    call_id: str
+    approve: bool
 
 
 class CancelResponse(Request, frozen=True, tag="cancel_response"):
@@ -204,6 +213,8 @@ class Reading(Struct, frozen=True, omit_defaults=True):
     """Nothing but "mm-hm", "right", and the like."""
     echoed: float = 0.0
     """Share of the words, in [0, 1], that we said ourselves in this order within the last seconds."""
+    consent: bool | None = None
+    """A yes or a no, if it is one of both."""
 
 
 class TranscriptGrew(Result, frozen=True, tag="transcript_grew"):
@@ -396,5 +407,6 @@ Input = (
     | ToolProgressed
     | TaskEnded
     | CancelTool
+    | AnswerApproval
     | TimePassed
 )

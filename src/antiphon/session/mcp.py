@@ -361,6 +361,10 @@ class Approvals:
     def expects(self, result: Result) -> bool:
         return result.work in self._running
 
+    def awaiting(self) -> tuple[str, ...]:
+        """Ids of the items that ask and were not answered."""
+        return tuple(self._awaiting)
+
     def add(self, call: AwaitingCall) -> None:
         self._awaiting[call.request] = call
 
@@ -410,18 +414,21 @@ class Approvals:
         entry.item = item
         self._emit(McpCallSettled(item, call.previous))
 
-    def withdraw(self, item_id: str) -> None:
-        """The call was deleted from the conversation, or the question about it, which nobody can answer then."""
+    def withdraw(self, item_id: str) -> list[str]:
+        """The call was deleted from the conversation, or the question about it, which nobody can answer then. Returns
+        the ids of the questions that are closed by that."""
+        closed = []
         for request, call in list(self._awaiting.items()):
-            if item_id == call.item_id:
+            if item_id in (call.item_id, request):
                 del self._awaiting[request]
-            elif item_id == request:
-                del self._awaiting[request]
+                closed.append(request)
+            if item_id == request:
                 self._settle(call, McpToolReturned(0, failure=McpFailure("tool", FORBIDDEN)))
         for work, call in list(self._running.items()):
             if item_id == call.item_id:
                 del self._running[work]
                 self._emit(StopWork(work))
+        return closed
 
     def finish(self) -> None:
         """The session is over."""

@@ -401,6 +401,24 @@ class ToolBegan(Struct, frozen=True, tag="tool_began"):
     arguments: str
 
 
+class ApprovalAsked(Struct, frozen=True, tag="approval_asked"):
+    """The person has to allow this call of a tool of the server; the model asks aloud."""
+
+    call_id: str
+    name: str
+    arguments: str
+    expires_in_s: float
+
+
+class ApprovalSettled(Struct, frozen=True, tag="approval_settled"):
+    """By the person, or by the time that was over."""
+
+    call_id: str
+    name: str
+    outcome: str
+    """"allowed", "refused" or "expired"."""
+
+
 class ToolReported(Struct, frozen=True, tag="tool_reported"):
     """How far a tool of the server is, in its own words."""
 
@@ -554,6 +572,8 @@ Notice = (
     | PlaybackCleared
     | ToolBegan
     | ToolEnded
+    | ApprovalAsked
+    | ApprovalSettled
     | ToolReported
     | TaskDone
     | ToolListingBegan

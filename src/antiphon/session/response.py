@@ -116,6 +116,7 @@ MOVES: Table[ResponseState] = {
     ResponseState.FAILED: {},
 }
 
+NOBODY_TO_ASK = '{"error":"This call needs a person\'s approval, and out of band nobody can be asked."}'
 NO_RESULT = '{"error":"The answer was interrupted before there was a result. It may have been done, or not."}'
 EXHAUSTED = {"length": "max_output_tokens", "content_filter": "content_filter"}
 """Reasons of a model to stop before it was done, and what the protocol calls them."""
@@ -131,6 +132,8 @@ class Manner(Struct, frozen=True):
     output_format: AudioFormat
     client_tools: tuple[FunctionTool, ...]
     server_tools: tuple[FunctionTool, ...]
+    asks_before: frozenset[str]
+    """Names of server tools that the person has to allow."""
     mcp_servers: tuple[McpServer, ...]
     """Of the client."""
     tool_choice: str | Mapping[str, Any]
@@ -237,6 +240,7 @@ class Response:
         self._remote: dict[str, RemoteTool] = {}
         """Tools of MCP servers that the model was offered last, by the name of their function."""
         self._awaiting: list[AwaitingCall] = []
+        self._to_ask: list[HiddenCall] = []
         self._served: dict[int, ServedCall] = {}
         self._tool_calls: dict[int, HiddenCall] = {}
         self._silent_since: Seconds | None = None
@@ -476,7 +480,7 @@ class Response:
             match call:
                 case HiddenCall():
                     if not call.started:
-                        self._run_hidden(call, new_work())
+                        self._begin_hidden(call, new_work)
                 case ServedCall():
                     if not call.is_whole:
                         self._end_arguments(call)
@@ -485,6 +489,32 @@ class Response:
                     call.written = True
                 case _:
                     assert_never(call)
+
+    def run_allowed(self, calls: Iterable[HiddenCall], new_work: NewWork) -> None:
+        """Begin with calls that an earlier answer wrote and the person has now allowed; the model goes on then."""
+        self.state = step(MOVES, self.state, "work")
+        already = Round(0)
+        already.is_written = already.is_spoken = True
+        self.rounds.append(already)
+        for call in calls:
+            self._run_hidden(call, new_work())
+
+    def _begin_hidden(self, call: HiddenCall, new_work: NewWork) -> None:
+        """Run it, or ask whether we may."""
+        if call.name not in self.manner.asks_before or call.remote is not None:
+            self._run_hidden(call, new_work())
+            return
+        call.started = True
+        if self.conversation is None:
+            self._answered.append((call, NOBODY_TO_ASK))
+            return
+        self._answered.append((call, question_about(call, self.manner)))
+        self._to_ask.append(call)
+
+    def take_to_ask(self) -> list[HiddenCall]:
+        """The calls of the server's tools that wait to be allowed since this was last asked."""
+        taken, self._to_ask = self._to_ask, []
+        return taken
 
     def _run_hidden(self, call: HiddenCall, work: int) -> None:
         call.started = True
@@ -708,6 +738,18 @@ class Response:
         if not detached and piece.ledger.kept:
             self._emit(RetainAudio(item.id, 0, piece.ledger.kept, work=piece.work))
         self._emit(DropAudio(piece.work))
+
+
+def question_about(call: HiddenCall, manner: Manner) -> str:
+    """What the model reads in place of a result: it has to ask the person, and nothing was done yet."""
+    about = next((tool.description for tool in manner.server_tools if tool.name == call.name), "") or call.name
+    told = {
+        "status": "not done yet: the person has to say yes or no",
+        "question": f"{about.rstrip('.')}: shall I do that?",
+        "note": "Ask them now, in one short sentence that says what will happen. It runs by itself when they say yes; "
+        "do not call it again.",
+    }
+    return json.dumps(told)
 
 
 def _told(result: Result) -> tuple[str, bool]:

@@ -38,9 +38,10 @@ from antiphon.session.items import (
 )
 from antiphon.session.mcp import Approvals, FollowUp, Offer, Toolbox, check_choice, offered, resolved, servers_among
 from antiphon.session.outputs import Output, Refused, Remark
+from antiphon.session.permission import Consent, Permissions
 from antiphon.session.playback import Playback
 from antiphon.session.playout import Playout
-from antiphon.session.response import Ending, Manner, Response, ResponseState
+from antiphon.session.response import Ending, HiddenCall, Manner, Response, ResponseState
 from antiphon.session.room import Room
 from antiphon.session.settings import (
     AudioFormat,
@@ -54,6 +55,9 @@ from antiphon.session.settings import (
 from antiphon.session.truncation import left_behind, tokens_of_frame
 
 AUTO_RATIO = 0.8  # of the room that stays used: a cut with every turn would change what models keep of their prefix
+FORBIDDEN = "The person did not allow it."
+UNCLEAR = "The person said neither yes nor no, so it was not done. Ask again if they want it."
+TOO_LATE = "Nobody allowed it in time, so it was not done."
 LATER = "_later"  # ends the id of a call under which its second answer stands: each has one
 ANNOUNCEMENTS = 32  # that may wait to be spoken; whoever has more to say than this is not listened to anyway
 
@@ -106,6 +110,10 @@ class Session:
         self._toolbox = Toolbox(self.conversation, limits, ids, self._emit)
         self._own_toolbox = Toolbox(None, limits, ids, self._emit)
         self._approvals = Approvals(self.conversation, self._emit)
+        self._permissions = Permissions(config.approval_s)
+        self._asked: dict[str, HiddenCall] = {}
+        """Calls of the server's tools that wait to be allowed, by their ids."""
+        self._allowed: list[HiddenCall] = []
         self._follow_up = FollowUp(config.follow_up_s, config.max_tool_rounds)
         self._is_welcome_said = False
         self._has_greeted = False
@@ -140,6 +148,7 @@ class Session:
             inputs.ToolProgressed: self._tool_progressed,
             inputs.TaskEnded: self._task_ended,
             inputs.CancelTool: self._cancel_tool,
+            inputs.AnswerApproval: self._answer_approval,
             inputs.TimePassed: self._pass_time,
         }
 
@@ -169,7 +178,9 @@ class Session:
             return None
         moments = [self._began + self.config.lifetime_s]
         moments += [due for response in self._responses.values() if (due := response.deadline()) is not None]
-        if (self._announcements or self._news) and self._may_announce(ignoring_playback=True):
+        if self._permissions.deadline is not None:
+            moments.append(self._permissions.deadline)
+        if (self._announcements or self._news or self._allowed) and self._may_announce(ignoring_playback=True):
             moments.append(self._plays_until())
         moments += [due for response in self._responses.values() if (due := self._filler_due(response)) is not None]
         moments += [due for due in (self._silence_due(), self._floor.deadline) if due is not None]
@@ -240,6 +251,9 @@ class Session:
         for response in list(self._responses.values()):
             # A response begins when all words that it answers are known, and all tools that it may use.
             if response.state is ResponseState.WAITING and not self._awaits(response):
+                if self._allowed and response.conversation is not None:
+                    self._run_allowed(response)
+                    continue
                 self._generate(response)
                 if response.is_over:
                     continue
@@ -265,6 +279,10 @@ class Session:
         # What MCP servers have brought is answered, by us if the client leaves it to us.
         due = self._follow_up.due
         if due is not None and due <= self._now and self._may_follow_up():
+            self._begin_response(ResponseOptions(), None, by_itself=True)
+            return True
+        # What the person has allowed without a word is done when nobody speaks.
+        if self._allowed and self._may_announce(ignoring_playback=False):
             self._begin_response(ResponseOptions(), None, by_itself=True)
             return True
         # What was done beside the conversation is told when nobody speaks, in the model's words.
@@ -433,6 +451,7 @@ class Session:
                     self._emit(outputs.TranscriptionDone(item_id, text, seconds, language, wanted))
                 if text.strip():
                     self._room.heard_language = language
+                    self._hear_consent(result.reading.consent)
                 self._recognised(item_id, text)
             case inputs.WorkFailed(code=code, message=message):
                 del self._transcripts[result.work]
@@ -488,7 +507,15 @@ class Session:
         if speech is not None:
             self._emit(outputs.RetainAudio(item.id, speech.start, speech.stop, clip=speech.clip))
             self._recognise_clip(item.id, speech)
-        if isinstance(item, McpApprovalResponse) and self._approvals.answer(item, self._new_work):
+        if isinstance(item, McpApprovalResponse):
+            self._answer_mcp(item)
+        if isinstance(item, Message) and item.role is Role.USER and speech is None:
+            self._hear_consent(request.consent)
+
+    def _answer_mcp(self, item: McpApprovalResponse) -> None:
+        if self._permissions.state(item.request) is Consent.ASKED:
+            self._permissions.settle(item.request, "allow" if item.approve else "refuse")
+        if self._approvals.answer(item, self._new_work):
             self._follow_up.owe(self._now)
 
     def _recognise_clip(self, item_id: str, speech: Speech) -> None:
@@ -498,7 +525,8 @@ class Session:
 
     def _delete_item(self, request: inputs.DeleteItem) -> None:
         self._items.delete(request)
-        self._approvals.withdraw(request.item_id)
+        for asked in self._approvals.withdraw(request.item_id):
+            self._permissions.forget(asked)
 
     def _truncate_item(self, request: inputs.TruncateItem) -> None:
         self._items.truncate(request)
@@ -678,6 +706,7 @@ class Session:
             output_format=AudioFormat() if config.plays else _chosen(options.output_format, settings.output_format),
             client_tools=client_tools,
             server_tools=tuple(tool for tool in config.server_tools if tool.name not in taken),
+            asks_before=frozenset(config.asks_before),
             mcp_servers=servers_among(tools),
             tool_choice=_chosen(options.tool_choice, settings.tool_choice),
             max_tokens=_chosen(options.max_output_tokens, settings.max_output_tokens),
@@ -808,6 +837,8 @@ class Session:
         response.take(result, self._ids, lambda: self._new_work(response))
         for call in response.take_awaiting():
             self._approvals.add(call)
+        for hidden in response.take_to_ask():
+            self._ask_person(hidden)
         # What MCP servers have brought, the model is told in this response or, if the client asks for it, in the next.
         if isinstance(result, inputs.McpToolReturned | inputs.WorkFailed) and response.leaves_answer_to_client:
             self._follow_up.owe(self._now)
@@ -833,6 +864,10 @@ class Session:
             # What tools have done is known to the model also when the answer was not told to its end.
             for item in response.take_unread(self._ids):
                 self.conversation.add(Entry(item, hidden=True))
+        # A client can only ask once it was told of all that the answer wants.
+        for request in self._approvals.awaiting():
+            if self._active in (None, response) and self._permissions.state(request) is None:
+                self._permissions.ask(request, self._now, aloud=False)
         if response is self._active:
             self._active = None
             if response.state in (ResponseState.CANCELLED, ResponseState.FAILED):
@@ -884,13 +919,64 @@ class Session:
     def _cancel_tool(self, item: inputs.CancelTool) -> None:
         self._emit(outputs.StopTool(item.call_id, item.connection, item.request))
 
+    # --- what the person has to allow
+
+    def _ask_person(self, call: HiddenCall) -> None:
+        self._asked[call.call_id] = call
+        self._permissions.ask(call.call_id, self._now, aloud=True)
+        self._emit(outputs.ApprovalAsked(call.call_id, call.name, call.arguments, self.config.approval_s))
+
+    def _hear_consent(self, said: bool | None) -> None:
+        """Whatever the person says next is their answer. What is neither yes nor no allows nothing either."""
+        for call_id in self._permissions.asked_aloud():
+            self._settle_approval(call_id, "allow" if said else "refuse", UNCLEAR if said is None else FORBIDDEN)
+
+    def _answer_approval(self, item: inputs.AnswerApproval) -> None:
+        if self._permissions.state(item.call_id) is not Consent.ASKED or item.call_id not in self._asked:
+            raise PeerError(
+                f"No call with the id '{item.call_id[:64]}' waits to be allowed.",
+                "Name the call_id of antiphon.approval.requested, once, and before its time is over.",
+                code="approval_not_found",
+                param="call_id",
+            )
+        self._settle_approval(item.call_id, "allow" if item.approve else "refuse", FORBIDDEN)
+
+    def _expire_approvals(self) -> None:
+        for id in self._permissions.overdue(self._now):
+            if id in self._asked:
+                self._settle_approval(id, "expire", TOO_LATE)
+            else:
+                self._permissions.settle(id, "expire")
+                if self._approvals.answer(McpApprovalResponse("", id, False, TOO_LATE), self._new_work):
+                    self._follow_up.owe(self._now)
+
+    def _settle_approval(self, call_id: str, move: str, why: str) -> None:
+        call = self._asked.pop(call_id)
+        self._permissions.settle(call_id, move)
+        state = self._permissions.state(call_id)
+        assert state is not None
+        self._emit(outputs.ApprovalSettled(call_id, call.name, state.value))
+        if state is Consent.ALLOWED:
+            self._allowed.append(call)
+        else:
+            self._tell_later(call.call_id, call.name, call.arguments, msgspec.json.encode({"error": why}).decode())
+
+    def _run_allowed(self, response: Response) -> None:
+        calls, self._allowed = self._allowed, []
+        for call in calls:
+            call.call_id += LATER
+        response.run_allowed(calls, lambda: self._new_work(response))
+
+    def _tell_later(self, call_id: str, name: str, arguments: str, output: str) -> None:
+        """A second answer to a call. The model reads it as what it is, a tool's words, and not as anybody's who gives
+        orders."""
+        call = FunctionCall(self._ids.make("item"), call_id + LATER, name, arguments)
+        self.conversation.add(Entry(call, hidden=True))
+        self.conversation.add(Entry(FunctionOutput(self._ids.make("item"), call_id + LATER, output), hidden=True))
+
     def _tell_news(self) -> None:
-        """The model reads the results as what they are, a tool's words, and not as anybody's who gives orders."""
         for news in self._news:
-            call_id = f"{news.call_id}{LATER}"
-            call = FunctionCall(self._ids.make("item"), call_id, news.name, news.arguments)
-            self.conversation.add(Entry(call, hidden=True))
-            self.conversation.add(Entry(FunctionOutput(self._ids.make("item"), call_id, news.output), hidden=True))
+            self._tell_later(news.call_id, news.name, news.arguments, news.output)
         self._news.clear()
         self._begin_response(ResponseOptions(), None, by_itself=True)
 
@@ -972,6 +1058,7 @@ class Session:
 
     def _pass_time(self, item: inputs.TimePassed) -> None:
         self._floor.pass_time(item.heard)
+        self._expire_approvals()
         due = self._silence_due()
         if due is not None and due <= self._now:
             self._time_out(item.heard)

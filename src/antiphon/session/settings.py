@@ -217,6 +217,10 @@ class SessionConfig(Struct, frozen=True):
     settings: Settings = Settings()
     server_tools: tuple[FunctionTool, ...] = ()
     """Functions that the server runs itself. A client that offers one of the same name takes it over."""
+    asks_before: tuple[str, ...] = ()
+    """Names of server tools that run only when the person has allowed the call."""
+    approval_s: float = 60.0
+    """How long a call waits to be allowed, one of an MCP server included; then the answer is no."""
     lead_ms: int = 500
     """How far audio may be sent ahead of the moment in which it is played: what a jittery network needs, and what an
     interruption must throw away."""

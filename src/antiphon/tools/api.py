@@ -74,7 +74,9 @@ class Conduct(Struct, frozen=True):
     the same resource run one after another in the whole process, and nothing that was kept of it is used again. Empty:
     it may be anything; then calls that change things run one after another in each session."""
     destroys: bool = False
-    """Calls lose what cannot be had again, send, buy or publish: see `approval`."""
+    """Calls lose what cannot be had again, send, buy or publish."""
+    asks: bool | None = None
+    """Whether the person has to allow each call; None is as the configured policy says."""
     deadline_s: float | None = None
     """How long a call may take; None is what the configuration says."""
     cache_s: float | None = None

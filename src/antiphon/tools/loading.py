@@ -17,7 +17,7 @@ async def workroom(config: Config, *, with_assistants: bool) -> Workroom:
     """All tools of the configuration. `with_assistants`: whether the model is the offline assistant, which can do
     little without its own tools."""
     wanted = config.tools
-    registry = Registry(offered=wanted.offer, conduct=wanted.conduct)
+    registry = Registry(offered=wanted.offer, conduct=wanted.conduct, policy=wanted.approval)
     if with_assistants if wanted.assistants == "auto" else wanted.assistants == "always":
         from antiphon.tools.builtin import builtin_tools
 

@@ -10,7 +10,7 @@ import importlib
 import importlib.metadata
 from collections.abc import Iterable, Iterator, Mapping
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -36,6 +36,17 @@ class Registered(Struct, frozen=True):
         return self.tool.spec.name
 
 
+Policy = Literal["auto", "safe-only", "confirm-dangerous", "always-ask"]
+"""What the person has to allow: nothing; nothing, but only what reads is offered; what destroys; everything."""
+
+
+def asks(conduct: Conduct, policy: Policy) -> bool:
+    """Whether a call has to be allowed."""
+    if conduct.asks is not None:
+        return conduct.asks
+    return policy == "always-ask" or (policy == "confirm-dangerous" and conduct.destroys)
+
+
 class Registry:
     """See the module. Iterates by name, so that a model is told of the same tools in the same bytes each time."""
 
@@ -44,11 +55,13 @@ class Registry:
         tools: Iterable[object] = (),
         offered: tuple[str, ...] = ("*",),
         conduct: Mapping[str, Mapping[str, Any]] | None = None,
+        policy: Policy = "auto",
     ) -> None:
         """`offered` is a pattern of names, such as "list_*", or several. `conduct` holds fields of `Conduct` by such
         patterns, which win over what the tools say. Raises `ConfigError`."""
         self._tools: dict[str, Registered] = {}
         self._offered = offered
+        self._policy = policy
         self._conduct = {pattern: _checked(pattern, fields) for pattern, fields in (conduct or {}).items()}
         for tool in tools:
             self.add(tool, "code")
@@ -119,8 +132,15 @@ class Registry:
         """Those that want to know when a session is over."""
         return tuple(each for each in self._tools.values() if hasattr(each.tool, "leave"))
 
+    def asks_before(self) -> tuple[str, ...]:
+        """Names of the tools whose calls the person has to allow."""
+        return tuple(each.name for each in self.offered() if asks(each.conduct, self._policy))
+
     def offers(self, name: str) -> bool:
         """Whether models are told of this tool."""
+        known = self._tools.get(name)
+        if known is None or (self._policy == "safe-only" and not known.conduct.reads_only):
+            return False
         return any(fnmatch.fnmatchcase(name, pattern) for pattern in self._offered)
 
     def offered(self) -> tuple[Registered, ...]:

@@ -1,5 +1,22 @@
 // Written by web/message_types.py from the server's structs: change those, then `make web`.
 
+export interface ApprovalDone {
+  type: "antiphon.approval.done"
+  event_id: string
+  call_id: string
+  name: string
+  outcome: string
+}
+
+export interface ApprovalRequested {
+  type: "antiphon.approval.requested"
+  event_id: string
+  call_id: string
+  name: string
+  arguments: string
+  expires_in_s: number
+}
+
 export interface ArgumentsDelta {
   type: "response.function_call_arguments.delta"
   event_id: string
@@ -868,4 +885,6 @@ export type ServerMessage =
   | ToolProgress
   | ToolDone
   | TaskDone
+  | ApprovalRequested
+  | ApprovalDone
   | Timeline

@@ -1,5 +1,12 @@
 // Written by web/message_types.py from the server's structs: change those, then `make web`.
 
+export interface ApprovalAnswer {
+  type: "antiphon.approval.answer"
+  event_id?: string | null
+  call_id: string
+  approve: boolean
+}
+
 export interface AudioAppend {
   type: "input_audio_buffer.append"
   event_id?: string | null
@@ -394,3 +401,4 @@ export type ClientMessage =
   | ResponseCancel
   | Playout
   | ToolCancel
+  | ApprovalAnswer

@@ -197,6 +197,8 @@ def _worded(answer: ToolAnswered, messages: Iterable[ChatMessage]) -> str:
         facts = json.loads(answer.output)
         if not isinstance(facts, dict):
             return FAILED
+        if "question" in facts:
+            return str(facts["question"])
         if "error" in facts:
             return f"That did not work: {facts['error']}"
         return _WORDS[name](facts)
