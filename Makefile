@@ -120,6 +120,7 @@ bench: install-dev
 	$(BIN)/python bench/codec.py
 	$(BIN)/python bench/hearing.py
 	$(BIN)/python bench/rejection.py
+	$(BIN)/python bench/transcription.py
 
 clean:
 	rm -rf $(VENV) $(CLIENTS) $(PROGRAMS)/node/node_modules web/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,11 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 Shape = tuple[int, int, int, int]
 
 
-def tiny_whisper(folder: Path, shape: Shape = (16, 2, 1, 80)) -> Path:
+def tiny_whisper(folder: Path, shape: Shape = (16, 2, 1, 80), tokens: int = 0) -> Path:
     """A folder as faster-whisper wants it. `shape`: width, heads, layers and mel bands; of tiny.en 384, 6, 4, 80."""
     width, heads, layers, mels = shape
     folder.mkdir(parents=True, exist_ok=True)
-    tokenizer = whisper_tokenizer()
+    tokenizer = whisper_tokenizer(tokens)
     tokenizer.save(str(folder / "tokenizer.json"))
     vocabulary = [token for token, _ in sorted(tokenizer.get_vocab().items(), key=lambda pair: pair[1])]
     spec = ctranslate2.specs.WhisperSpec(layers, heads, layers, heads)
@@ -68,8 +69,8 @@ def tiny_whisper(folder: Path, shape: Shape = (16, 2, 1, 80)) -> Path:
     return folder
 
 
-def whisper_tokenizer() -> Tokenizer:
-    """Bytes as tokens, and the own tokens of an English Whisper after them."""
+def whisper_tokenizer(tokens: int = 0) -> Tokenizer:
+    """Bytes as tokens, as many others as make `tokens`, and the own tokens of an English Whisper after them."""
     own = [
         "<|endoftext|>",
         "<|startoftranscript|>",
@@ -82,6 +83,7 @@ def whisper_tokenizer() -> Tokenizer:
         *(f"<|{number * 0.02:.2f}|>" for number in range(1501)),
     ]
     words = sorted(pre_tokenizers.ByteLevel.alphabet())
+    words += [f"<{number}>" for number in range(tokens - len(words) - len(own))]
     tokenizer = Tokenizer(models.BPE({word: number for number, word in enumerate(words)}, []))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -89,15 +91,18 @@ def whisper_tokenizer() -> Tokenizer:
     return tokenizer
 
 
-def tiny_nemo_ctc(folder: Path, words: int = 12, seed: int = 5) -> Path:
-    """A folder with a streaming CTC model as sherpa-onnx reads NeMo's: one convolution and its caches."""
+def tiny_nemo_ctc(folder: Path, words: int = 12, seed: int = 5, layers: int = 0, width: int = 512) -> Path:
+    """A folder with a streaming CTC model as sherpa-onnx reads NeMo's: one convolution and its caches; and as many
+    layers of `width` squared weights as it takes to cost what a real one does."""
     from onnx import TensorProto, helper, numpy_helper, save
 
     folder.mkdir(parents=True, exist_ok=True)
     tokens = [f"\u2581w{number}" for number in range(words)] + ["<blk>"]
     (folder / "tokens.txt").write_text("".join(f"{token} {number}\n" for number, token in enumerate(tokens)))
     chance = np.random.default_rng(seed)
-    kernel = chance.normal(size=(words + 1, 80, 8)).astype(np.float32)
+    sizes = [width] * (layers + 1) + [words + 1] if layers else [words + 1]
+    kernel = chance.normal(size=(sizes[0], 80, 8)).astype(np.float32)
+    weights = [(chance.normal(size=pair) / np.sqrt(pair[0])).astype(np.float32) for pair in pairwise(sizes)]
     floats, integers = TensorProto.FLOAT, TensorProto.INT64
     caches = {"cache_last_channel": (1, 4, 8), "cache_last_time": (1, 8, 4)}
     inputs = [
@@ -114,12 +119,17 @@ def tiny_nemo_ctc(folder: Path, words: int = 12, seed: int = 5) -> Path:
     ]
     nodes = [
         helper.make_node("Conv", ["audio_signal", "kernel"], ["scores"], kernel_shape=[8], strides=[8]),
-        helper.make_node("Transpose", ["scores"], ["frames"], perm=[0, 2, 1]),
-        helper.make_node("LogSoftmax", ["frames"], ["logprobs"], axis=-1),
+        helper.make_node("Transpose", ["scores"], ["layer0"], perm=[0, 2, 1]),
+        *(
+            helper.make_node("MatMul", [f"layer{number}", f"weights{number}"], [f"layer{number + 1}"])
+            for number in range(len(weights))
+        ),
+        helper.make_node("LogSoftmax", [f"layer{len(weights)}"], ["logprobs"], axis=-1),
         helper.make_node("Identity", ["length"], ["encoded_lengths"]),
         *(helper.make_node("Identity", [name], [f"{name}_next"]) for name in (*caches, "cache_last_channel_len")),
     ]
-    graph = helper.make_graph(nodes, "tiny", inputs, outputs, [numpy_helper.from_array(kernel, "kernel")])
+    constants = [numpy_helper.from_array(array, f"weights{number}") for number, array in enumerate(weights)]
+    graph = helper.make_graph(nodes, "tiny", inputs, outputs, [numpy_helper.from_array(kernel, "kernel"), *constants])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     figures = {"window_size": 32, "chunk_shift": 32, "subsampling_factor": 8, "vocab_size": words}
     for name, size in caches.items():
