@@ -132,9 +132,7 @@ def buffer() -> None:
     views = 20_000
     view_us = cpu_ms(lambda: [utterance.view(320_000) for _ in range(views)]) * 1000 / views
     print("\n== the sound of an utterance: µs of CPU to append 100 ms to up to 25 s, and to look at the last 5 s")
-    print(
-        f"ours   append {cpu_ms(ours) * 1000 / count:7.2f}   look {view_us:5.2f}, nothing copied   (target 2, and no copy)"
-    )
+    print(f"ours   append {cpu_ms(ours) * 1000 / count:7.2f}   look {view_us:5.2f}, no copy (target 2, and no copy)")
     print(f"before append {cpu_ms(joined) * 1000 / count:7.2f}   (np.concatenate of all)")
     print(f"seed   append {cpu_ms(queued) * 1000 / count:7.2f}   with its look (a deque, joined each time)")
     print(f"limit  {cpu_ms(lambda: [chunk.copy() for _ in range(count)]) * 1000 / count:7.2f}   copying 6,400 bytes")
@@ -156,8 +154,8 @@ def share() -> None:
     for name, vad in (("with Silero's detector", SileroVad()), ("with one that costs nothing", EnergyVad())):
         cpu, late_ms, utterances = asyncio.run(_shared(sound, vad, RUNS))
         print(
-            f"{name:28} CPU {1000 * cpu / seconds:5.2f} ms for each second of sound, {1000 * cpu / utterances:5.1f} ms for "
-            f"each of {utterances} utterances; end to text {late_ms:.2f} ms"
+            f"{name:28} CPU {1000 * cpu / seconds:5.2f} ms for each second of sound, {1000 * cpu / utterances:5.1f} ms "
+            f"for each of {utterances} utterances; end to text {late_ms:.2f} ms"
         )
     print("Whisper tiny.en costs over 400 ms an utterance: see `whisper`. Target: under 2 % of that, and under 5 ms.")
 

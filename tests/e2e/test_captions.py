@@ -1,0 +1,54 @@
+"""A browser's MediaRecorder speaks into /ws/transcribe, and the words appear while it does."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stage import KEY, LINES, House
+from theatre import open_page, origin_of, tape
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+RECORD = """
+async ({ key, url }) => {
+  const microphone = await navigator.mediaDevices.getUserMedia({ audio: true })
+  const socket = new WebSocket(url, ['realtime', `openai-insecure-api-key.${key}`])
+  window.told = []
+  await new Promise((open) => {
+    socket.onmessage = (event) => {
+      const message = JSON.parse(event.data)
+      window.told.push(message)
+      if (message.type === 'ready') open()
+    }
+  })
+  const recorder = new MediaRecorder(microphone, { mimeType: 'audio/webm;codecs=opus' })
+  recorder.ondataavailable = (event) => socket.send(event.data)
+  recorder.onstop = () => setTimeout(() => socket.send(JSON.stringify({ action: 'end' })), 100)
+  recorder.start(100)
+  setTimeout(() => recorder.stop(), 7000)
+}
+"""
+
+
+def test_a_media_recorder_is_read_live(tmp_path: Path, sounds: Path, embedded: House) -> None:
+    async def story() -> list[dict[str, Any]]:
+        async with open_page(tape(tmp_path / "mic.wav", sounds, 1.5, "sum", 20.0), ours=False) as page:
+            origin = origin_of(embedded.url)
+            await page.goto(origin)
+            address = origin.replace("http", "ws", 1) + "/ws/transcribe?language=en"
+            await page.evaluate(RECORD, {"key": KEY, "url": address})
+            await page.wait_for_function("window.told.some(({ type }) => type === 'final')", timeout=30_000)
+            told: list[dict[str, Any]] = await page.evaluate("window.told")
+            return told
+
+    told = asyncio.run(story())
+    *_, final = told
+    assert [message["code"] for message in told if message["type"] == "error"] == []
+    # PocketSphinx's free model is poor: it gets the beginning of "what is five times eleven" right.
+    assert final["text"].split()[0] == LINES["sum"].split()[0], final["text"]
+    kinds = [message.get("partial") for message in told if message["type"] == "transcription"]
+    assert True in kinds, "words are there before the end"
+    assert 0.5 < final["segments"][0]["start"] < 4.0
