@@ -72,6 +72,8 @@ class Wish(Struct, frozen=True):
     """Whether answers are begun before their turn is over. By default not: the delays above could not be taken off."""
     trace: str = ""
     """A folder, or none."""
+    gated: bool = True
+    """False: every window is scored, also where it cannot be anything but the room."""
     batched: bool = True
     """False: one call of the detector for each window, as a baseline."""
 
@@ -190,6 +192,30 @@ async def speech(texts: tuple[str, ...], voices: tuple[str, ...] = VOICES) -> li
     finally:
         await voice.close()
     return said
+
+
+def noise(samples: int, dbfs: float, *, slope: float = 0.0, seed: int = 0) -> NDArray[np.float64]:
+    """A room in steps of int16, whose amplitude falls with frequency to the power of `slope`: 0 hisses, 1 rumbles."""
+    sound = np.random.default_rng(seed).normal(size=samples)
+    if slope:
+        hz = np.maximum(np.fft.rfftfreq(samples, 1 / WIRE_RATE), 20.0)
+        sound = np.fft.irfft(np.fft.rfft(sound) * hz**-slope, samples)
+    return _at_level(sound, dbfs)
+
+
+def babble(said: list[Pcm16], samples: int, dbfs: float, *, talkers: int = 7) -> NDArray[np.float64]:
+    """Seven people who talk at once, next door, in steps of int16."""
+    chance, together = np.random.default_rng(5), np.zeros(samples)
+    for _ in range(talkers):
+        order = chance.permutation(len(said))
+        line = np.concatenate([np.pad(said[i], (0, int(chance.integers(2_000, 9_000)))) for i in order])
+        together += np.resize(np.roll(line, chance.integers(line.size)), samples)
+    return _at_level(together, dbfs)
+
+
+def _at_level(sound: NDArray[np.float64], dbfs: float) -> NDArray[np.float64]:
+    scaled: NDArray[np.float64] = sound / np.sqrt(np.mean(sound**2)) * 32768 * 10 ** (dbfs / 20)
+    return scaled
 
 
 def machine() -> str:

@@ -2,13 +2,15 @@
 
     python bench/density.py                     25, 50 and 100 sessions, about three minutes
     python bench/density.py --sessions 100 --silent       what they cost while nobody speaks
+    python bench/density.py --sessions 200 --ungated      also with every window scored, without the gate
     python bench/density.py --sessions 100 --baseline     also with one call of the detector for each window
 
-Every caller sends the noise of a quiet room all the time, in messages of 20 ms, and speaks for about two of every six
-seconds; the answer takes nearly three. Server and callers have a process and a core each. The callers' frames are
-made beforehand and written to the sockets as they are, so that the generator is not what is measured; how late it was
-is told. The server's engines are scripted, its detector is real. Its processor time is the kernel's count, sockets
-included; its memory is without the sound of items that is kept to be retrieved, which has a budget of its own.
+Every caller sends the noise of a quiet room all the time, one in eight with people who talk next door, in messages of
+20 ms, and speaks for about two of every six seconds; the answer takes nearly three. Server and callers have a process
+and a core each. The callers' frames are made beforehand and written to the sockets as they are, so that the generator
+is not what is measured; how late it was is told. The server's engines are scripted, its detector is real. Its
+processor time is the kernel's count, sockets included; its memory is without the sound of items that is kept to be
+retrieved, which has a budget of its own.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from typing import cast
 import numpy as np
 import uvloop
 from msgspec import Struct
+from numpy.typing import NDArray
 from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
 from websockets.uri import parse_uri
@@ -35,7 +38,9 @@ from common import (
     Server,
     Wish,
     arguments_of,
+    babble,
     machine,
+    noise,
     percentiles,
     pin,
     server,
@@ -54,13 +59,14 @@ CYCLE_S: Seconds = 7.0  # 2 to 3 s of speech, 0.7 to its answer, 3.1 of that
 FRAME_S: Seconds = FRAME / WIRE_RATE
 SLOTS = 20  # in a frame's time: each session sends in one of them, a millisecond from the next
 ROOM_S = 10  # of noise, before it comes again
+BABBLE_EACH = 8  # the callers among whom one is in a room where others talk
 LATE_MS = 5.0  # of the generator at p95: from here on its own lateness is in the figures
 AUDIO = b'{"type":"response.output_audio.delta"'
 CREATED = b'{"type":"response.created"'
 
 
 class Sound(Struct, frozen=True):
-    """What callers say, as frames of the WebSocket, ready to be written."""
+    """What callers in one room say, as frames of the WebSocket, ready to be written."""
 
     room: list[bytes]
     sentences: list[list[bytes]]
@@ -164,10 +170,23 @@ class Measured(Struct, frozen=True):
     """Of the generator, every slot."""
 
 
-def prepare(said: list[Pcm16]) -> Sound:
-    """Mix every sentence with the room, and make all frames."""
-    amplitude = 32768 * 10 ** (ROOM_DBFS / 20)
-    room = np.random.default_rng(0).normal(0, amplitude, ROOM_S * WIRE_RATE)
+class Rooms(Struct, frozen=True):
+    """Where callers are."""
+
+    quiet: Sound
+    babble: Sound
+
+    def of(self, number: int) -> Sound:
+        return self.babble if number % BABBLE_EACH == 0 else self.quiet
+
+
+def prepare(said: list[Pcm16]) -> Rooms:
+    """Mix every sentence with each room, and make all frames."""
+    quiet = noise(ROOM_S * WIRE_RATE, ROOM_DBFS)
+    return Rooms(_sound(said, quiet), _sound(said, quiet + babble(said, quiet.size, ROOM_DBFS)))
+
+
+def _sound(said: list[Pcm16], room: NDArray[np.float64]) -> Sound:
     sentences = []
     for pcm in said:
         whole = np.zeros(-(-pcm.size // FRAME) * FRAME)
@@ -176,7 +195,7 @@ def prepare(said: list[Pcm16]) -> Sound:
     return Sound(_frames(room), sentences)
 
 
-def _frames(sound: np.ndarray) -> list[bytes]:
+def _frames(sound: NDArray[np.float64]) -> list[bytes]:
     pcm = np.clip(np.round(sound), -32768, 32767).astype("<i2")
     return [_frame(pcm[start : start + FRAME].tobytes()) for start in range(0, pcm.size, FRAME)]
 
@@ -192,11 +211,11 @@ def _masked_length(length: int) -> bytes:
     return bytes((0x80 | 126,)) + length.to_bytes(2, "big")
 
 
-async def run(sessions: int, sound: Sound, options: argparse.Namespace, *, batched: bool) -> Measured:
-    async with server(Wish(answer=ANSWER, batched=batched)) as one:
+async def run(sessions: int, rooms: Rooms, options: argparse.Namespace, wish: Wish) -> Measured:
+    async with server(wish) as one:
         await asyncio.sleep(1.0)
         empty = one.memory_bytes()
-        callers = await connect(one.url, sessions, sound)
+        callers = await connect(one.url, sessions, rooms)
         try:
             return await load(one, callers, empty, options)
         finally:
@@ -204,13 +223,13 @@ async def run(sessions: int, sound: Sound, options: argparse.Namespace, *, batch
                 caller.line.close()
 
 
-async def connect(url: str, sessions: int, sound: Sound) -> list[Caller]:
+async def connect(url: str, sessions: int, rooms: Rooms) -> list[Caller]:
     loop, address = asyncio.get_running_loop(), parse_uri(url)
     callers = []
     for number in range(sessions):
         _, line = await loop.create_connection(lambda: Line(url), address.host, address.port)
         await line.is_open.wait()
-        callers.append(Caller(line, sound, number, number / sessions))
+        callers.append(Caller(line, rooms.of(number), number, number / sessions))
     return callers
 
 
@@ -292,12 +311,15 @@ HEADER = (
 
 
 async def measure(options: argparse.Namespace) -> None:
-    sound = prepare(await speech(SENTENCES))
+    rooms = prepare(await speech(SENTENCES))
+    name = "silent" if options.silent else "talking"
     print(HEADER)
     for sessions in options.sessions:
-        show(await run(sessions, sound, options, batched=True), "silent" if options.silent else "talking")
+        show(await run(sessions, rooms, options, Wish(answer=ANSWER)), name)
+        if options.ungated:
+            show(await run(sessions, rooms, options, Wish(answer=ANSWER, gated=False)), "ungated")
         if options.baseline:
-            show(await run(sessions, sound, options, batched=False), "unbatched")
+            show(await run(sessions, rooms, options, Wish(answer=ANSWER, gated=False, batched=False)), "unbatched")
 
 
 def main() -> None:
@@ -305,6 +327,7 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, nargs="*", default=[25, 50, 100])
     parser.add_argument("--seconds", type=float, default=28.0, help="that are measured, of each run")
     parser.add_argument("--silent", action="store_true", help="nobody speaks: the room alone")
+    parser.add_argument("--ungated", action="store_true", help="run each also without the gate before the detector")
     parser.add_argument("--baseline", action="store_true", help="run each also without batches")
     options = parser.parse_args()
     pin(CALLER_CORE)

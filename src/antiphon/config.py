@@ -153,6 +153,9 @@ class Engine(Section, frozen=True):
 class Detector(Engine, frozen=True):
     """Tells speech from silence."""
 
+    gate: bool = True
+    """Do not ask the detector about sound that cannot be anything but the room it was half a second ago."""
+
 
 class Remote(Engine, frozen=True):
     """Which engine plays a role, and where it is if it is elsewhere."""

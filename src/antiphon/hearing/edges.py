@@ -24,6 +24,7 @@ LOWEST_STOP = 0.05  # with a threshold of nearly nothing, silence must still be 
 ONSET_WINDOWS = 2
 ONSET_SPAN = 3  # windows in which they must lie: a plosive may leave a hole
 VOICE_TICK_WINDOWS = 31  # 0.99 s
+DEAD_SCORE = 0.15  # below it there is nothing like a voice
 RESET_WINDOWS = 63  # 2.0 s without a voice, after which the detector's memory is old noise
 
 
@@ -66,6 +67,16 @@ class Edges:
         """Windows were lost: what comes next does not adjoin what was heard."""
         self._onsets: list[Samples] = []
         """Starts of the voiced windows among the last `ONSET_SPAN`."""
+
+    def is_dead(self, score: float) -> bool:
+        """Whether this score was of nothing like a voice, in a window in which nobody spoke, paused or was suspected
+        to."""
+        return self.voice is Voice.QUIET and not self._onsets and score < min(DEAD_SCORE, self._stop_score)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no turn is open and no voice goes on."""
+        return self.voice is Voice.QUIET
 
     def memory_went_stale(self) -> bool:
         """Whether the detector's memory of this stream should be zeroed before its next window. Says so once."""

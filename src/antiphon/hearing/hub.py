@@ -21,6 +21,7 @@ from antiphon.audio.units import WIRE_RATE, Samples, Seconds, samples_from_ms, s
 from antiphon.engines.api import Vad
 from antiphon.errors import Bug, EngineError
 from antiphon.hearing.edges import WINDOW, HearingEvent
+from antiphon.hearing.gate import BLOCKS, Gate
 from antiphon.hearing.runners import OwnThread, Runner
 from antiphon.hearing.stream import HearingStream, OnEvent, Piece
 from antiphon.hearing.windows import Cutter, cutter_for
@@ -50,8 +51,11 @@ class HearingHub:
     Everything here happens on the event loop's thread except `vad.score`, which `runner` puts where it wants.
     """
 
-    def __init__(self, vad: Vad, runner: Runner | None = None, backlog_s: Seconds = BACKLOG_S) -> None:
-        """`backlog_s` bounds the sound of one stream that may wait to be scored."""
+    def __init__(
+        self, vad: Vad, runner: Runner | None = None, backlog_s: Seconds = BACKLOG_S, *, gates: bool = False
+    ) -> None:
+        """`backlog_s` bounds the sound of one stream that may wait to be scored. `gates`: what cannot be anything but
+        the room it was before is not scored; see `Gate`."""
         if samples_from_ms(vad.window * 1000 / 16_000) != WINDOW:
             raise Bug(f"a voice detector with windows of {vad.window} samples", "Cut its input to 512 at 16 kHz.")
         self.batches = 0
@@ -68,6 +72,7 @@ class HearingHub:
         self.streams: set[HearingStream] = set()
         self._vad = vad
         self._runner = runner or OwnThread()
+        self._gates = gates
         self._backlog_windows = max(1, int(backlog_s * WIRE_RATE / WINDOW))
         self._pool = np.zeros((FIRST_POOL_ROWS, vad.memory), np.float32)
         self._free = list(range(FIRST_POOL_ROWS))
@@ -105,7 +110,8 @@ class HearingHub:
         cutter = cutter_for(rate_hz, self._vad.window)
         stream = HearingStream(self, self._free.pop(), cutter, rate_hz, on_event)
         self.streams.add(stream)
-        stream.begin(position, threshold, self._backlog_windows)
+        gate = Gate(cutter.step) if self._gates and cutter.step % BLOCKS == 0 else None
+        stream.begin(position, threshold, self._backlog_windows, gate)
         self.forget_memory(stream)
         return stream
 

@@ -12,13 +12,17 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
+import numpy as np
 from msgspec import Struct
 
 from antiphon.audio.units import WIRE_RATE, Pcm16, Samples, Seconds, seconds_from_samples
 from antiphon.errors import EngineError
 from antiphon.hearing.edges import WINDOW, Edges, HearingEvent
+from antiphon.hearing.gate import Gate
 from antiphon.hearing.windows import SAMPLE_BYTES, Cutter
 from antiphon.session.inputs import HearingFailed
+
+LEAD_IN = 4  # windows before the one that opened the gate, which the detector hears first: 128 ms to find its way in
 
 OnEvent = Callable[[HearingEvent | HearingFailed], None]
 
@@ -72,6 +76,7 @@ class HearingStream:
         self.epoch = 0
         self.watchers: list[tuple[int, asyncio.Future[None]]] = []
         """Who waits until at most so many windows wait: see `caught_up`."""
+        self._gate: Gate | None = None
         self._place = place
         self._rate_hz = rate_hz
         self._backlog_windows = 0
@@ -84,16 +89,20 @@ class HearingStream:
         self._complete = 0
         """Windows that they make."""
         self._taken = 0
+        self._passed = 0
+        """Of them, those that the gate has let nobody score, and whose sound is still here."""
         self._bytes = bytearray()
-        """What waits, and the `reach` samples before it."""
+        """What was passed over and what waits, and the `reach` samples before it."""
         self._arrivals: deque[tuple[int, Seconds]] = deque()
         """How many windows were complete, and when the message that completed the last of them came."""
         self._start_over()
 
-    def begin(self, position: Samples, threshold: float | None, backlog_windows: int) -> None:
-        """Called once, by the hub: the stream starts here, and this many windows of it may wait."""
+    def begin(self, position: Samples, threshold: float | None, backlog_windows: int, gate: Gate | None) -> None:
+        """Called once, by the hub: the stream starts here, this many windows of it may wait, and those that the gate
+        stops are not scored."""
         self._origin = position
         self._backlog_windows = backlog_windows
+        self._gate = gate
         self.listen(threshold)
 
     # --- what the session's runtime calls
@@ -126,12 +135,33 @@ class HearingStream:
         complete = (self._received - self.cutter.reach) // self.cutter.step
         if complete <= self._complete:
             return
+        if self._gate is not None and self.edges.is_idle and self._is_passed_over(complete, self._gate):
+            return
+        self._taken -= self._passed
+        self._passed = 0
         self._complete = complete
         self._arrivals.append((complete, arrived))
         if self.waiting > self._backlog_windows:
             self._drop(self.waiting - self._backlog_windows)
         if not self.is_waiting:
             self._place.wake(self)
+
+    def _is_passed_over(self, complete: int, gate: Gate) -> bool:
+        """Show the gate the windows that have become complete, and pass over them while it is shut. Once one opens it,
+        that one waits, and the last of those before it with it."""
+        step = self.cutter.step
+        for number in range(self._complete, complete):
+            at = (number - self._taken + self._passed) * step + self.cutter.reach
+            gate.measure(np.frombuffer(self._bytes, "<i2", step, at * SAMPLE_BYTES))
+            if not gate.is_shut or self.waiting:
+                return False
+            self._complete += 1
+            self._taken += 1
+            self._passed += 1
+            if self._passed > LEAD_IN:
+                del self._bytes[: step * SAMPLE_BYTES]
+                self._passed -= 1
+        return True
 
     def listen(self, threshold: float | None) -> None:
         """Score from now on, with this threshold in [0, 1]; None: do not, and only count samples.
@@ -207,6 +237,8 @@ class HearingStream:
         self.has_failed = False
         self._is_dropping = self._is_dropping and self.waiting > self._backlog_windows // 2
         event = self.edges.hear(score, piece.heard, piece.arrived)
+        if self._gate is not None:
+            self._gate.scored(is_dead=self.edges.is_dead(score))
         if event is not None:
             self._place.tell(self, event)
         if self.edges.memory_went_stale():
@@ -215,6 +247,8 @@ class HearingStream:
     def fail(self, error: EngineError) -> None:
         """The window that was taken has no score. The owner is told once, until one has a score again."""
         self.edges.skip()
+        if self._gate is not None:
+            self._gate.scored(is_dead=False)
         self._place.forget_memory(self)
         if not self.has_failed:
             self.has_failed = True
@@ -222,7 +256,9 @@ class HearingStream:
 
     def _start_over(self) -> None:
         self.epoch += 1
-        self._received = self._complete = self._taken = 0
+        self._received = self._complete = self._taken = self._passed = 0
+        if self._gate is not None:
+            self._gate.open()
         self._bytes = bytearray(self.cutter.reach * SAMPLE_BYTES)  # before the beginning lies silence
         self._arrivals.clear()
 

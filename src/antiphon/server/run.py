@@ -86,7 +86,7 @@ async def running(
     check(config)
     engines = engines or registry.make(config)
     tooling = await _workroom(config, tools)
-    hub = HearingHub(engines.vad, backlog_s=BACKLOG_S)
+    hub = HearingHub(engines.vad, backlog_s=BACKLOG_S, gates=config.vad.gate)
     runners = Engines(engines.stt, engines.llm, engines.tts, KeptPhrases(engines.tts), engines.turns)
     equipment = Equipment(runners, hub, tooling, limits_from(config.mcp))
     tracing = Tracing(config.trace.folder, config.trace.redact) if config.trace.folder else None
