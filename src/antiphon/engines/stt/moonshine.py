@@ -7,6 +7,7 @@ which are joined here. It does not download: the folder is one on this machine.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,7 @@ class Moonshine:
     async def listen(self, utterance: Utterance, request: SttRequest) -> AsyncIterator[Hypothesis | Transcript]:
         """See `Listener.listen`."""
         await self.warm()
-        take = await self._pool.run(lambda: _Take(self._transcriber), is_partial=True)
+        take = _Take(self._transcriber)
         agreement, last, seen = Agreement(), Hypothesis("", ""), 0
         try:
             while True:
@@ -108,14 +109,26 @@ class Moonshine:
 
 
 class _Take:
-    """One stream of the library's, in a worker's thread; one call at a time."""
+    """One stream of the library's, opened by its first look. In workers' threads; a look that nobody waits for any more
+    may still be under way when the stream is closed, so they take turns."""
 
     def __init__(self, transcriber: Any) -> None:
-        self._stream = transcriber.create_stream(update_interval=NEVER_S)
-        self._stream.start()
+        self._transcriber = transcriber
+        self._stream: Any = None
+        self._is_closed = False
+        self._turn = threading.Lock()
 
     def look(self, sound: Pcm, *, is_last: bool) -> Transcript:
         """Everything heard so far, after this sound."""
+        with self._turn:
+            if self._is_closed:
+                return Transcript("")
+            return self._look(sound, is_last=is_last)
+
+    def _look(self, sound: Pcm, *, is_last: bool) -> Transcript:
+        if self._stream is None:
+            self._stream = self._transcriber.create_stream(update_interval=NEVER_S)
+            self._stream.start()
         if sound.size:
             self._stream.add_audio(np.ascontiguousarray(sound, np.float32).tolist(), HEARING_RATE)
         found = self._stream.stop() if is_last else self._stream.update_transcription()
@@ -126,4 +139,7 @@ class _Take:
         return Transcript(" ".join(line.text.strip() for line in lines if line.text.strip()), "en", words=words)
 
     def close(self) -> None:
-        self._stream.close()
+        with self._turn:
+            self._is_closed = True
+            if self._stream is not None:
+                self._stream.close()
