@@ -121,6 +121,7 @@ bench: install-dev
 	$(BIN)/python bench/hearing.py
 	$(BIN)/python bench/rejection.py
 	$(BIN)/python bench/transcription.py
+	$(BIN)/python bench/endpointing.py
 
 clean:
 	rm -rf $(VENV) $(CLIENTS) $(PROGRAMS)/node/node_modules web/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

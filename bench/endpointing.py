@@ -30,10 +30,11 @@ from antiphon.audio.units import WIRE_RATE, Samples, samples_from_ms
 from antiphon.hearing.edges import WINDOW, HearingEvent
 from antiphon.hearing.words import WordReader
 from antiphon.session.endpoint import EAGERNESS, Endpoint, Limits
-from antiphon.session.inputs import Prosody, SilenceTick, VoiceBegan, VoicePaused
+from antiphon.session.inputs import Prosody, SilenceTick, VoiceBegan, VoiceDismissed, VoicePaused
 from antiphon.session.settings import Speculating
 from antiphon.session.turn import Turn, TurnState
-from endpointing_set import Conversation, Heard, conversations, heard, written
+from common import machine
+from endpointing_set import Conversation, Heard, Part, conversations, heard, written
 
 FIXED_MS = (300, 500, 800)
 CONVERSATIONS = 500
@@ -122,7 +123,7 @@ def _questions(events: Sequence[HearingEvent]) -> list[tuple[Samples, Samples]]:
     return found
 
 
-def _with_silence(events: Sequence[HearingEvent]) -> Iterator[HearingEvent]:
+def with_silence(events: Sequence[HearingEvent]) -> Iterator[HearingEvent]:
     """The noise at the end goes on, and is told from a voice, for as long as anybody may want to wait."""
     yield from events
     last = events[-1].heard
@@ -148,22 +149,24 @@ def judged(told_turns: Sequence[Sequence[Told]], wait: Wait, witnesses: Witnesse
     for row, turns in enumerate(told_turns):
         endpoint = Endpoint()
         for column, turn in enumerate(turns):
-            first, last = _commits(turn, endpoint, wait, witnesses)
+            first, last = commits(turn, endpoint, wait, witnesses)
             cut[row, column] = first < turn.end
             delay_ms[row, column] = (last - turn.end) * 1000 / WIRE_RATE
     return Outcomes(cut, delay_ms)
 
 
-def _commits(told_turn: Told, endpoint: Endpoint, wait: Wait, witnesses: Witnesses) -> tuple[Samples, Samples]:
+def commits(told_turn: Told, endpoint: Endpoint, wait: Wait, witnesses: Witnesses) -> tuple[Samples, Samples]:
     """When the turn would be committed first, and when after its last word; often the same."""
     turn, first = Turn(), FOREVER
     paused: Samples = -1
     words: Words | None = None
     is_cut = False
-    for event in _with_silence(told_turn.events):
+    for event in with_silence(told_turn.events):
         if not turn.is_open:
             if isinstance(event, VoiceBegan):
                 turn.begin(event, "item", 0, 0)
+            continue
+        if isinstance(event, VoiceDismissed):
             continue
         pause = turn.silence()
         turn.hear(event)
@@ -311,9 +314,9 @@ def default_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "antiphon-bench"
 
 
-def prepared(part: str, count: int, cache: Path | None) -> list[list[Told]]:
+def prepared(part: Part, count: int, cache: Path | None) -> list[list[Told]]:
     """So many conversations of a part, as a session is told of them."""
-    found = conversations(part, count)  # type: ignore[arg-type]
+    found = conversations(part, count)
     return [told(each, turns) for each, turns in zip(found, heard(found, cache), strict=True)]
 
 
@@ -335,7 +338,7 @@ def main() -> None:
     if wish.json:
         json.dump(msgspec.to_builtins(lines), sys.stdout)
         return
-    print(f"{sum(map(len, turns))} turns of the {wish.part} part\n")
+    print(f"{machine()}\n{sum(map(len, turns))} turns of the {wish.part} part\n")
     show(lines)
     show_as_shipped(turns)
 

@@ -257,8 +257,8 @@ def _spoken(requests: Sequence[Sequence[object]]) -> Iterator[Pcm]:
     for _ in requests:
         (length,) = LENGTH.unpack_from(done.stdout, place)
         place += LENGTH.size + length
-        pcm = np.frombuffer(done.stdout[place - length : place], "<i2").astype(np.float32) / 32_768
-        pcm = resampled(pcm, rate, WIRE_RATE)
+        said: Pcm = np.frombuffer(done.stdout[place - length : place], "<i2").astype(np.float32) / np.float32(32_768)
+        pcm = resampled(said, rate, WIRE_RATE)
         loud = np.flatnonzero(np.abs(pcm) > SPEECH_END * np.abs(pcm).max())
         yield pcm[loud[0] : loud[-1] + 1]
 
@@ -319,7 +319,11 @@ def heard(found: Sequence[Conversation], cache: Path | None) -> list[list[Heard]
 
 
 def _sources() -> bytes:
-    files = [Path(__file__), RENDERER, *(Path(module.__file__) for module in (edges, hub, prosody, stream, windows))]
+    files = [
+        Path(__file__),
+        RENDERER,
+        *(Path(str(module.__file__)) for module in (edges, hub, prosody, stream, windows)),
+    ]
     return b"".join(file.read_bytes() for file in files)
 
 

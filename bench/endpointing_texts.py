@@ -186,7 +186,7 @@ REPORT = Material(
         What I really need is a | {colour} {item} / for my | office.
     """),
     fillings=_filled(
-        age="eleven, fourteen, nine",
+        age="eleven, fourteen, fifteen",
         office="town hall, tax office, library, garage",
         extra="insurance, salad, delivery, gift wrapping",
         colour="green, yellow, white, grey",

@@ -5,21 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import sys
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+import rejection
 from antiphon.audio.units import Pcm
 from antiphon.engines.api import SttRequest, Transcript
+from antiphon.engines.llm.assistant import UNKNOWN
 from antiphon.engines.stt.pocketsphinx import PocketSphinx
 from antiphon.engines.stt.pocketsphinx_worker import Doubt, Heard, Piece, doubt_about
 from antiphon.errors import EngineError
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
-import rejection  # type: ignore[import-not-found]
 
 
 def test_doubt_is_what_the_phones_explain_better_and_what_the_words_leave_out() -> None:
@@ -73,7 +70,7 @@ def test_the_assistants_sentences_are_told_from_others_whoever_spoke_before() ->
         first = [await heard(engine, sound, SttRequest("en")) for sound in sounds]
         assert [answer.text for answer in first[:3]] == list(inside)
         assert all(answer.confidence == 1.0 for answer in first[:3])
-        assert all(rejection.meant(answer.text) == rejection.UNKNOWN for answer in first[3:])
+        assert all(rejection.meant(answer.text) == UNKNOWN for answer in first[3:])
         assert all(answer.confidence is None for answer in first[3:])
         assert [await heard(engine, sound, SttRequest("en-US")) for sound in reversed(sounds[:3])] == first[2::-1]
 
@@ -88,7 +85,7 @@ def test_noise_says_nothing_to_the_assistant_and_a_lost_worker_is_replaced() -> 
         cough, _knocks, _hum, hiss = rejection.bursts(4, seed=9)
         for noise in (cough, hiss):  # which have no pitch
             answer = await heard(engine, noise, SttRequest())
-            assert rejection.meant(answer.text) == rejection.UNKNOWN
+            assert rejection.meant(answer.text) == UNKNOWN
         task = asyncio.create_task(heard(engine, np.tile(sound, 10), SttRequest()))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
