@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
@@ -226,7 +227,7 @@ def machine() -> str:
     commit = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     changed = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True).stdout.strip()
     return (
-        f"{model}, {os.cpu_count()} cores, Python {platform.python_version()}, uvloop {uvloop.__version__}; "
+        f"{model}, {os.cpu_count()} cores, Python {platform.python_version()}, uvloop {version('uvloop')}; "
         f"commit {commit or 'unknown'}{' with changes' if changed else ''}; {datetime.now(UTC):%Y-%m-%d %H:%M} UTC; "
         f"load {os.getloadavg()[0]:.1f} before"
     )

@@ -33,7 +33,6 @@ from antiphon.session.endpoint import EAGERNESS, Endpoint, Limits
 from antiphon.session.inputs import Prosody, SilenceTick, VoiceBegan, VoiceDismissed, VoicePaused
 from antiphon.session.settings import Speculating
 from antiphon.session.turn import Turn, TurnState
-from common import machine
 from endpointing_set import Conversation, Heard, Part, conversations, heard, written
 
 FIXED_MS = (300, 500, 800)
@@ -338,6 +337,8 @@ def main() -> None:
     if wish.json:
         json.dump(msgspec.to_builtins(lines), sys.stdout)
         return
+    from common import machine  # with the whole server behind it
+
     print(f"{machine()}\n{sum(map(len, turns))} turns of the {wish.part} part\n")
     show(lines)
     show_as_shipped(turns)

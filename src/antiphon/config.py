@@ -155,6 +155,8 @@ class Detector(Engine, frozen=True):
 
     gate: bool = True
     """Do not ask the detector about sound that cannot be anything but the room it was half a second ago."""
+    threshold: Annotated[float, Meta(gt=0, lt=1)] = 0.5
+    """P(speech) from which a window counts as voiced, where clients cannot say: under semantic_vad."""
 
 
 class Remote(Engine, frozen=True):

@@ -29,6 +29,7 @@ from antiphon.session.inputs import Input
 from antiphon.session.items import Item, Message, Role
 from antiphon.session.outputs import Notice, Output
 from antiphon.session.session import Session
+from antiphon.session.settings import TurnDetection
 from antiphon.tools.api import ToolContext
 from antiphon.tools.mcp import McpAddresses, McpConnections, McpLimits
 from antiphon.tools.runner import TaskOutcome, ToolCall, ToolRunner, Workroom
@@ -243,10 +244,16 @@ class Drive:
             for link in list(self.links.values()):
                 link.report(turn)
 
+    def _threshold(self, detection: TurnDetection | None) -> float | None:
+        """P(speech) from which a window is voiced; None where nobody listens for turns."""
+        if detection is None:
+            return None
+        return detection.threshold if detection.kind == "server_vad" else self.session.config.voiced_from
+
     def _act(self, output: Output) -> None:
         match output:
             case outputs.Listen(detection=detection):
-                self._hearing.listen(detection.threshold if detection else None)
+                self._hearing.listen(self._threshold(detection))
             case outputs.KeepAudio(start=start):
                 self._kept = start
                 self._keep_unheard(0)

@@ -469,6 +469,7 @@ def _session_config(state: State, settings: Settings) -> SessionConfig:
         continuous_endpoint=turns.judge_pauses,
         barge_in=turns.barge_in,
         knows_echo=turns.ignore_echo,
+        voiced_from=state.config.vad.threshold,
         scores_turns=state.engines.turns is not None,
     )
 

@@ -264,5 +264,7 @@ class SessionConfig(Struct, frozen=True):
     """What interrupts an answer: any voice, or words that are meant for us. By itself a voice for server_vad."""
     knows_echo: bool = True
     """Whether our own words, coming back through the microphone, are taken for an echo."""
+    voiced_from: float = 0.5
+    """P(speech) from which a window counts as voiced under semantic_vad, whose clients cannot say how noisy it is."""
     scores_turns: bool = False
     """Whether there is an audio turn model to ask."""

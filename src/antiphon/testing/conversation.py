@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 from antiphon.audio.units import WIRE_RATE, Pcm16, Seconds
-from antiphon.engines.api import Llm, Stt, Tts
+from antiphon.engines.api import Llm, Stt, Tts, TurnModel
 from antiphon.engines.fake import FakeLlm, FakeStt, FakeTts
 from antiphon.engines.vad.energy import EnergyVad
 from antiphon.hearing.hub import HearingHub
@@ -77,13 +77,14 @@ class Conversation:
         *,
         config: SessionConfig | None = None,
         tools: tuple[ServerTool, ...] = (),
+        turns: TurnModel | None = None,
     ) -> None:
         self.ear = Ear()
         self.steps: list[tuple[Seconds, Input, list[Output]]] = []
         self.timeline = Timeline()
         self._hub = HearingHub(EnergyVad(), InPlace())
         voice = tts or FakeTts()
-        engines = Engines(stt or FakeStt(), llm or FakeLlm(), voice, KeptPhrases(voice))
+        engines = Engines(stt or FakeStt(), llm or FakeLlm(), voice, KeptPhrases(voice), turns)
         equipment = Equipment(engines, self._hub, Workroom(Registry(tools)))
         config = config or SessionConfig(Settings(transcription=Transcription()))
         records = (self.timeline.record, lambda now, item, out: self.steps.append((now, item, out)))
