@@ -75,6 +75,7 @@ class Wish(Struct, frozen=True):
     """A folder, or none."""
     gated: bool = True
     """False: every window is scored, also where it cannot be anything but the room."""
+    max_sessions: int = 10_000
     batched: bool = True
     """False: one call of the detector for each window, as a baseline."""
 
@@ -160,7 +161,7 @@ async def _serve(wish: Wish) -> None:
     llm = WatchedLlm(wish.answer, wish.llm_ms / 1000, wish.token_ms / 1000)
     llm.left = []
     engines = EngineSet(detector, stt, llm, tts, ())
-    limits = config.Server(port=0, max_sessions=10_000, max_bytes_per_minute=10**12, drain_s=1.0)
+    limits = config.Server(port=0, max_sessions=wish.max_sessions, max_bytes_per_minute=10**12, drain_s=1.0)
     # The sound of items that is kept to be retrieved has a budget of its own; here it would only hide the rest.
     session = config.SessionDefaults(retained_audio_bytes=0)
     trace = config.Trace(Path(wish.trace) if wish.trace else None)
