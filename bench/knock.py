@@ -17,12 +17,12 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 
 import uvloop
-from density import ANSWER, CYCLE_S, FRAME_S, SLOTS, SENTENCES, Caller, connect, prepare
 from websockets.uri import parse_uri
 
 from antiphon.audio.units import Seconds
 from antiphon.observe.timeline import Turn
 from common import CALLER_CORE, SCRIPTED_MS, Server, Wish, arguments_of, machine, percentiles, pin, server, speech
+from density import ANSWER, CYCLE_S, FRAME_S, SENTENCES, SLOTS, Caller, connect, prepare
 
 KNOCK = (
     b"GET /v1/realtime?model=x HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+from contextlib import AsyncExitStack
 
 import pytest
+from calling import client, refusal, server
 
 from antiphon.engines.vad.energy import EnergyVad
 from antiphon.hearing.hub import HearingHub
 from antiphon.hearing.runners import InPlace
 from antiphon.observe.looplag import LoopLag
-from antiphon.server.admission import BUSY, DRAINING, FULL, Admission, Load, OwnRoom
+from antiphon.server.admission import BUSY, DRAINING, FULL, Admission, Load, OwnRoom, Turnstile
 from antiphon.testing.virtual_time import run
 
 
@@ -124,3 +127,43 @@ def test_zero_is_never_busy() -> None:
         return Load(lag, hub, most_lag_ms=0)()
 
     assert run(story()) == 0.0
+
+
+def test_a_crowd_comes_in_one_by_one_and_those_inside_are_heard_in_between() -> None:
+    async def story() -> list[str]:
+        turnstile, seen = Turnstile(), list[str]()
+
+        async def knock(number: int) -> None:
+            await turnstile.enter()
+            seen.append(f"in {number}")
+
+        async def talk() -> None:
+            while len(seen) < 40:
+                seen.append("heard")
+                await asyncio.sleep(0)
+
+        await asyncio.gather(*(knock(number) for number in range(20)), talk())
+        return seen
+
+    seen = run(story())
+    assert [one for one in seen if one != "heard"] == [f"in {number}" for number in range(20)]
+    assert not any(first != "heard" and second != "heard" for first, second in itertools.pairwise(seen))
+
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_twice_as_many_who_knock_are_refused_while_those_inside_talk_on(caplog: pytest.LogCaptureFixture) -> None:
+    async def story() -> None:
+        async with server(server__max_sessions=4) as made, AsyncExitStack() as inside:
+            calls = [await inside.enter_async_context(client(made)) for _ in range(4)]
+            refused = asyncio.gather(*(refusal(made) for _ in range(8 * 5)))
+            for call in calls:
+                await call.speak()
+            for call in calls:
+                await call.receive("response.done")
+            assert {(status, error["code"]) for status, error in await refused} == {(503, "server_full")}
+            assert made.state.admission.turned_away == 40
+            assert made.state.admission.here == 4
+
+    asyncio.run(story())
+    assert not [record for record in caplog.records if record.levelname == "ERROR"], "a refusal is no error of ours"

@@ -31,7 +31,7 @@ from antiphon.observe.metrics import CONTENT_TYPE, OTHER
 from antiphon.protocol.outbound import Projection
 from antiphon.runtime.drive import Drive
 from antiphon.server import pages
-from antiphon.server.admission import Load
+from antiphon.server.admission import Load, Turnstile
 from antiphon.server.calls import LEAD_MS, Calls, read_call, worker_of
 from antiphon.server.client_secrets import make_client_secret, read_body
 from antiphon.server.cors import Cors
@@ -93,6 +93,7 @@ class State:
         self.ids = Ids(secrets.randbits(64))
         self.links: set[WebSocketLink] = set()
         self.calls = Calls(config.webrtc, sessions)
+        self.turnstile = Turnstile()
         self.captions = 0
         """Live transcriptions beside the sessions."""
         loop = asyncio.get_running_loop()
@@ -261,6 +262,7 @@ def _behind_the_door(app: ASGIApp, state: State) -> ASGIApp:
         if scope["type"] not in ("http", "websocket"):
             await app(scope, receive, send)
             return
+        await state.turnstile.enter()
         refusal = state.door.refusal(_headers(scope))
         if refusal is None:
             await inside(scope, receive, send)

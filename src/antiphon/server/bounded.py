@@ -39,7 +39,7 @@ POLICY = 1008  # WebSocket close code
 
 
 if TYPE_CHECKING:
-    from uvicorn._types import ASGIReceiveEvent
+    from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 
 log = logging.getLogger("antiphon.server")
 
@@ -135,6 +135,11 @@ class BoundedWebSocket(Drained, WebSocketsSansIOProtocol):
         if self._received % MESSAGES_A_TURN == 0:
             await asyncio.sleep(0)
         return await super().receive()
+
+    async def send(self, message: ASGISendEvent) -> None:
+        await super().send(message)
+        if self.close_sent and not self.handshake_complete:
+            self.handshake_complete = True  # it was refused, which is a whole answer: uvicorn would log an error for it
 
     def data_received(self, data: bytes) -> None:
         if self.conn.state is not State.OPEN:
