@@ -11,7 +11,7 @@ PROGRAMS := tests/conformance
 NODE := PATH="$(CURDIR)/$(CLIENTS)/node/bin:$$PATH"
 export PYTHONUTF8 = 1
 
-.PHONY: help demo test test-all conformance web e2e browser check docs bench install install-dev install-clients lock clean
+.PHONY: help demo test test-all conformance web e2e browser check docs costs bench install install-dev install-clients lock clean
 
 help:
 	@echo "make demo         hear a conversation: no key, no microphone, no network"
@@ -20,6 +20,7 @@ help:
 	@echo "make e2e          the page in a real browser, with a recorded microphone (up to 6 minutes)"
 	@echo "make web          build the page that the package contains, after a change in web/"
 	@echo "make bench        the cost of messages and of hearing, and how well requests are recognised (minutes)"
+	@echo "make costs        write down anew what a frame, a turn and a session cost, counted"
 	@echo "make docs         docs/coverage.md: what of the protocol is done, from the code"
 	@echo "make lock         choose newer versions of what we depend on"
 
@@ -122,6 +123,10 @@ bench: install-dev
 	$(BIN)/python bench/rejection.py
 	$(BIN)/python bench/transcription.py
 	$(BIN)/python bench/endpointing.py
+
+# What the guard holds changes against, for the Python that is here: see tests/runtime/test_costs.py.
+costs: install-dev
+	ANTIPHON_WRITE_COSTS=1 $(BIN)/python -m pytest -q tests/runtime/test_costs.py
 
 clean:
 	rm -rf $(VENV) $(CLIENTS) $(PROGRAMS)/node/node_modules web/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
