@@ -18,9 +18,11 @@ def engine_options(function: F) -> F:
     for option in reversed(
         (
             click.option("--config", "config_path", type=click.Path(path_type=Path), help="A TOML file."),
-            click.option("--stt", help="Recogniser: auto, pocketsphinx, openai, fake."),
+            click.option(
+                "--stt", help="Recogniser: auto, pocketsphinx, openai, whisper, sherpa, parakeet, moonshine, fake."
+            ),
             click.option("--llm", help="Model: auto, assistant, openai, fake."),
-            click.option("--tts", help="Voice: auto, espeak, openai, fake."),
+            click.option("--tts", help="Voice: auto, espeak, openai, sherpa, fake."),
             click.option("-v", "--verbose", is_flag=True, help="Say more of what happens."),
         )
     ):
