@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -21,6 +22,8 @@ from msgspec import UNSET, Struct
 from antiphon.audio.units import Samples, Seconds, ms_from_samples, samples_from_ms, seconds_from_samples
 from antiphon.errors import PeerError
 from antiphon.session import inputs, outputs
+from antiphon.session.allowances import LATER, Allowances
+from antiphon.session.asking import Asking, chosen
 from antiphon.session.conversation import Conversation, Entry, as_heard, is_unrecognised, with_transcript
 from antiphon.session.floor import Deeds, Floor
 from antiphon.session.ids import Ids
@@ -36,15 +39,13 @@ from antiphon.session.items import (
     Speech,
     Status,
 )
-from antiphon.session.mcp import Approvals, FollowUp, Offer, Toolbox, check_choice, offered, resolved, servers_among
+from antiphon.session.mcp import Approvals, FollowUp, Offer, check_choice, resolved, servers_among
 from antiphon.session.outputs import Output, Refused, Remark
-from antiphon.session.permission import Consent, Permissions
 from antiphon.session.playback import Playback
 from antiphon.session.playout import Playout
-from antiphon.session.response import Ending, HiddenCall, Manner, Response, ResponseState
+from antiphon.session.response import Ending, Response, ResponseState
 from antiphon.session.room import Room
 from antiphon.session.settings import (
-    AudioFormat,
     FunctionTool,
     ResponseOptions,
     SessionConfig,
@@ -52,13 +53,7 @@ from antiphon.session.settings import (
     SettingsPatch,
     patched,
 )
-from antiphon.session.truncation import left_behind, tokens_of_frame
 
-AUTO_RATIO = 0.8  # of the room that stays used: a cut with every turn would change what models keep of their prefix
-FORBIDDEN = "The person did not allow it."
-UNCLEAR = "The person said neither yes nor no, so it was not done. Ask again if they want it."
-TOO_LATE = "Nobody allowed it in time, so it was not done."
-LATER = "_later"  # ends the id of a call under which its second answer stands: each has one
 ANNOUNCEMENTS = 32  # that may wait to be spoken; whoever has more to say than this is not listened to anyway
 
 
@@ -106,14 +101,9 @@ class Session:
         self._announcements: deque[Announcement] = deque(maxlen=ANNOUNCEMENTS)
         self._news: deque[inputs.TaskEnded] = deque(maxlen=ANNOUNCEMENTS)
         """Of tasks that have ended, which the model has not been told of."""
-        limits = (config.max_mcp_servers, config.max_mcp_tools)
-        self._toolbox = Toolbox(self.conversation, limits, ids, self._emit)
-        self._own_toolbox = Toolbox(None, limits, ids, self._emit)
+        self._asking = Asking(self._room)
         self._approvals = Approvals(self.conversation, self._emit)
-        self._permissions = Permissions(config.approval_s)
-        self._asked: dict[str, HiddenCall] = {}
-        """Calls of the server's tools that wait to be allowed, by their ids."""
-        self._allowed: list[HiddenCall] = []
+        self._allowances = Allowances(self._room, self._tell_later, self._answer_mcp)
         self._follow_up = FollowUp(config.follow_up_s, config.max_tool_rounds)
         self._is_welcome_said = False
         self._has_greeted = False
@@ -148,7 +138,7 @@ class Session:
             inputs.ToolProgressed: self._tool_progressed,
             inputs.TaskEnded: self._task_ended,
             inputs.CancelTool: self._cancel_tool,
-            inputs.AnswerApproval: self._answer_approval,
+            inputs.AnswerApproval: self._allowances.answer,
             inputs.TimePassed: self._pass_time,
         }
 
@@ -178,9 +168,11 @@ class Session:
             return None
         moments = [self._began + self.config.lifetime_s]
         moments += [due for response in self._responses.values() if (due := response.deadline()) is not None]
-        if self._permissions.deadline is not None:
-            moments.append(self._permissions.deadline)
-        if (self._announcements or self._news or self._allowed) and self._may_announce(ignoring_playback=True):
+        if self._allowances.deadline is not None:
+            moments.append(self._allowances.deadline)
+        if (self._announcements or self._news or self._allowances.allowed) and self._may_announce(
+            ignoring_playback=True
+        ):
             moments.append(self._plays_until())
         moments += [due for response in self._responses.values() if (due := self._filler_due(response)) is not None]
         moments += [due for due in (self._silence_due(), self._floor.deadline) if due is not None]
@@ -231,7 +223,7 @@ class Session:
             self._take_transcript(result)
         elif self._floor.expects(result):
             self._floor.take(result)
-        elif (toolbox := self._toolbox_of(result)) is not None:
+        elif (toolbox := self._asking.toolbox_of(result)) is not None:
             toolbox.take(result)
         elif self._approvals.expects(result):
             self._approvals.take(result)
@@ -251,8 +243,8 @@ class Session:
         for response in list(self._responses.values()):
             # A response begins when all words that it answers are known, and all tools that it may use.
             if response.state is ResponseState.WAITING and not self._awaits(response):
-                if self._allowed and response.conversation is not None:
-                    self._run_allowed(response)
+                if self._allowances.allowed and response.conversation is not None:
+                    response.run_allowed(self._allowances.take_allowed(), partial(self._new_work, response))
                     continue
                 self._generate(response)
                 if response.is_over:
@@ -282,7 +274,7 @@ class Session:
             self._begin_response(ResponseOptions(), None, by_itself=True)
             return True
         # What the person has allowed without a word is done when nobody speaks.
-        if self._allowed and self._may_announce(ignoring_playback=False):
+        if self._allowances.allowed and self._may_announce(ignoring_playback=False):
             self._begin_response(ResponseOptions(), None, by_itself=True)
             return True
         # What was done beside the conversation is told when nobody speaks, in the model's words.
@@ -301,8 +293,8 @@ class Session:
         self._emit(outputs.Listen(self.settings.turn_detection))
         self._warn_of_namesakes()
         if not self._is_welcome_said and self.settings.kind == "realtime":
-            self._own_toolbox.ask(self.config.mcp_servers, self._new_work, again=False)
-            self._toolbox.ask(servers_among(self.settings.tools), self._new_work, again=False)
+            self._asking.list_own_tools(again=False)
+            self._asking.list_tools(servers_among(self.settings.tools), again=False)
         self._is_welcome_said = True
         if self.settings.turn_detection is None:
             # Nobody but the client says where an item ends, so all since the last one may become one.
@@ -319,7 +311,7 @@ class Session:
         for work in sorted(self._transcripts):
             self._emit(outputs.StopWork(work))
         self._transcripts.clear()
-        for party in (self._toolbox, self._own_toolbox, self._approvals):
+        for party in (self._asking, self._approvals):
             party.finish()
         self._is_over = True
         self._emit(outputs.Close(item.reason))
@@ -340,7 +332,7 @@ class Session:
         if self.settings.turn_detection != before:
             self._floor.detect(self.settings.turn_detection)
         if patch.tools is not UNSET and self.settings.kind == "realtime":
-            self._toolbox.ask(servers_among(patch.tools), self._new_work, again=True)
+            self._asking.list_tools(servers_among(patch.tools), again=True)
 
     def _with_servers(self, patch: SettingsPatch) -> SettingsPatch:
         """The patch with every label of an MCP server resolved. Raises `PeerError`."""
@@ -350,8 +342,8 @@ class Session:
                 self._items.check_room(0, "session.tools")  # what they offer becomes an item
             patch = msgspec.structs.replace(patch, tools=tools)
         if patch.tools is not UNSET or patch.tool_choice is not UNSET:
-            tools = _chosen(patch.tools, self.settings.tools)
-            check_choice(_chosen(patch.tool_choice, self.settings.tool_choice), tools, "session.tool_choice")
+            tools = chosen(patch.tools, self.settings.tools)
+            check_choice(chosen(patch.tool_choice, self.settings.tool_choice), tools, "session.tool_choice")
         return patch
 
     def _warn_of_namesakes(self) -> None:
@@ -451,7 +443,7 @@ class Session:
                     self._emit(outputs.TranscriptionDone(item_id, text, seconds, language, wanted))
                 if text.strip():
                     self._room.heard_language = language
-                    self._hear_consent(result.reading.consent)
+                    self._allowances.hear(result.reading.consent)
                 self._recognised(item_id, text)
             case inputs.WorkFailed(code=code, message=message):
                 del self._transcripts[result.work]
@@ -510,11 +502,10 @@ class Session:
         if isinstance(item, McpApprovalResponse):
             self._answer_mcp(item)
         if isinstance(item, Message) and item.role is Role.USER and speech is None:
-            self._hear_consent(request.consent)
+            self._allowances.hear(request.consent)
 
     def _answer_mcp(self, item: McpApprovalResponse) -> None:
-        if self._permissions.state(item.request) is Consent.ASKED:
-            self._permissions.settle(item.request, "allow" if item.approve else "refuse")
+        self._allowances.note(item)
         if self._approvals.answer(item, self._new_work):
             self._follow_up.owe(self._now)
 
@@ -526,7 +517,7 @@ class Session:
     def _delete_item(self, request: inputs.DeleteItem) -> None:
         self._items.delete(request)
         for asked in self._approvals.withdraw(request.item_id):
-            self._permissions.forget(asked)
+            self._allowances.forget(asked)
 
     def _truncate_item(self, request: inputs.TruncateItem) -> None:
         self._items.truncate(request)
@@ -609,14 +600,14 @@ class Session:
 
     def _with_known_servers(self, options: ResponseOptions) -> ResponseOptions:
         """The options with every label of an MCP server resolved. Raises `PeerError`."""
-        tools = _chosen(options.tools, self.settings.tools)
+        tools = chosen(options.tools, self.settings.tools)
         if options.tools is not UNSET:
             tools = resolved(tools, self.settings.tools, self.config.max_mcp_servers, "response.tools")
             if servers_among(tools):
                 self._items.check_room(0, "response.tools")
             options = msgspec.structs.replace(options, tools=tools)
         if options.tools is not UNSET or options.tool_choice is not UNSET:
-            check_choice(_chosen(options.tool_choice, self.settings.tool_choice), tools, "response.tool_choice")
+            check_choice(chosen(options.tool_choice, self.settings.tool_choice), tools, "response.tool_choice")
         return options
 
     def _check_context(self, context: tuple[Item | str, ...]) -> None:
@@ -645,7 +636,7 @@ class Session:
         return tuple(as_heard(entry) if isinstance(entry, Entry) else entry for entry in entries if entry is not None)
 
     def _awaits(self, response: Response) -> bool:
-        return self._awaits_words(response) or self._awaits_tools(response.manner)
+        return self._awaits_words(response) or self._asking.awaits_tools(response.manner)
 
     def _awaits_words(self, response: Response) -> bool:
         if response.context is None:
@@ -675,7 +666,7 @@ class Session:
     ) -> Response:
         response = Response(
             self._ids.make("resp"),
-            self._manner(options),
+            self._asking.manner(options),
             Playout(self.config.lead_ms, self.config.delta_ms, awaits_report=self.config.plays),
             None if options.detached else self.conversation,
             self._emit,
@@ -689,31 +680,9 @@ class Session:
             self._quiet_since = None
             self._follow_up.began(by_itself=by_itself)
         response.announce()
-        self._toolbox.ask(response.manner.mcp_servers, self._new_work, again=options.tools is not UNSET)
-        self._own_toolbox.ask(self.config.mcp_servers, self._new_work, again=not options.detached)
+        self._asking.list_tools(response.manner.mcp_servers, again=options.tools is not UNSET)
+        self._asking.list_own_tools(again=not options.detached)
         return response
-
-    def _manner(self, options: ResponseOptions) -> Manner:
-        settings, config = self.settings, self.config
-        tools = settings.tools if options.tools is UNSET else options.tools
-        client_tools = tuple(tool for tool in tools if isinstance(tool, FunctionTool))
-        taken = {tool.name for tool in client_tools}
-        return Manner(
-            instructions=_chosen(options.instructions, settings.instructions),
-            speaks=_chosen(options.speaks, settings.speaks),
-            voice=_chosen(options.voice, settings.voice),
-            speed=settings.speed,
-            output_format=AudioFormat() if config.plays else _chosen(options.output_format, settings.output_format),
-            client_tools=client_tools,
-            server_tools=tuple(tool for tool in config.server_tools if tool.name not in taken),
-            asks_before=frozenset(config.asks_before),
-            mcp_servers=servers_among(tools),
-            tool_choice=_chosen(options.tool_choice, settings.tool_choice),
-            max_tokens=_chosen(options.max_output_tokens, settings.max_output_tokens),
-            model=settings.model,
-            hints={**settings.hints, **options.hints},
-            metadata=dict(options.metadata) if options.metadata else None,
-        )
 
     def _start_next_round(self, response: Response) -> None:
         answers = response.take_answers(self._ids)
@@ -730,29 +699,17 @@ class Session:
             return
         self._generate(response)
 
-    def _offer(self, manner: Manner, *, in_first_round: bool = True) -> Offer:
-        """What the model may call. A wish of the client is for the first round. Raises `LookupError` if it is for a
-        tool that no MCP server has."""
-        own = manner.client_tools + manner.server_tools
-        taken = {tool.name for tool in own}
-        remote = self._toolbox.offers(manner.mcp_servers, taken)
-        remote += self._own_toolbox.offers(self.config.mcp_servers, taken)
-        return offered(own, remote, manner.tool_choice if in_first_round else "auto")
-
-    def _awaits_tools(self, manner: Manner) -> bool:
-        return self._toolbox.awaits(manner.mcp_servers) or self._own_toolbox.awaits(self.config.mcp_servers)
-
     def _generate(self, response: Response) -> None:
         manner = response.manner
         try:
-            offer = self._offer(manner, in_first_round=not response.rounds)
+            offer = self._asking.offer(manner, in_first_round=not response.rounds)
         except LookupError as error:
             self._end(response, Ending("fail", error_code="mcp_tool_not_found", error_message=str(error)))
             return
         context = self._context_items(response)
-        question = self._question(manner, offer, response.note, context, self._room.language)
+        question = self._asking.question(manner, offer, response.note, context, self._room.language)
         if response.context is None:
-            left = self._left_behind(question)
+            left = self._asking.left_behind(question)
             if left and self.settings.truncation.kind == "disabled":
                 message = "The conversation is longer than the model's context, and truncation is disabled."
                 self._end(response, Ending("fail", error_code="context_length_exceeded", error_message=message))
@@ -768,39 +725,19 @@ class Session:
         response.start_round(work, offer.remote)
         self._emit(msgspec.structs.replace(question, work=work, response_id=response.id))
 
-    def _question(
-        self, manner: Manner, offer: Offer, note: str, context: tuple[Item, ...], language: str | None
-    ) -> outputs.Generate:
-        """What the model is asked, as a command that has no number yet."""
-        return outputs.Generate(
-            work=0,
-            response_id=None,
-            context=context,
-            instructions=_with_note(manner.instructions, note),
-            tools=offer.tools,
-            tool_choice=offer.choice,
-            max_tokens=manner.max_tokens,
-            model=manner.model,
-            voice=manner.voice if manner.speaks else None,
-            speed=manner.speed,
-            output_format=manner.output_format,
-            hints=manner.hints,
-            language=language,
-        )
-
     def _question_about(self, own: Message, language: str | None) -> outputs.Generate | None:
         """What the model would be asked now if `own` were the last item; None if that is not certain."""
-        manner = self._manner(ResponseOptions())
-        if self._active is not None or self.conversation.unrecognised() or self._awaits_tools(manner):
+        manner = self._asking.manner(ResponseOptions())
+        if self._active is not None or self.conversation.unrecognised() or self._asking.awaits_tools(manner):
             return None
         try:
-            offer = self._offer(manner)
+            offer = self._asking.offer(manner)
         except LookupError:
             return None  # the response will say so
         said = self.settings.transcription.language if self.settings.transcription else None
         context = (*self.conversation.as_heard(), own)
-        question = self._question(manner, offer, "", context, said or language)
-        left = self._left_behind(question)
+        question = self._asking.question(manner, offer, "", context, said or language)
+        left = self._asking.left_behind(question)
         if left and self.settings.truncation.kind == "disabled":
             return None
         return msgspec.structs.replace(question, context=context[left:])
@@ -822,14 +759,6 @@ class Session:
                 self._take_for_response(response, result)
         return True
 
-    def _left_behind(self, question: outputs.Generate) -> int:
-        """How many of the oldest items the model can no longer be told of."""
-        wish = self.settings.truncation
-        room = max(0, self.config.context_tokens - tokens_of_frame(question.instructions, question.tools))
-        limit = room if wish.limit is None else min(room, wish.limit)
-        ratio = wish.ratio if wish.kind == "retention_ratio" else AUTO_RATIO
-        return left_behind(question.context, limit, ratio)
-
     def _take_for_response(self, response: Response, result: Result) -> None:
         if isinstance(result, inputs.WorkFailed) and not response.is_call(result.work):
             self._end(response, Ending("fail", error_code=result.code, error_message=result.message))
@@ -838,13 +767,10 @@ class Session:
         for call in response.take_awaiting():
             self._approvals.add(call)
         for hidden in response.take_to_ask():
-            self._ask_person(hidden)
+            self._allowances.ask(hidden)
         # What MCP servers have brought, the model is told in this response or, if the client asks for it, in the next.
         if isinstance(result, inputs.McpToolReturned | inputs.WorkFailed) and response.leaves_answer_to_client:
             self._follow_up.owe(self._now)
-
-    def _toolbox_of(self, result: Result) -> Toolbox | None:
-        return next((box for box in (self._toolbox, self._own_toolbox) if box.expects(result)), None)
 
     def _may_follow_up(self) -> bool:
         """Whether nothing else comes first: a response, a turn, or a call that is still running."""
@@ -866,8 +792,8 @@ class Session:
                 self.conversation.add(Entry(item, hidden=True))
         # A client can only ask once it was told of all that the answer wants.
         for request in self._approvals.awaiting():
-            if self._active in (None, response) and self._permissions.state(request) is None:
-                self._permissions.ask(request, self._now, aloud=False)
+            if self._active in (None, response):
+                self._allowances.watch(request)
         if response is self._active:
             self._active = None
             if response.state in (ResponseState.CANCELLED, ResponseState.FAILED):
@@ -918,54 +844,6 @@ class Session:
 
     def _cancel_tool(self, item: inputs.CancelTool) -> None:
         self._emit(outputs.StopTool(item.call_id, item.connection, item.request))
-
-    # --- what the person has to allow
-
-    def _ask_person(self, call: HiddenCall) -> None:
-        self._asked[call.call_id] = call
-        self._permissions.ask(call.call_id, self._now, aloud=True)
-        self._emit(outputs.ApprovalAsked(call.call_id, call.name, call.arguments, self.config.approval_s))
-
-    def _hear_consent(self, said: bool | None) -> None:
-        """Whatever the person says next is their answer. What is neither yes nor no allows nothing either."""
-        for call_id in self._permissions.asked_aloud():
-            self._settle_approval(call_id, "allow" if said else "refuse", UNCLEAR if said is None else FORBIDDEN)
-
-    def _answer_approval(self, item: inputs.AnswerApproval) -> None:
-        if self._permissions.state(item.call_id) is not Consent.ASKED or item.call_id not in self._asked:
-            raise PeerError(
-                f"No call with the id '{item.call_id[:64]}' waits to be allowed.",
-                "Name the call_id of antiphon.approval.requested, once, and before its time is over.",
-                code="approval_not_found",
-                param="call_id",
-            )
-        self._settle_approval(item.call_id, "allow" if item.approve else "refuse", FORBIDDEN)
-
-    def _expire_approvals(self) -> None:
-        for id in self._permissions.overdue(self._now):
-            if id in self._asked:
-                self._settle_approval(id, "expire", TOO_LATE)
-            else:
-                self._permissions.settle(id, "expire")
-                if self._approvals.answer(McpApprovalResponse("", id, False, TOO_LATE), self._new_work):
-                    self._follow_up.owe(self._now)
-
-    def _settle_approval(self, call_id: str, move: str, why: str) -> None:
-        call = self._asked.pop(call_id)
-        self._permissions.settle(call_id, move)
-        state = self._permissions.state(call_id)
-        assert state is not None
-        self._emit(outputs.ApprovalSettled(call_id, call.name, state.value))
-        if state is Consent.ALLOWED:
-            self._allowed.append(call)
-        else:
-            self._tell_later(call.call_id, call.name, call.arguments, msgspec.json.encode({"error": why}).decode())
-
-    def _run_allowed(self, response: Response) -> None:
-        calls, self._allowed = self._allowed, []
-        for call in calls:
-            call.call_id += LATER
-        response.run_allowed(calls, lambda: self._new_work(response))
 
     def _tell_later(self, call_id: str, name: str, arguments: str, output: str) -> None:
         """A second answer to a call. The model reads it as what it is, a tool's words, and not as anybody's who gives
@@ -1058,7 +936,7 @@ class Session:
 
     def _pass_time(self, item: inputs.TimePassed) -> None:
         self._floor.pass_time(item.heard)
-        self._expire_approvals()
+        self._allowances.expire()
         due = self._silence_due()
         if due is not None and due <= self._now:
             self._time_out(item.heard)
@@ -1067,10 +945,6 @@ class Session:
         message = f"Your session hit the maximum duration of {_duration(self.config.lifetime_s)}."
         self._emit(Refused(None, None, message, "session_expired"))
         self._finish(inputs.Finish("session_expired"))
-
-
-def _with_note(instructions: str, note: str) -> str:
-    return f"{instructions}\n\n{note}".strip() if note else instructions
 
 
 def _clip_of(item: Item) -> Speech | None:
@@ -1091,8 +965,3 @@ def _with_words(context: tuple[Item | str, ...] | None, item_id: str, text: str)
 
 def _duration(seconds: Seconds) -> str:
     return f"{seconds / 60:.0f} minutes" if seconds % 60 == 0 else f"{seconds:g} seconds"
-
-
-def _chosen(option: Any, setting: Any) -> Any:
-    """A response's own option if it has one, else the session's setting."""
-    return setting if option is UNSET else option
