@@ -28,7 +28,7 @@ from antiphon.audio.pcm import int16_from_float
 from antiphon.audio.resample import resampled
 from antiphon.audio.units import WIRE_RATE, Pcm, Pcm16, Samples, samples_from_ms
 from antiphon.engines.vad.silero import SileroVad
-from antiphon.hearing import edges, hub, prosody, stream, windows
+from antiphon.hearing import edges, gate, hub, prosody, stream, windows
 from antiphon.hearing.edges import HearingEvent
 from antiphon.hearing.hub import HearingHub
 from antiphon.hearing.runners import InPlace
@@ -329,7 +329,7 @@ def _sources() -> bytes:
 
 async def _listened(spoken: list[tuple[Pcm16, tuple[Samples, ...], tuple[Samples, ...]]]) -> list[Heard]:
     events: list[list[HearingEvent | HearingFailed]] = [[] for _ in spoken]
-    ear = HearingHub(SileroVad(), InPlace())
+    ear = HearingHub(SileroVad(), InPlace(), gates=True)  # as the server does
     streams = [ear.open(each.append) for each in events]
     for one, (pcm, *_) in zip(streams, spoken, strict=True):
         one.append(pcm, 0.0)
