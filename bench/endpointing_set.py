@@ -319,11 +319,8 @@ def heard(found: Sequence[Conversation], cache: Path | None) -> list[list[Heard]
 
 
 def _sources() -> bytes:
-    files = [
-        Path(__file__),
-        RENDERER,
-        *(Path(str(module.__file__)) for module in (edges, hub, prosody, stream, windows)),
-    ]
+    ears = (edges, gate, hub, prosody, stream, windows)
+    files = [Path(__file__), RENDERER, *(Path(str(ear.__file__)) for ear in ears)]
     return b"".join(file.read_bytes() for file in files)
 
 
