@@ -258,6 +258,8 @@ class Trace(Section, frozen=True):
     """Write each session's inputs and outputs into a file here."""
     redact: bool = False
     """Cross out every letter that a person or a model said."""
+    scores: bool = False
+    """Also what the voice detector thought of every 32 ms."""
 
 
 class AmplifierModule(Section, frozen=True):

@@ -24,6 +24,7 @@ from antiphon.engines.registry import EngineSet
 from antiphon.engines.vad.energy import EnergyVad
 from antiphon.errors import ConfigError
 from antiphon.server.run import Running, check, running
+from antiphon.session import trace
 
 pytestmark = [pytest.mark.real]
 
@@ -225,8 +226,6 @@ def test_tls_that_signs_itself() -> None:
 
 
 def test_traces_are_written_and_replay(tmp_path: Path) -> None:
-    from antiphon.session import trace
-
     async def story() -> None:
         async with server(trace__folder=str(tmp_path)) as made, connect(made.url) as client:
             await speak(client)
@@ -261,3 +260,19 @@ def test_a_port_in_use_is_named() -> None:
                     pass
 
     run(story)
+
+
+def test_a_trace_holds_the_detectors_scores_if_that_is_wanted(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with server(trace__folder=str(tmp_path), trace__scores=True) as made, connect(made.url) as client:
+            await speak(client)
+            await receive(client, "response.done")
+
+    run(story)
+    (path,) = tmp_path.iterdir()
+    with path.open("rb") as lines:
+        scores = [line for line in trace.read(lines) if isinstance(line, trace.Scores)]
+    assert sum(len(line.scores) for line in scores) >= 31
+    assert max(max(line.scores) for line in scores) > 0.5
+    with path.open("rb") as lines:
+        assert trace.replay(lines)[1] is None

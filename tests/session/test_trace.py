@@ -130,3 +130,12 @@ def test_every_string_is_declared_private_or_public() -> None:
     visit(o.Output)
     visit(SessionConfig)
     assert not undeclared
+
+
+def test_scores_between_the_steps_are_read_and_change_nothing() -> None:
+    lines = recorded()
+    lines[2:2] = [trace.scores_line(1536, [0.12345, 0.9])]
+    lines.append(trace.scores_line(2304, [0.5]))
+    found = [line for line in trace.read(lines) if isinstance(line, trace.Scores)]
+    assert found == [trace.Scores(1536, (0.123, 0.9)), trace.Scores(2304, (0.5,))]
+    assert trace.replay(lines) == (len(lines) - 3, None)

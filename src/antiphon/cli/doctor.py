@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import platform
 import sys
+import urllib.request
+from collections.abc import Sequence
+from http.client import HTTPException
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -15,6 +19,30 @@ from antiphon.errors import AntiphonError
 
 if TYPE_CHECKING:
     from antiphon.config import Config
+
+PATIENCE_S = 0.5  # with each port of this machine
+LONGEST_ANSWER = 1_000_000  # bytes
+
+
+class Neighbour(NamedTuple):
+    """A server that people run beside ours, and where it usually listens."""
+
+    port: int
+    name: str
+    role: str
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/v1"
+
+
+NEIGHBOURS = (
+    Neighbour(11434, "Ollama", "llm"),
+    Neighbour(8080, "llama.cpp or LocalAI", "llm"),
+    Neighbour(1234, "LM Studio", "llm"),
+    Neighbour(8000, "vLLM, or Speaches, which is for stt and tts", "llm"),
+    Neighbour(8880, "Kokoro-FastAPI", "tts"),
+)
 
 PACKAGES = (
     "numpy",
@@ -55,7 +83,39 @@ def command(
         if choice.caveat:
             click.echo(f"       {choice.caveat}")
     is_judged = _echo_turn_model(config)
+    _echo_voices(config)
+    _echo_neighbours(NEIGHBOURS)
     sys.exit(1 if missing or broken or not is_judged else 0)
+
+
+def _echo_voices(config: Config) -> None:
+    from antiphon.engines import registry
+
+    if registry.choose("tts", config.tts).name == "espeak":
+        from antiphon.engines.tts.espeak import known_voices
+
+        click.echo(f"\nVoices of espeak-ng\n  {', '.join(known_voices())}")
+
+
+def _echo_neighbours(neighbours: Sequence[Neighbour]) -> None:
+    """Look for servers on this machine that could do better, and say what to set. Nothing is used without being set."""
+    found = [one for one in neighbours if _answers(one)]
+    click.echo("\nServers on this machine")
+    for one in found:
+        click.echo(f'  port {one.port}: perhaps {one.name}. To use it: {one.role}.base_url = "{one.base_url}"')
+    if not found:
+        click.echo("  none on the ports that Ollama, llama.cpp, LM Studio, vLLM, Speaches and Kokoro-FastAPI use")
+
+
+def _answers(neighbour: Neighbour) -> bool:
+    """Whether something there lists models as OpenAI's API does."""
+    try:
+        # Never through a proxy: it is this machine that is asked about.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(f"{neighbour.base_url}/models", timeout=PATIENCE_S) as answer:
+            return isinstance(json.loads(answer.read(LONGEST_ANSWER)).get("data"), list)
+    except (OSError, ValueError, AttributeError, HTTPException):
+        return False
 
 
 def _echo_turn_model(config: Config) -> bool:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 @click.option("--tls-key", type=click.Path(path_type=Path), help="Its key (PEM).")
 @click.option("--tls-self-signed", is_flag=True, default=None, help="Make a certificate for this run.")
 @click.option("--trace", type=click.Path(path_type=Path), help="Write each session's trace into this folder.")
+@click.option("--trace-scores", is_flag=True, default=None, help="Also write what the voice detector thinks.")
 @click.option("--trace-redact", is_flag=True, default=None, help="Cross out all words in traces.")
 def command(
     config_path: Path | None, stt: str | None, llm: str | None, tts: str | None, verbose: bool, **flags: object
@@ -46,6 +47,7 @@ def command(
             server__tls_self_signed=flags["tls_self_signed"],
             trace__folder=flags["trace"],
             trace__redact=flags["trace_redact"],
+            trace__scores=flags["trace_scores"],
         )
 
     _run(serve(load(), load, _announce))  # type: ignore[arg-type]

@@ -25,6 +25,8 @@ from antiphon.session.inputs import HearingFailed
 LEAD_IN = 4  # windows before the one that opened the gate, which the detector hears first: 128 ms to find its way in
 
 OnEvent = Callable[[HearingEvent | HearingFailed], None]
+OnScore = Callable[[Samples, float], None]
+"""Where a window ends in the stream, and P(speech) in it."""
 
 
 class Place(Protocol):
@@ -66,6 +68,8 @@ class HearingStream:
         self.cutter = cutter
         self.edges = Edges()
         self.on_event = on_event
+        self.on_score: OnScore | None = None
+        """Told of every window's score, if anybody wants to know."""
         self.is_open = True
         self.is_waiting = False
         """Whether the hub has it in its queue or in a batch."""
@@ -235,6 +239,8 @@ class HearingStream:
     def hear(self, piece: Piece, score: float) -> None:
         """The score of a window that was taken in this epoch."""
         self.has_failed = False
+        if self.on_score is not None:
+            self.on_score(piece.heard, score)
         self._is_dropping = self._is_dropping and self.waiting > self._backlog_windows // 2
         event = self.edges.hear(score, piece.heard, piece.arrived)
         if self._gate is not None:

@@ -20,6 +20,7 @@ from antiphon.audio.units import WIRE_RATE, Pcm16, Samples, Seconds, samples_fro
 from antiphon.hearing import prosody
 from antiphon.hearing.edges import WINDOW, HearingEvent
 from antiphon.hearing.hub import HearingHub
+from antiphon.hearing.stream import OnScore
 from antiphon.observe.timeline import Timeline, Turn
 from antiphon.runtime.retained import RetainedAudio
 from antiphon.runtime.voice import SpokenAudio
@@ -130,6 +131,10 @@ class Drive:
     def works(self) -> int:
         """Pieces of work under way."""
         return len(self._workers)
+
+    def watch_scores(self, on_score: OnScore) -> None:
+        """Tell somebody what the detector thinks of every window."""
+        self._hearing.on_score = on_score
 
     def attach(self, link: Link) -> None:
         self.links[link.name] = link

@@ -89,7 +89,7 @@ async def running(
     hub = HearingHub(engines.vad, backlog_s=BACKLOG_S, gates=config.vad.gate)
     runners = Engines(engines.stt, engines.llm, engines.tts, KeptPhrases(engines.tts), engines.turns)
     equipment = Equipment(runners, hub, tooling, limits_from(config.mcp))
-    tracing = Tracing(config.trace.folder, config.trace.redact) if config.trace.folder else None
+    tracing = Tracing(config.trace.folder, config.trace.redact, config.trace.scores) if config.trace.folder else None
     surroundings = Surroundings(ZoneInfo(config.session.time_zone), config.session.locale)
     metrics = Metrics(each.tool.spec.name for each in tooling.registry.offered())
     lag = LoopLag(metrics.loop_lag.observe)

@@ -37,6 +37,8 @@ class Tracing(Struct, frozen=True):
 
     folder: Path
     redacted: bool = False
+    scores: bool = False
+    """Also what the voice detector thought of every window."""
 
 
 class Surroundings(Struct, frozen=True):

@@ -1,10 +1,10 @@
 """A session's inputs and outputs as lines of JSON, and the replay that finds the first difference.
 
 A trace begins with a header: schema, configuration, seed. Then each line is one input with its time and the outputs
-that it caused. It is written line by line, so a trace that a crash cut short is readable up to there. What a person
-said or read is payload: in a redacted trace every letter of it is an "x" and every digit a "0". Lengths, spaces and
-punctuation stay, and the core looks at nothing else, so it still replays. This module reads and writes lines; files
-and clocks are its caller's.
+that it caused; lines of the detector's scores may stand between. It is written line by line, so a trace that a crash
+cut short is readable up to there. What a person said or read is payload: in a redacted trace every letter of it is an
+"x" and every digit a "0". Lengths, spaces and punctuation stay, and the core looks at nothing else, so it still
+replays. This module reads and writes lines; files and clocks are its caller's.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from antiphon.audio.units import Seconds
+from antiphon.audio.units import Samples, Seconds
 from antiphon.errors import ConfigError
 from antiphon.session.ids import Ids
 from antiphon.session.inputs import Input
@@ -54,6 +54,15 @@ class Step(Struct, frozen=True, tag="step", tag_field="line"):
     """As plain data, so that a trace of another version can still be compared."""
 
 
+class Scores(Struct, frozen=True, tag="scores", tag_field="line"):
+    """What the voice detector thought of windows that follow each other. It explains the steps, and changes none."""
+
+    heard: Samples
+    """Where the last of them ends in the stream."""
+    scores: tuple[float, ...]
+    """P(speech) of each, in [0, 1]."""
+
+
 class Difference(Struct, frozen=True):
     """The first step at which a replay did something else."""
 
@@ -63,7 +72,7 @@ class Difference(Struct, frozen=True):
 
 
 _encoder = msgspec.json.Encoder()
-_decoder: msgspec.json.Decoder[Header | Step] = msgspec.json.Decoder(Header | Step)
+_decoder: msgspec.json.Decoder[Header | Step | Scores] = msgspec.json.Decoder(Header | Step | Scores)
 _headers = msgspec.json.Decoder(Header)
 
 
@@ -78,6 +87,11 @@ def step_line(item: Input, outputs: Iterable[Output], at: Seconds, *, redacted: 
     if redacted:
         item, data = redact(item, Input), _crossed_out(data, private=False)
     return _encoder.encode(Step(at, item, data)) + b"\n"
+
+
+def scores_line(heard: Samples, scores: Iterable[float]) -> bytes:
+    """One line for windows that follow each other; see `Scores`."""
+    return _encoder.encode(Scores(heard, tuple(round(score, 3) for score in scores))) + b"\n"
 
 
 def plain(outputs: Iterable[Output]) -> list[Any]:
@@ -112,7 +126,7 @@ def _crossed_out(data: Any, *, private: bool) -> Any:
             return data
 
 
-def read(lines: Iterable[bytes]) -> Iterator[Header | Step]:
+def read(lines: Iterable[bytes]) -> Iterator[Header | Step | Scores]:
     """Parse a trace. The last line may be cut off: then the trace ends before it. Raises `ConfigError` for anything
     else that is not a trace of this schema."""
     held: bytes | None = None
@@ -144,7 +158,7 @@ def _header(line: bytes) -> Header:
     return header
 
 
-def _parsed(line: bytes, number: int) -> Header | Step:
+def _parsed(line: bytes, number: int) -> Header | Step | Scores:
     try:
         return _decoder.decode(line)
     except msgspec.DecodeError as error:
