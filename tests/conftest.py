@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from blockbuster import BlockBuster
 
-for folder in ("session", "conformance", "media", "engines", "tools", "models"):
+for folder in ("session", "conformance", "media", "engines", "tools", "models", "server"):
     sys.path.insert(0, str(Path(__file__).parent / folder))
 pytest.register_assert_rewrite("stage")
 pytest_plugins = ["troupe"]

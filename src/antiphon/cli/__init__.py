@@ -17,6 +17,7 @@ VERBS = {
     "demo": "Hear a whole conversation: no key, no microphone, no network.",
     "say": "Speak a text, to a file or a player.",
     "transcribe": "Write down what is said in sound files.",
+    "bench": "Call a Realtime server many times at once, and see how it holds.",
     "check": "Hold recorded connections against the protocol's rules.",
     "models": "List, fetch and remove local models.",
     "replay": "Run a recorded session again and show the first difference.",
