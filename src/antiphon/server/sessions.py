@@ -102,6 +102,8 @@ class Sessions:
         drive = Drive(session, self._equipment, context, tuple(records), addresses)
         drive.timeline.on_turn += (watch.turn_ended, partial(self._turn_ended, session.id))
         self._watches[session.id] = watch
+        if trace is not None and self._tracing is not None and self._tracing.scores:
+            drive.watch_scores(trace.score)
         return drive
 
     async def end(self, drive: Drive, reason: str) -> None:
