@@ -603,6 +603,36 @@ def test_truncating_what_is_still_being_spoken_ends_it_at_what_was_heard() -> No
     assert not {"AudioSent", "TextSent"} & set(story.names())
 
 
+@pytest.mark.parametrize("is_named", [False, True])
+def test_the_cancel_that_a_client_sends_with_its_truncation_is_no_mistake_once(is_named: bool) -> None:
+    story = Story()
+    story.say_turn("Tell me a story")
+    story.write("One two three four. ")
+    story.voice("One two three four. ", 4.0)
+    story.wait(2.0)
+    story.give(i.TruncateItem("browser", "t", story.last(o.AudioSent).item_id, 0, 1000))
+    cancel = i.CancelResponse("browser", "c", story.last(o.ResponseEnded).response.id if is_named else None)
+    story.names()
+    story.give(cancel)
+    assert story.names() == []
+    story.give(cancel)
+    assert story.last(o.Refused).code == "response_cancel_not_active"
+
+
+def test_a_cancel_after_a_truncation_ends_the_answer_that_has_begun_since() -> None:
+    story = Story()
+    story.say_turn("Tell me a story")
+    story.write("One two three four. ")
+    story.voice("One two three four. ", 4.0)
+    story.wait(2.0)
+    story.give(i.TruncateItem("browser", "t", story.last(o.AudioSent).item_id, 0, 1000))
+    story.say_turn("Another one")
+    story.give(i.CancelResponse("browser", "c", None))
+    assert len(story.all(o.ResponseEnded)) == 2
+    story.give(i.CancelResponse("browser", "d", None))
+    assert story.last(o.Refused).code == "response_cancel_not_active"
+
+
 def test_truncating_an_earlier_answer_leaves_the_one_that_is_spoken() -> None:
     story = Story()
     story.say_turn("Hello")

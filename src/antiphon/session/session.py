@@ -94,6 +94,8 @@ class Session:
         self._responses: dict[str, Response] = {}
         self._active: Response | None = None
         self._last_spoken: Response | None = None
+        self._truncated: str | None = None
+        """The answer that a truncation ended, as long as no other has begun."""
         self._playback = Playback(self._emit) if config.plays else None
         self._owners: dict[int, Response] = {}
         self._transcripts: dict[int, outputs.Transcribe] = {}
@@ -523,6 +525,7 @@ class Session:
         self._items.truncate(request)
         # Whoever plays no more of what is being spoken does not want the rest of it made; some clients say only this.
         if self._active is not None and self._active.is_speaking(request.item_id):
+            self._truncated = self._active.id
             self._end(self._active, Ending("cancel", "client_cancelled"))
 
     # --- what the server plays
@@ -645,6 +648,9 @@ class Session:
 
     def _cancel_response(self, request: inputs.CancelResponse) -> None:
         response = self._active if request.response_id is None else self._responses.get(request.response_id)
+        if response is None and self._truncated is not None and request.response_id in (None, self._truncated):
+            self._truncated = None  # others say both, in this order: what they ask for is done
+            return
         if response is None:
             raise PeerError(
                 "Cancellation failed: no active response found",
@@ -677,6 +683,7 @@ class Session:
             self._playback.add(response)
         if not options.detached:
             self._active = response
+            self._truncated = None
             self._quiet_since = None
             self._follow_up.began(by_itself=by_itself)
         response.announce()
