@@ -74,6 +74,8 @@ class Server(Section, frozen=True):
     """Web pages that may connect, such as "https://example.com"; ours always may. "*" is any."""
     allowed_hosts: tuple[str, ...] = ()
     """Names that this server is reached by, beside the loopback ones. "*" is any."""
+    workers: Annotated[int, Meta(ge=1, le=256)] = 1
+    """Processes that share the port. All limits are for all of them together."""
     max_sessions: Positive = 256
     max_lag_ms: Annotated[float, Meta(ge=0, le=10_000)] = 30.0
     """Lateness of the event loop, as a mean of the last second, from which on nobody more is let in. 0: never."""

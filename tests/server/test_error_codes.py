@@ -268,7 +268,7 @@ def test_who_is_not_let_in_is_told_why_in_a_form_that_clients_show() -> None:
                     (await refusal(made, "?model=whisper-1", KEY))[1]["code"]: 400,
                     (await refusal(made, key=KEY))[1]["code"]: 503,
                 }
-                made.state.admission.load = lambda: 1.0
+                made.state.admission.lateness_ms = lambda: 1e6
                 found[(await refusal(made, key=KEY))[1]["code"]] = 503
             made.state.admission.is_draining = True
             found[(await refusal(made, key=KEY))[1]["code"]] = 503
@@ -337,6 +337,7 @@ ELSEWHERE = {
     "too_many_calls": "server/test_calls.py",
     "invalid_form": "server/test_rest.py",
     "unsupported_operation": "server/test_rest.py",
+    "worker_unreachable": "server/test_siblings.py",
     "tool_loop": "session/test_session.py",
     "unsupported_content_type": "server/test_calls.py",
 }

@@ -11,6 +11,7 @@ import click
 from antiphon.cli.options import engine_options, load_config, set_up_log
 
 if TYPE_CHECKING:
+    from antiphon.config import Config
     from antiphon.server.run import Running
 
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 @click.option("--tls-cert", type=click.Path(path_type=Path), help="Certificate (PEM).")
 @click.option("--tls-key", type=click.Path(path_type=Path), help="Its key (PEM).")
 @click.option("--tls-self-signed", is_flag=True, default=None, help="Make a certificate for this run.")
+@click.option("--workers", type=click.IntRange(1, 256), help="Processes that share the port; 1.")
 @click.option("--trace", type=click.Path(path_type=Path), help="Write each session's trace into this folder.")
 @click.option("--trace-scores", is_flag=True, default=None, help="Also write what the voice detector thinks.")
 @click.option("--trace-redact", is_flag=True, default=None, help="Cross out all words in traces.")
@@ -33,8 +35,8 @@ def command(
 
     set_up_log(verbose=verbose)
 
-    def load() -> object:
-        return load_config(
+    def load() -> Config:
+        config: Config = load_config(
             config_path,
             stt__engine=stt,
             llm__engine=llm,
@@ -45,12 +47,20 @@ def command(
             server__tls_cert=flags["tls_cert"],
             server__tls_key=flags["tls_key"],
             server__tls_self_signed=flags["tls_self_signed"],
+            server__workers=flags["workers"],
             trace__folder=flags["trace"],
             trace__redact=flags["trace_redact"],
             trace__scores=flags["trace_scores"],
         )
+        return config
 
-    _run(serve(load(), load, _announce))  # type: ignore[arg-type]
+    config = load()
+    if config.server.workers > 1:
+        from antiphon.server.workers import serve_together
+
+        _run(serve_together(config, load, _announce_workers, verbose=verbose))
+    else:
+        _run(serve(config, load, _announce))
 
 
 def _run(coroutine: object) -> None:
@@ -61,6 +71,11 @@ def _run(coroutine: object) -> None:
         asyncio.run(coroutine)  # type: ignore[arg-type]
     else:
         uvloop.run(coroutine)  # type: ignore[arg-type]
+
+
+def _announce_workers(url: str, workers: int) -> None:
+    click.echo(f"Antiphon listens on {url} with {workers} workers")
+    click.echo("Ctrl-C ends them.")
 
 
 def _announce(server: Running) -> None:

@@ -56,23 +56,18 @@ class OwnRoom:
         self.taken -= 1
 
 
-class Load:
-    """How busy this process is, as a share of what is bearable: by its event loop and its voice detector."""
+class Lateness:
+    """How late this process is: its event loop, or its voice detector by its own measure, whichever is worse."""
 
-    def __init__(self, lag: LoopLag, hub: HearingHub, most_lag_ms: float) -> None:
-        """With 0 ms it is never busy."""
-        self.most_lag_ms = most_lag_ms
+    def __init__(self, lag: LoopLag, hub: HearingHub) -> None:
         self._lag = lag
         self._hub = hub
         self._batches = 0
         self._changed: Seconds = 0.0
 
     def __call__(self) -> float:
-        """1 is where conversations begin to suffer."""
-        if not self.most_lag_ms:
-            return 0.0
-        loop_share = self._lag.usual_s * 1000 / self.most_lag_ms
-        return max(loop_share, self._hub_lateness_ms() / (HUB_SHARE * self.most_lag_ms))
+        """Milliseconds."""
+        return max(self._lag.usual_s * 1000, self._hub_lateness_ms() / HUB_SHARE)
 
     def _hub_lateness_ms(self) -> float:
         now = asyncio.get_running_loop().time()
@@ -84,16 +79,22 @@ class Load:
 class Admission:
     """Lets in and counts. Everything is called on the event loop."""
 
-    def __init__(self, room: Room, load: Callable[[], float] = lambda: 0.0) -> None:
-        """`load` is at least 1 when nobody more is to be let in."""
+    def __init__(self, room: Room, lateness_ms: Callable[[], float] = lambda: 0.0, most_lag_ms: float = 0.0) -> None:
+        """Nobody more is let in while the lateness is at least `most_lag_ms`; with 0, that is never."""
         self.room = room
-        self.load = load
+        self.lateness_ms = lateness_ms
+        self.most_lag_ms = most_lag_ms
         self.here = 0
         """Of this process."""
         self.let_in = 0
         """Since the start, as is `turned_away`."""
         self.turned_away = 0
         self.is_draining = False
+
+    @property
+    def load(self) -> float:
+        """How busy it is; 1 is where conversations begin to suffer."""
+        return self.lateness_ms() / self.most_lag_ms if self.most_lag_ms else 0.0
 
     def enter(self) -> Refusal | None:
         """A place, to be left with `leave`; or why there is none."""
@@ -113,7 +114,7 @@ class Admission:
         if self.is_draining:
             return DRAINING
         # With nobody here it is not sessions that make it late, and the first one is not to pay for what did.
-        if self.here and self.load() >= 1:
+        if self.here and self.load >= 1:
             return BUSY
         return None if self.room.take() else FULL
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-import os
 import secrets
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import msgspec
 from starlette.applications import Starlette
@@ -31,17 +31,19 @@ from antiphon.observe.metrics import CONTENT_TYPE, OTHER
 from antiphon.protocol.outbound import Projection
 from antiphon.runtime.drive import Drive
 from antiphon.server import pages
-from antiphon.server.admission import Load, Turnstile
+from antiphon.server.admission import Turnstile
 from antiphon.server.calls import LEAD_MS, Calls, read_call, worker_of
 from antiphon.server.client_secrets import make_client_secret, read_body
 from antiphon.server.cors import Cors
 from antiphon.server.door import Door, Visitor
-from antiphon.server.limits import ByteBudgets, Places
+from antiphon.server.limits import OwnLimits
 from antiphon.server.mcp import addresses_for_session, own_servers
 from antiphon.server.opening import Wish, first_settings, further_settings, read_wish, speaks_beta
 from antiphon.server.refusals import Refusal, refusal_from, turn_away
 from antiphon.server.rest import Building, audio_routes
 from antiphon.server.sessions import Sessions
+from antiphon.server.shared import SharedLimits
+from antiphon.server.siblings import Siblings, one_page
 from antiphon.server.standing import standing_of
 from antiphon.server.tools import tools_page
 from antiphon.server.transcribe import Captions, read_form
@@ -75,12 +77,19 @@ class State:
     """What the routes share."""
 
     def __init__(
-        self, config: Config, engines: EngineSet, hub: HearingHub, sessions: Sessions, room: Workroom, load: Load
+        self,
+        config: Config,
+        engines: EngineSet,
+        hub: HearingHub,
+        sessions: Sessions,
+        room: Workroom,
+        limits: OwnLimits | SharedLimits,
     ) -> None:
         self.config = config
         self.metrics = sessions.metrics
         self.admission = sessions.admission
-        self.load = load
+        self.siblings: Siblings | None = None
+        """The other processes of this port, if there are any."""
         self.hub = hub
         self.engines = engines
         self.sessions = sessions
@@ -97,8 +106,9 @@ class State:
         self.captions = 0
         """Live transcriptions beside the sessions."""
         loop = asyncio.get_running_loop()
-        self.budgets = ByteBudgets(config.server.max_bytes_per_minute, loop.time)
-        self.places = Places(config.server.max_sessions_per_secret)
+        self.limits = limits
+        self.budgets = limits.budgets(config.server.max_bytes_per_minute, loop.time)
+        self.places = limits.places(config.server.max_sessions_per_secret)
         self.apply(config)
         self._numbers = itertools.count(1)
 
@@ -110,10 +120,10 @@ class State:
         open_paths = (METRICS_PATH,) if server.open_metrics else ()
         self.door = Door(server.keys, server.allowed_hosts, server.allowed_origins, secret, open_paths)
         self.admission.room.most = server.max_sessions
-        self.load.most_lag_ms = server.max_lag_ms
+        self.admission.most_lag_ms = server.max_lag_ms
         self.places.most = server.max_sessions_per_secret
         if self.budgets.bytes_per_minute != server.max_bytes_per_minute:
-            self.budgets = ByteBudgets(server.max_bytes_per_minute, asyncio.get_running_loop().time)
+            self.budgets = self.limits.budgets(server.max_bytes_per_minute, asyncio.get_running_loop().time)
 
     def next_connection(self) -> str:
         return f"c{next(self._numbers)}"
@@ -137,6 +147,15 @@ class State:
             # Whoever calls by WebRTC has an echo canceller of its own; what comes through it is the person.
             config = msgspec.structs.replace(config, plays=True, lead_ms=LEAD_MS, knows_echo=False)
         return self.sessions.begin(config, visitor.owner, addresses)
+
+    async def page(self) -> bytes:
+        """What this process counts."""
+        return await asyncio.to_thread(self.metrics.page, standing_of(self))
+
+    async def elsewhere(self, call_id: str) -> Path | None:
+        """Where the process is that holds this call, if it is another one of this port."""
+        worker = worker_of(call_id)
+        return await self.siblings.find(worker) if self.siblings is not None and worker is not None else None
 
     def note_refusal(self, refusal: Refusal) -> None:
         log.info("turned away: %s", refusal.code)
@@ -167,7 +186,9 @@ def make_app(state: State) -> ASGIApp:
         return PlainTextResponse("ready\n" if state.is_ready else "warming\n", 200 if state.is_ready else 503)
 
     async def metrics(request: Request) -> Response:
-        page = await asyncio.to_thread(state.metrics.page, standing_of(state))
+        page = await state.page()
+        if state.siblings is not None:
+            page = one_page(sorted([(state.siblings.number, page), *(await state.siblings.pages()).items()]))
         return Response(page, media_type=CONTENT_TYPE)
 
     async def client_secrets(request: Request) -> Response:
@@ -181,6 +202,9 @@ def make_app(state: State) -> ASGIApp:
 
     async def hang_up(request: Request) -> Response:
         visitor: Visitor = request.state.visitor
+        elsewhere = await state.elsewhere(request.path_params["call_id"])
+        if elsewhere is not None and state.siblings is not None:
+            return await state.siblings.hand_on(elsewhere, request)
         ongoing = state.calls.find(request.path_params["call_id"], visitor.owner)
         if ongoing is None:
             return _no_call(request.path_params["call_id"]).response
@@ -400,6 +424,10 @@ async def _call(state: State, request: Request) -> Response:
 async def _join(state: State, socket: WebSocket, wish: Wish, call_id: str) -> None:
     """A connection beside a call's own: a server that holds its tools, somebody who looks on. There may be several."""
     visitor: Visitor = socket.state.visitor
+    elsewhere = await state.elsewhere(call_id)
+    if elsewhere is not None and state.siblings is not None:
+        await state.siblings.join(elsewhere, socket)
+        return
     ongoing = state.calls.find(call_id, visitor.owner) if visitor.grant is None else None
     if ongoing is None:
         await _turn_away(state, socket, _no_call(call_id))
@@ -409,9 +437,6 @@ async def _join(state: State, socket: WebSocket, wish: Wish, call_id: str) -> No
 
 
 def _no_call(call_id: str) -> Refusal:
-    worker = worker_of(call_id)
-    if worker is not None and worker != os.getpid():
-        log.info("the call %s is another process's: %d", call_id[:40], worker)
     return Refusal(404, "call_id_not_found", "No session found for the provided call_id", "")
 
 

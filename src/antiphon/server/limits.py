@@ -6,6 +6,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable
 
 from antiphon.audio.units import Seconds
+from antiphon.server.admission import OwnRoom, Room
 
 MOST_BUCKETS = 4096  # client secrets come and go; each bucket is small, and they must not gather for ever
 
@@ -45,11 +46,14 @@ class ByteBudgets:
     def of(self, name: str) -> ByteBudget:
         """The bucket of a visitor with this name. Connections keep theirs, also when it is given up here."""
         if name not in self._budgets:
-            self._budgets[name] = ByteBudget(self.bytes_per_minute, self._now)
+            self._budgets[name] = self._make(name)
             if len(self._budgets) > MOST_BUCKETS:
                 self._budgets.popitem(last=False)
         self._budgets.move_to_end(name)
         return self._budgets[name]
+
+    def _make(self, name: str) -> ByteBudget:
+        return ByteBudget(self.bytes_per_minute, self._now)
 
 
 class Places:
@@ -74,3 +78,16 @@ class Places:
     def __len__(self) -> int:
         """Visitors who have any."""
         return len(self._taken)
+
+
+class OwnLimits:
+    """Where the limits of a process are kept that shares its port with no other: in itself."""
+
+    def room(self, most: int) -> Room:
+        return OwnRoom(most)
+
+    def places(self, most: int) -> Places:
+        return Places(most)
+
+    def budgets(self, bytes_per_minute: int, now: Callable[[], Seconds]) -> ByteBudgets:
+        return ByteBudgets(bytes_per_minute, now)

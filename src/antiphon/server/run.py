@@ -16,10 +16,12 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import uvicorn
+from msgspec import Struct
+from starlette.types import ASGIApp
 
 from antiphon.config import Config
 from antiphon.config import Server as ServerSection
@@ -33,12 +35,15 @@ from antiphon.observe.timeline import Turn
 from antiphon.runtime.drive import BACKLOG_S, Equipment
 from antiphon.runtime.phrases import KeptPhrases
 from antiphon.runtime.workers import Engines
-from antiphon.server.admission import Admission, Load, OwnRoom
+from antiphon.server.admission import Admission, Lateness
 from antiphon.server.app import IDLE_SWEEP_S, State, make_app
 from antiphon.server.bounded import BoundedHttp, BoundedWebSocket, allow_many_files
 from antiphon.server.door import is_loopback
+from antiphon.server.limits import OwnLimits
 from antiphon.server.mcp import limits_from, warm_mcp
 from antiphon.server.sessions import Sessions, Surroundings, Tracing
+from antiphon.server.shared import SharedLimits, SharedTable
+from antiphon.server.siblings import Siblings, with_own_page
 from antiphon.server.tls import self_signed
 from antiphon.server.tokens import PREFIX as CLIENT_SECRET_PREFIX
 from antiphon.tools.loading import limits, workroom
@@ -62,6 +67,18 @@ class _Server(uvicorn.Server):
         yield
 
 
+class Place(Struct, frozen=True):
+    """Which worker of a port a server is."""
+
+    table: SharedTable
+    """Of the limits that hold for all."""
+    folder: Path
+    """For their sockets; this user's alone."""
+    number: int
+    """From 0."""
+    count: int
+
+
 class Running:
     """A server that listens."""
 
@@ -78,10 +95,12 @@ async def running(
     engines: EngineSet | None = None,
     tools: tuple[object, ...] | None = None,
     on_turn: Callable[[Turn], None] | None = None,
+    place: Place | None = None,
 ) -> AsyncIterator[Running]:
     """Run a server inside this loop until the block is left; then drain it. Raises `ConfigError`.
 
     `tools` are in place of those of the configuration: functions under `@tool`, or objects like `ServerTool`.
+    With a `place`, the port is shared with the other workers.
     """
     check(config)
     engines = engines or registry.make(config)
@@ -93,13 +112,14 @@ async def running(
     surroundings = Surroundings(ZoneInfo(config.session.time_zone), config.session.locale)
     metrics = Metrics(each.tool.spec.name for each in tooling.registry.offered())
     lag = LoopLag(metrics.loop_lag.observe)
-    load = Load(lag, hub, config.server.max_lag_ms)
-    admission = Admission(OwnRoom(config.server.max_sessions), load)
+    bounds = SharedLimits(place.table) if place else OwnLimits()
+    admission = Admission(bounds.room(config.server.max_sessions), Lateness(lag, hub), config.server.max_lag_ms)
     sessions = Sessions(equipment, admission, metrics, surroundings, tracing, on_turn)
-    state = State(config, engines, hub, sessions, tooling, load)
+    state = State(config, engines, hub, sessions, tooling, bounds)
     with TemporaryDirectory(prefix="antiphon-") as folder:
         server = _Server(_uvicorn_config(config, state, Path(folder)))
-        sock = _bind(config)
+        sock = bind(config, shared=place is not None)
+        beside = asyncio.create_task(_serve_siblings(state, place), name="siblings")
         serving = asyncio.create_task(server.serve(sockets=[sock]), name="uvicorn")
         warming = asyncio.create_task(_warm(state), name="warm-up")
         lag.start()
@@ -107,8 +127,7 @@ async def running(
         wyoming: WyomingService | None = None
         try:
             wyoming = await _begin_wyoming(config, engines)
-            while not server.started:  # noqa: ASYNC110 - uvicorn has a flag and no event
-                await asyncio.sleep(PORT_CHECK_S)
+            await _until_listening(server)
             scheme = "wss" if server.config.is_ssl else "ws"
             host, port = sock.getsockname()[:2]
             yield Running(state, f"{scheme}://{_in_url(host)}:{port}/v1/realtime")
@@ -118,13 +137,36 @@ async def running(
             await sessions.drain(config.server.drain_s)
             await state.calls.close()
             server.should_exit = True
+            beside.cancel()
             if wyoming is not None:
                 await wyoming.close()
-            await asyncio.gather(serving, warming, sweeping, return_exceptions=True)
+            await asyncio.gather(serving, beside, warming, sweeping, return_exceptions=True)
             lag.stop()
             await hub.close()
             await engines.close()
             await tooling.registry.close()
+
+
+async def _until_listening(server: _Server) -> None:
+    while not server.started:  # noqa: ASYNC110 - uvicorn has a flag and no event
+        await asyncio.sleep(PORT_CHECK_S)
+
+
+async def _serve_siblings(state: State, place: Place | None) -> None:
+    """Answer the other workers of this port, until cancelled."""
+    if place is None:
+        return
+    siblings = Siblings(place.folder, place.number, place.count, state.config.server.max_message_bytes)
+    app = with_own_page(make_app(state), state.page)
+    server = _Server(_inner_config(app, state.config, uds=str(siblings.own_path)))
+    serving = asyncio.create_task(server.serve(), name="siblings' uvicorn")
+    try:
+        await _until_listening(server)
+        state.siblings = siblings
+        await asyncio.shield(serving)
+    finally:
+        server.should_exit = True
+        await serving
 
 
 async def _begin_wyoming(config: Config, engines: EngineSet) -> WyomingService | None:
@@ -180,31 +222,37 @@ def _uvicorn_config(config: Config, state: State, folder: Path) -> uvicorn.Confi
     if server.tls_self_signed and certificate is None:
         certificate, key = self_signed(folder, server.host)
     try:
-        made = uvicorn.Config(
-            make_app(state),
-            http=BoundedHttp,
-            ws=BoundedWebSocket,
-            ws_max_size=server.max_message_bytes,
-            ws_per_message_deflate=False,  # base64 audio: it would undo base64 at 0.1 ms a message, and no more
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=5,
-            ssl_certfile=certificate,
-            ssl_keyfile=key,
-        )
+        made = _inner_config(make_app(state), config, ssl_certfile=certificate, ssl_keyfile=key)
         made.load()
     except (ssl.SSLError, OSError) as error:
         raise ConfigError(f"the certificate cannot be used: {error}", "Check --tls-cert and --tls-key.") from None
     return made
 
 
-def _bind(config: Config) -> socket.socket:
+def _inner_config(app: ASGIApp, config: Config, **where: Any) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=BoundedHttp,
+        ws=BoundedWebSocket,
+        ws_max_size=config.server.max_message_bytes,
+        ws_per_message_deflate=False,  # base64 audio: it would undo base64 at 0.1 ms a message, and no more
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=5,
+        **where,
+    )
+
+
+def bind(config: Config, *, shared: bool) -> socket.socket:
+    """The port, not listening yet; `shared` with others of this user. Raises `ConfigError`."""
     host, port = config.server.host, config.server.port
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         sock.bind((host, port))
     except OSError as error:
@@ -250,11 +298,18 @@ async def serve(config: Config, reload: Callable[[], Config], announce: Callable
 
 
 def _reload(state: State, reload: Callable[[], Config]) -> None:
+    config = reread(reload)
+    if config is not None:
+        state.apply(config)
+        log.info("keys and limits were read again")
+
+
+def reread(reload: Callable[[], Config]) -> Config | None:
+    """The new configuration, or None if it is not one to go on with, which the log says."""
     try:
         config = reload()
         check(config)
     except ConfigError as error:
         log.error("the old configuration stays: %s", error)
-        return
-    state.apply(config)
-    log.info("keys and limits were read again")
+        return None
+    return config

@@ -23,7 +23,7 @@ def standing_of(state: State) -> Standing:
         sessions=len(state.sessions.running),
         captions=state.captions,
         most_sessions=state.admission.room.most,
-        load=state.load(),
+        load=state.admission.load,
         connections={"websocket": len(state.links), "webrtc": len(calls)},
         held_audio_bytes=sum(drive.held_bytes for drive in drives),
         outbox_bytes=sum(link.waiting_bytes for link in state.links) + sum(call.waiting_bytes for call in calls),

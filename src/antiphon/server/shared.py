@@ -1,0 +1,199 @@
+"""Limits that hold for all processes of a port together: sessions, places of a client secret, bytes of a key.
+
+They stand in one small file that every worker maps. It is changed under the file's lock, for a microsecond or two, and
+the system frees the lock of a process that dies. What a worker holds is in a column of its own, so that whoever sees
+it die can give all of it back. Who works beside whom, and why a limit is what it is, is not known here.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import mmap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from antiphon.audio.units import Seconds
+from antiphon.server.limits import MOST_BUCKETS, SMALLEST_BYTES, ByteBudget, ByteBudgets
+
+ROWS = MOST_BUCKETS
+LEASES = 256  # into which a minute's bytes are cut: some seconds of a microphone, so the lock is hardly ever asked for
+
+
+class SharedTable:
+    """The file, seen from one worker."""
+
+    def __init__(self, path: Path, number: int, count: int) -> None:
+        """Worker `number` of `count`, from 0. Whoever comes first makes the file."""
+        here = [("sessions", "<i8"), ("here", "<u1")]
+        places = np.dtype([("name", "<u8"), ("taken", "<u4", (count,))])
+        budgets = np.dtype([("name", "<u8"), ("left", "<f8"), ("since", "<f8")])
+        sizes = (np.dtype(here).itemsize * count, places.itemsize * ROWS, budgets.itemsize * ROWS)
+        self._file = path.open("a+b")
+        with self.locked():
+            self._file.truncate(sum(sizes))
+        self._map = mmap.mmap(self._file.fileno(), sum(sizes))
+        self.number = number
+        self.workers = np.frombuffer(self._map, here, count)
+        self.places = np.frombuffer(self._map, places, ROWS, sizes[0])
+        self.budgets = np.frombuffer(self._map, budgets, ROWS, sizes[0] + sizes[1])
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Nobody else changes anything meanwhile."""
+        fcntl.lockf(self._file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.lockf(self._file, fcntl.LOCK_UN)
+
+    def clear(self, number: int) -> None:
+        """Give back all that a worker held, which is no more."""
+        with self.locked():
+            self.workers["sessions"][number] = 0
+            self.places["taken"][:, number] = 0
+
+    def close(self) -> None:
+        del self.workers, self.places, self.budgets
+        self._map.close()
+        self._file.close()
+
+
+class SharedRoom:
+    """See `admission.Room`."""
+
+    def __init__(self, table: SharedTable, most: int) -> None:
+        self.most = most
+        self._table = table
+
+    @property
+    def taken(self) -> int:
+        """By all workers."""
+        return int(self._table.workers["sessions"].sum())
+
+    def take(self) -> bool:
+        table = self._table
+        with table.locked():
+            if self.taken >= self.most:
+                return False
+            table.workers["sessions"][table.number] += 1
+            return True
+
+    def give_back(self) -> None:
+        with self._table.locked():
+            self._table.workers["sessions"][self._table.number] -= 1
+
+
+class SharedPlaces:
+    """See `limits.Places`."""
+
+    def __init__(self, table: SharedTable, most: int) -> None:
+        self.most = most
+        self._table = table
+
+    def take(self, name: str) -> bool:
+        rows, key = self._table.places, _key(name)
+        with self._table.locked():
+            row = _row_of(rows, key)
+            if row is None:
+                row = self._free()
+                if row is None:
+                    return False
+                rows["name"][row] = key
+            if rows["taken"][row].sum() >= self.most:
+                return False
+            rows["taken"][row, self._table.number] += 1
+            return True
+
+    def give_back(self, name: str) -> None:
+        rows = self._table.places
+        with self._table.locked():
+            row = _row_of(rows, _key(name))
+            if row is not None:
+                rows["taken"][row, self._table.number] -= 1
+
+    def _free(self) -> int | None:
+        free = np.flatnonzero(self._table.places["taken"].sum(axis=1) == 0)
+        return int(free[0]) if free.size else None
+
+    def __len__(self) -> int:
+        """Visitors who have any, at whatever worker."""
+        return int((self._table.places["taken"].sum(axis=1) > 0).sum())
+
+
+class LeasedBudget(ByteBudget):
+    """One key's bucket, of which this process holds a small part at a time."""
+
+    def __init__(self, table: SharedTable, name: str, bytes_per_minute: int, now: Callable[[], Seconds]) -> None:
+        super().__init__(bytes_per_minute, now)
+        self._table = table
+        self._key = _key(name)
+        self._left = 0.0
+
+    def allow(self, size_bytes: int) -> bool:
+        size_bytes = max(size_bytes, SMALLEST_BYTES)
+        if size_bytes > self._left and not self._lease(size_bytes - self._left):
+            return False
+        self._left -= size_bytes
+        return True
+
+    def _lease(self, least: float) -> bool:
+        """At least so many bytes more, out of what all share; False, and nothing taken, if there are not so many."""
+        rows, now = self._table.budgets, self._now()
+        with self._table.locked():
+            row = self._row()
+            there = min(self._full, rows["left"][row] + (now - rows["since"][row]) * self._rate)
+            taken = min(there, least + self._full / LEASES) if there >= least else 0.0
+            rows["left"][row], rows["since"][row] = there - taken, now
+        self._left += taken
+        return taken > 0
+
+    def _row(self) -> int:
+        """Its own, or that of whoever has asked for nothing for longest, and is full again."""
+        rows = self._table.budgets
+        row = _row_of(rows, self._key)
+        if row is None:
+            row = int(np.argmin(rows["since"]))
+            rows["name"][row], rows["left"][row], rows["since"][row] = self._key, self._full, self._now()
+        return row
+
+
+class SharedBudgets(ByteBudgets):
+    """See `limits.ByteBudgets`."""
+
+    def __init__(self, table: SharedTable, bytes_per_minute: int, now: Callable[[], Seconds]) -> None:
+        """`now` is a clock that all workers read alike."""
+        super().__init__(bytes_per_minute, now)
+        self._table = table
+
+    def _make(self, name: str) -> ByteBudget:
+        return LeasedBudget(self._table, name, self.bytes_per_minute, self._now)
+
+
+class SharedLimits:
+    """See `limits.OwnLimits`."""
+
+    def __init__(self, table: SharedTable) -> None:
+        self._table = table
+
+    def room(self, most: int) -> SharedRoom:
+        return SharedRoom(self._table, most)
+
+    def places(self, most: int) -> SharedPlaces:
+        return SharedPlaces(self._table, most)
+
+    def budgets(self, bytes_per_minute: int, now: Callable[[], Seconds]) -> ByteBudgets:
+        return SharedBudgets(self._table, bytes_per_minute, now)
+
+
+def _key(name: str) -> int:
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little") or 1
+
+
+def _row_of(rows: np.ndarray[Any, Any], key: int) -> int | None:
+    found = np.flatnonzero(rows["name"] == np.uint64(key))
+    return int(found[0]) if found.size else None
