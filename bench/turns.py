@@ -34,11 +34,11 @@ from msgspec import Struct
 from antiphon.audio.units import WIRE_RATE, Pcm16, Seconds
 from antiphon.engines.api import LlmRequest, SttRequest, TextDelta, TtsRequest
 from antiphon.engines.fake import FakeLlm, FakeStt, FakeTts
-from antiphon.hearing.edges import WINDOW
 from antiphon.session import inputs, trace
 from antiphon.session.clauses import ClauseSplitter
 from antiphon.testing.caller import FRAME, Caller, Event
 from common import CALLER_CORE, Server, Wish, arguments_of, machine, percentiles, pin, server, speech
+from latency import converse, is_first_audio
 
 STT_MS, STREAMED_STT_MS, LLM_MS, TOKEN_MS, TTS_MS = 100, 30, 200, 10, 150
 SILENCE_MS, FOUND_SILENCE_MS, PREPARE_MS = 500, 1000, 160
@@ -115,32 +115,6 @@ class Wait(Struct, frozen=True):
     """What is left over the bound."""
 
 
-def is_first_audio(event: Event) -> bool:
-    return event["type"] == "response.output_audio.delta"
-
-
-def is_end(event: Event) -> bool:
-    return event["type"] == "response.done"
-
-
-async def converse(url: str, sentences: list[Pcm16], turns: int) -> list[Seconds]:
-    """Say them, each when the answer to the one before was heard; returns when each one's speech ended."""
-    ends, chance = [], random.Random(1)
-    async with Caller(url) as caller:
-        await asyncio.sleep(1.0)
-        for number in range(turns):
-            # Speech must not end in step with frames and windows, or all turns would be the same one.
-            lead_in = np.zeros(chance.randrange(2 * WINDOW), np.int16)
-            sentence = np.concatenate((lead_in, sentences[number % len(sentences)]))
-            since = len(caller.events)
-            last_sent = await caller.say(sentence)
-            ends.append(last_sent - (-sentence.size % FRAME) / WIRE_RATE)
-            await caller.wait_for(is_end, since=since)
-            await caller.until_quiet()
-            await asyncio.sleep(0.3)
-    return ends
-
-
 def steps_of(folder: Path) -> list[trace.Step]:
     """The trace of the one session that was."""
     (path,) = folder.iterdir()
@@ -199,7 +173,7 @@ async def measure_waits(turns: int, stt_ms: float, *, prepares: bool) -> tuple[l
         )  # fmt: skip
         one: Server
         async with server(wish) as one:
-            ends = await converse(one.url, sentences, turns)
+            ends = [said.end_sent for said in await converse(one.url, sentences, turns)]
             prepared = sum(turn.was_prepared for turn in (await one.report()).turns)
         waits = waits_of(steps_of(Path(folder)), ends, stt_ms, prepares=prepares)
     if len(waits) != turns:
