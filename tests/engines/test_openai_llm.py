@@ -103,6 +103,16 @@ def test_two_calls_in_pieces() -> None:
     assert events[-1] == LlmEnd("tool_calls", LlmUsage(1, 0))
 
 
+def test_an_id_that_an_earlier_call_has_is_not_taken_again() -> None:
+    """Some servers count their calls anew in every answer."""
+    script = Script(reply="", calls=(Call("weather", '{"town": "Rome"}'), Call("weather", '{"town": "Oslo"}')))
+    earlier = (UserSaid("hello"), ToolCalled("call_0", "weather", "{}"), ToolAnswered("call_0", "rain"))
+    (first, second) = calls_of(written(script, LlmRequest(messages=earlier))).values()
+    assert first[0] not in ("call_0", "call_1")
+    assert first[1:] == ("weather", '{"town": "Rome"}')
+    assert second == ("call_1", "weather", '{"town": "Oslo"}')
+
+
 @pytest.mark.parametrize(
     ("theirs", "ours"),
     [("stop", "stop"), ("length", "length"), ("max_tokens", "length"), ("content_filter", "content_filter"),

@@ -43,6 +43,11 @@ class Stage:
             """Tease an animal."""
             raise ValueError(f"the {animal} bites")
 
+        @zoo.tool(annotations=ToolAnnotations(read_only_hint=True))
+        def list_show() -> str:
+            """What has to be bought for the animals."""
+            return '{"items": ["hay", "apples"]}'
+
         @zoo.tool()
         def roar(letters: int) -> str:
             """Make noise."""

@@ -112,10 +112,14 @@ class _Protocol(H11Protocol):
         self.app_state = {"transport": transport, "number": next(self.app_state["numbers"])}
 
 
+Plot = Callable[[Received], Script]
+"""Which script a request is answered by, where that depends on what is asked."""
+
+
 class ScriptedUpstream:
     """Made by `serving`. `script` may be replaced at any time; requests that come later follow it."""
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script | Plot) -> None:
         self.script = script
         self.requests: list[Received] = []
         """Everything that was asked, in order of arrival."""
@@ -135,7 +139,7 @@ class ScriptedUpstream:
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """The ASGI application. A client that hangs up ends its answer."""
         request = _received(scope, await _body(receive))
-        script = self.script
+        script = self.script if isinstance(self.script, Script) else self.script(request)
         self.requests.append(request)
         self._arrival.set()
         self._arrival = asyncio.Event()
@@ -151,7 +155,7 @@ class ScriptedUpstream:
 
 @asynccontextmanager
 async def serving(
-    script: Script | None = None, *, host: str = "127.0.0.1", port: int = 0
+    script: Script | Plot | None = None, *, host: str = "127.0.0.1", port: int = 0
 ) -> AsyncIterator[ScriptedUpstream]:
     """Serve a script in this event loop while the block runs. Port 0 takes any that is free."""
     upstream = ScriptedUpstream(script or Script())

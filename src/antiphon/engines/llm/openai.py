@@ -65,7 +65,8 @@ class OpenAiLlm:
     async def write(self, request: LlmRequest) -> AsyncIterator[TextDelta | CallDelta | LlmEnd]:
         """See `Llm.write`. What a model thinks before it answers is left out."""
         body = chat_body(request, self._model, self._options)
-        reading = _Reading(_seed(body), self._upstream.origin)
+        taken = frozenset(message.call_id for message in request.messages if isinstance(message, ToolCalled))
+        reading = _Reading(_seed(body), self._upstream.origin, taken)
         async with self._upstream.answer(Call("/chat/completions", json=body)) as answer:
             if answer.media_type == "application/json":
                 for piece in reading.read(await answer.body()):
@@ -248,7 +249,9 @@ class _Call(Struct):
     index: int
     number: int | None = None
     """The server's own index of it, if it has one."""
-    call_id: str | None = None
+    given_id: str | None = None
+    """The server's own id of it, if it has one."""
+    call_id: str = ""
     name: str = ""
     waiting: str = ""
     """Arguments that came before the name."""
@@ -271,10 +274,13 @@ REASONS: Mapping[str, Reason] = {
 class _Reading:
     """One answer, as far as it has been read."""
 
-    def __init__(self, seed: str, origin: str) -> None:
+    def __init__(self, seed: str, origin: str, taken: frozenset[str]) -> None:
+        """`taken` are the ids of earlier calls: some servers begin anew with every answer, and whose output is whose
+        could then not be told."""
         self.reason: Reason | None = None
         """Why the model stopped, once it has."""
         self._seed = seed
+        self._taken = taken
         self._origin = origin
         self._thoughts = Thoughts()
         self._calls: list[_Call] = []
@@ -313,7 +319,7 @@ class _Reading:
             if not call.announced:
                 raise malformed(f"{self._origin} called a function without saying which")
             if call.empty:  # some servers write no arguments for "no arguments", which is not JSON
-                yield CallDelta(call.index, call.call_id or "", call.name, "{}")
+                yield CallDelta(call.index, call.call_id, call.name, "{}")
         # Some servers end a call with "stop".
         reason = "tool_calls" if self._calls and self.reason == "stop" else self.reason
         yield LlmEnd(reason, self._usage)
@@ -321,7 +327,7 @@ class _Reading:
     def _call(self, piece: _CallPiece) -> Iterator[CallDelta]:
         call = self._which(piece)
         function = piece.function or _Function()
-        call.call_id = call.call_id or piece.id
+        call.given_id = call.given_id or piece.id
         call.name = call.name or function.name or ""
         arguments = function.arguments or ""
         if isinstance(arguments, dict):
@@ -329,7 +335,9 @@ class _Reading:
         call.waiting += arguments
         if not call.name or (call.announced and not call.waiting):
             return
-        call.call_id = call.call_id or f"call_{self._seed}_{call.index}"
+        if not call.announced:
+            made_up = f"call_{self._seed}_{call.index}"
+            call.call_id = made_up if call.given_id is None or call.given_id in self._taken else call.given_id
         call.announced = True
         call.empty = call.empty and not call.waiting
         yield CallDelta(call.index, call.call_id, call.name, call.waiting)
@@ -341,7 +349,7 @@ class _Reading:
         name = piece.function.name if piece.function is not None else None
         for call in reversed(self._calls):
             if piece.id:
-                if call.call_id == piece.id:
+                if call.given_id == piece.id:
                     return call
             elif piece.index is None:
                 if not (name and call.name):  # a second name is a second call

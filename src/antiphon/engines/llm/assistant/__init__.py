@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from antiphon.engines.api import (
@@ -191,8 +191,9 @@ _CALLS: Mapping[str, Callable[[Understood], Call | None]] = {
 # --- from a tool's answer to words
 
 
-def _worded(answer: ToolAnswered, messages: Iterable[ChatMessage]) -> str:
-    name = next((m.name for m in messages if isinstance(m, ToolCalled) and m.call_id == answer.call_id), "")
+def _worded(answer: ToolAnswered, messages: Sequence[ChatMessage]) -> str:
+    # The last call of this id: ours count messages, which a long conversation has fewer of again.
+    name = next((m.name for m in reversed(messages) if isinstance(m, ToolCalled) and m.call_id == answer.call_id), "")
     try:
         facts = json.loads(answer.output)
         if not isinstance(facts, dict):
