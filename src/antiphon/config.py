@@ -260,6 +260,8 @@ class Trace(Section, frozen=True):
     """Write each session's inputs and outputs into a file here."""
     redact: bool = False
     """Cross out every letter that a person or a model said."""
+    otlp_url: Word | None = None
+    """Where an OpenTelemetry collector takes spans over HTTP: one trace for each turn, without a word of it."""
     scores: bool = False
     """Also what the voice detector thought of every 32 ms."""
 

@@ -56,6 +56,10 @@ class Turn(Struct):
     was_prepared: bool = False
     """The answer was begun before the turn was over; its stages until then took no time of the person's."""
     tools: list[ToolRun] = []
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    """Of the input."""
+    output_tokens: int = 0
 
     @property
     def start(self) -> Seconds | None:
@@ -208,6 +212,8 @@ class Timeline:
     def _end(self, now: Seconds, response: outputs.ResponseInfo) -> None:
         turn = self._answering.pop(response.id)
         turn.ended, turn.status, turn.reason = now, response.status, response.reason
+        turn.input_tokens, turn.output_tokens = response.input_tokens, response.output_tokens
+        turn.cached_tokens = response.cached_tokens
         turn.said = " ".join(text_of(item) for item in response.output if isinstance(item, Message))
         self._working = {work: id for work, id in self._working.items() if id != response.id}
         self.turns.append(turn)

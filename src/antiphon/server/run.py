@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -51,6 +52,7 @@ from antiphon.tools.registry import Registry
 from antiphon.tools.runner import Workroom
 
 if TYPE_CHECKING:
+    from antiphon.observe.otel import Export
     from antiphon.server.wyoming import WyomingService
 
 log = logging.getLogger("antiphon.server")
@@ -114,7 +116,9 @@ async def running(
     lag = LoopLag(metrics.loop_lag.observe)
     bounds = SharedLimits(place.table) if place else OwnLimits()
     admission = Admission(bounds.room(config.server.max_sessions), Lateness(lag, hub), config.server.max_lag_ms)
-    sessions = Sessions(equipment, admission, metrics, surroundings, tracing, on_turn)
+    export = _export(config)
+    told = _turns_told(export, engines, on_turn)
+    sessions = Sessions(equipment, admission, metrics, surroundings, tracing, told)
     state = State(config, engines, hub, sessions, tooling, bounds)
     with TemporaryDirectory(prefix="antiphon-") as folder:
         server = _Server(_uvicorn_config(config, state, Path(folder)))
@@ -145,6 +149,40 @@ async def running(
             await hub.close()
             await engines.close()
             await tooling.registry.close()
+            if export is not None:
+                await asyncio.to_thread(export.close)
+
+
+def _export(config: Config) -> Export | None:
+    """The way to a collector, if there is to be one. Raises `ConfigError`."""
+    if config.trace.otlp_url is None:
+        return None
+    try:
+        from antiphon.observe.otel import Export
+    except ImportError:
+        raise ConfigError("OpenTelemetry is not installed", "pip install 'antiphon[otel]'") from None
+    return Export(config.trace.otlp_url)
+
+
+def _turns_told(
+    export: Export | None, engines: EngineSet, on_turn: Callable[[Turn], None] | None
+) -> Callable[[str, Turn], None]:
+    """Whoever is to hear of each turn that has ended."""
+    listeners: list[Callable[[str, Turn], None]] = []
+    if on_turn is not None:
+        listeners.append(lambda _, turn: on_turn(turn))
+    if export is not None:
+        from antiphon.observe.otel import TurnTraces
+
+        model = next((choice.name for choice in engines.choices if choice.role == "llm"), "unknown")
+        epoch_s = time.time() - asyncio.get_running_loop().time()
+        listeners.append(TurnTraces(export.tracer, model, epoch_s).turn_ended)
+
+    def told(session_id: str, turn: Turn) -> None:
+        for listener in listeners:
+            listener(session_id, turn)
+
+    return told
 
 
 async def _until_listening(server: _Server) -> None:

@@ -58,7 +58,7 @@ class Sessions:
         metrics: Metrics,
         surroundings: Surroundings | None = None,
         tracing: Tracing | None = None,
-        on_turn: Callable[[Turn], None] | None = None,
+        on_turn: Callable[[str, Turn], None] | None = None,
     ) -> None:
         self.admission = admission
         self.metrics = metrics
@@ -139,7 +139,7 @@ class Sessions:
     def _turn_ended(self, session_id: str, turn: Turn) -> None:
         log.info("session %s: %s", session_id, turnlog.line(turn))
         if self._on_turn is not None:
-            self._on_turn(turn)
+            self._on_turn(session_id, turn)
 
     def _tool_context(self, principal: str, drive: Drive) -> ToolContext:
         place = self._surroundings
