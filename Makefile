@@ -11,7 +11,7 @@ PROGRAMS := tests/conformance
 NODE := PATH="$(CURDIR)/$(CLIENTS)/node/bin:$$PATH"
 export PYTHONUTF8 = 1
 
-.PHONY: help demo test test-all conformance web e2e browser check docs costs bench install install-dev install-clients lock clean
+.PHONY: help demo test test-all conformance web e2e browser check docs costs bench bench-full install-peers install install-dev install-clients lock clean
 
 help:
 	@echo "make demo         hear a conversation: no key, no microphone, no network"
@@ -19,7 +19,8 @@ help:
 	@echo "make conformance  the clients that people use, unchanged, against our server (up to 6 minutes)"
 	@echo "make e2e          the page in a real browser, with a recorded microphone (up to 6 minutes)"
 	@echo "make web          build the page that the package contains, after a change in web/"
-	@echo "make bench        the cost of messages and of hearing, and how well requests are recognised (minutes)"
+	@echo "make bench        how many conversations a core holds, for us and for Pipecat (under 15 minutes)"
+	@echo "make bench-full   all points, and how well requests and ends of turns are recognised (an hour)"
 	@echo "make costs        write down anew what a frame, a turn and a session cost, counted"
 	@echo "make docs         docs/coverage.md: what of the protocol is done, from the code"
 	@echo "make lock         choose newer versions of what we depend on"
@@ -58,7 +59,7 @@ lock: $(VENV)/bin/python $(CLIENTS)/node/.installed
 	$(BIN)/uv pip compile pyproject.toml --extra mcp --extra amplifier --extra otel \
 		--extra whisper --extra sherpa --extra parakeet --extra moonshine --extra wyoming --group dev -q --upgrade --generate-hashes --no-emit-index-url --no-annotate \
 		--no-header --universal --python-version 3.11 -o requirements-dev.lock
-	@for wish in $(PROGRAMS)/locks/*.in; do \
+	@for wish in $(PROGRAMS)/locks/*.in bench/locks/*.in; do \
 		$(BIN)/uv pip compile $$wish -q --upgrade --generate-hashes --no-emit-index-url --no-annotate --no-header \
 		--universal --python-version 3.11 -o $${wish%.in}.lock || exit 1; done
 	@cd $(PROGRAMS)/node && PATH="$(CURDIR)/$(CLIENTS)/node/bin:$$PATH" npm update --save --silent
@@ -81,6 +82,16 @@ conformance: install-dev install-clients
 # Every client in an environment of its own: they do not agree on what they need. Node comes as a Python package.
 install-clients: $(foreach name,agents livekit node pipecat,$(CLIENTS)/$(name)/.installed)
 install-clients: $(PROGRAMS)/node/node_modules/.installed
+
+# Pipecat as a server, for the bench.
+install-peers: .venv-peers/pipecat/.installed
+
+.venv-peers/pipecat/.installed: bench/locks/pipecat.lock $(VENV)/bin/python
+	@echo "== installing Pipecat, to be measured beside us"
+	@rm -rf .venv-peers/pipecat
+	@$(BIN)/python -m venv .venv-peers/pipecat
+	@.venv-peers/pipecat/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
 
 $(CLIENTS)/%/.installed: $(PROGRAMS)/locks/%.lock $(VENV)/bin/python
 	@echo "== installing the client $*"
@@ -117,7 +128,21 @@ e2e: install-dev browser web/node_modules/.installed $(PROGRAMS)/node/node_modul
 browser: install-dev
 	@$(BIN)/python tests/e2e/browser.py --install
 
-bench: install-dev
+# Three points for us and for Pipecat, and what a core holds, in under 15 minutes on two cores. docs/load.md is made of it.
+bench: install-dev install-peers
+	$(BIN)/python bench/density.py --sessions 200 --ungated
+	$(BIN)/python bench/gate.py
+	$(BIN)/python bench/peers.py --json build/bench/peers.json
+	$(BIN)/python bench/results.py build/bench/peers.json
+	$(BIN)/python bench/codec.py
+
+# All points, and how well requests and ends of turns are recognised: an hour.
+bench-full: install-dev install-peers
+	$(BIN)/python bench/density.py --sessions 25 50 100 150 200 250 --ungated --baseline
+	$(BIN)/python bench/gate.py
+	$(BIN)/python bench/peers.py --full --json build/bench/peers.json
+	$(BIN)/python bench/results.py build/bench/peers.json
+	$(BIN)/python bench/latency.py
 	$(BIN)/python bench/codec.py
 	$(BIN)/python bench/hearing.py
 	$(BIN)/python bench/rejection.py
@@ -129,4 +154,4 @@ costs: install-dev
 	ANTIPHON_WRITE_COSTS=1 $(BIN)/python -m pytest -q tests/runtime/test_costs.py
 
 clean:
-	rm -rf $(VENV) $(CLIENTS) $(PROGRAMS)/node/node_modules web/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) $(CLIENTS) .venv-peers $(PROGRAMS)/node/node_modules web/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

@@ -87,6 +87,10 @@ class Server:
         self.url = url
         self._process = process
 
+    @property
+    def process_id(self) -> int:
+        return self._process.pid
+
     async def report(self) -> Report:
         """Ask it. The numbers since the last question are gone from it afterwards."""
         assert self._process.stdin is not None

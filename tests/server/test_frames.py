@@ -13,7 +13,7 @@ from uvicorn.server import ServerState
 from websockets.frames import Frame, Opcode
 
 from antiphon.server.bounded import MESSAGES_A_TURN, SHORT_WAY_BYTES, BoundedWebSocket
-from antiphon.server.frames import frame_at
+from antiphon.server.frames import frame_at, frame_header
 from antiphon.transport.websocket import SHORT_WAY
 
 UPGRADE = (
@@ -56,7 +56,7 @@ def played(packets: Callable[[], list[bytes]], wait: bool = True) -> tuple[list[
     async def application(scope: Any, receive: Any, send: Any) -> None:
         await receive()
         await send({"type": "websocket.accept"})
-        scope["extensions"][SHORT_WAY](lambda text, data: taken.append(("short", data if text is None else text)))
+        scope["extensions"][SHORT_WAY].hear(lambda text, data: taken.append(("short", data if text is None else text)))
         while (message := await receive())["type"] == "websocket.receive":
             taken.append(("queued", message["bytes"] if message.get("text") is None else message["text"]))
 
@@ -173,3 +173,9 @@ def test_where_a_frame_ends(size: int, mask: bool) -> None:
     assert frame_at(frame[:header], 0) == (header, len(frame))
     for cut in range(header):
         assert frame_at(frame[:cut], 0) is None
+
+
+@pytest.mark.parametrize("size", [0, 125, 126, 65_535, 65_536])
+def test_what_a_server_says_is_what_the_library_would_write(size: int) -> None:
+    payload = b"x" * size
+    assert frame_header(size) + payload == Frame(Opcode.TEXT, payload).serialize(mask=False)

@@ -11,16 +11,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import resource
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 import h11
+from starlette.websockets import WebSocketDisconnect
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 from websockets.http11 import Request
 from websockets.protocol import State
 
-from antiphon.server.frames import BINARY, MASK_BYTES, MASKED, TEXT, frame_at
+from antiphon.server.frames import BINARY, MASK_BYTES, MASKED, TEXT, frame_at, frame_header
 from antiphon.transport.websocket import SHORT_WAY, TakeFrame
 
 try:
@@ -124,10 +126,22 @@ class BoundedWebSocket(Drained, WebSocketsSansIOProtocol):
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
         if not self.close_sent:
-            cast(dict[str, object], self.scope["extensions"])[SHORT_WAY] = self._go_short_way
+            cast(dict[str, object], self.scope["extensions"])[SHORT_WAY] = self
 
-    def _go_short_way(self, take: TakeFrame | None) -> None:
+    def hear(self, take: TakeFrame | None) -> None:
+        """See `ShortWay`."""
         self._take = take
+
+    async def say(self, texts: Sequence[str]) -> None:
+        """See `ShortWay`."""
+        await self.writable.wait()
+        if self.disconnected or self.close_sent or self.conn.state is not State.OPEN:
+            raise WebSocketDisconnect(1006)
+        pieces: list[bytes] = []
+        for text in texts:
+            payload = text.encode()
+            pieces += (frame_header(len(payload)), payload)
+        self.transport.write(b"".join(pieces))
 
     async def receive(self) -> ASGIReceiveEvent:
         # Whatever came in one packet can be had without waiting, thousands of small messages too.

@@ -30,3 +30,12 @@ def frame_at(data: bytes, at: int) -> tuple[int, int] | None:
     if len(data) < start:
         return None
     return start, start + length
+
+
+def frame_header(size: int) -> bytes:
+    """What stands before a whole text message with a payload of this size, from a server."""
+    if size < LONGER:
+        return bytes((TEXT, size))
+    if size < 1 << 16:
+        return bytes((TEXT, LONGER)) + size.to_bytes(2)
+    return bytes((TEXT, LONGEST)) + size.to_bytes(8)

@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Protocol
 
 from msgspec import Struct
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -34,14 +35,27 @@ from antiphon.transport.requests import no_sound_here, refuse, take_text
 log = logging.getLogger("antiphon.transport")
 
 OUTBOX_BYTES = 4 * 1024 * 1024  # about a minute of audio as base64: whoever is further behind is not listening
+WRITE_BYTES = 64 * 1024  # in one piece: what a transport takes before it asks for a pause
 FAREWELL_S = 5.0  # for what is left to be said, and the closing handshake; then the connection is dropped
 
 
 TakeFrame = Callable[[str | None, bytes], None]
 """Called with the text of a message, or with None and its bytes."""
 SHORT_WAY = "antiphon.short_way"
-"""Name of an extension of the ASGI scope: call it with a `TakeFrame`, which from then on gets small messages as they
-come, in order, each after all that came before it; what `receive` brings are the others. None ends it."""
+"""Name of an extension of the ASGI scope: a `ShortWay`."""
+
+
+class ShortWay(Protocol):
+    """What a server's protocol may offer beside ASGI's `receive` and `send`, for connections with many messages."""
+
+    def hear(self, take: TakeFrame | None) -> None:
+        """From now on `take` gets small messages as they come, in order, each after all that came before it; what
+        `receive` brings are the others. None ends it."""
+        ...
+
+    async def say(self, texts: Sequence[str]) -> None:
+        """Send these as messages, in one piece, once there is room. Raises `WebSocketDisconnect` if nobody is there."""
+        ...
 
 
 class Closing(Struct, frozen=True):
@@ -74,6 +88,7 @@ class WebSocketLink:
         self.last_heard = self._loop.time()
         """When the last frame came, on the loop's clock."""
         self._socket = socket
+        self._short_way: ShortWay = socket.scope.get("extensions", {}).get(SHORT_WAY) or _LongWay(socket)
         self._projection = projection
         self._allow = allow
         self._outbox: deque[str] = deque()
@@ -131,8 +146,7 @@ class WebSocketLink:
     async def serve(self, drive: Drive) -> str:
         """Carry frames both ways until either side ends it. Returns why it ended. Cancelling closes the socket."""
         drive.attach(self)
-        go_short_way = self._socket.scope.get("extensions", {}).get(SHORT_WAY, _no_short_way)
-        go_short_way(partial(self._heard, drive))
+        self._short_way.hear(partial(self._heard, drive))
         self._writer = writer = asyncio.create_task(self._write(), name=f"writer {self.name}")
         reader = asyncio.create_task(self._read(drive), name=f"reader {self.name}")
         try:
@@ -142,7 +156,7 @@ class WebSocketLink:
                     raise failure
             return self._reason or "closed by the client"
         finally:
-            go_short_way(None)
+            self._short_way.hear(None)
             drive.detach(self)
             if self._farewell is not None:
                 self._farewell.cancel()
@@ -202,14 +216,22 @@ class WebSocketLink:
     def _refuse(self, drive: Drive, code: str, message: str, param: str | None = None) -> None:
         drive.put(inputs.Malformed(self.name, None, message, code, param))
 
+    def _some(self) -> list[str]:
+        """The next messages out of the outbox, as many as a socket takes at once: at least one."""
+        texts: list[str] = []
+        size = 0
+        while self._outbox and size < WRITE_BYTES:
+            texts.append(self._outbox.popleft())
+            size += len(texts[-1])
+        self._outbox_bytes -= size
+        return texts
+
     async def _write(self) -> None:
         """Send what is in the outbox, in order; once the connection is to end, what is left of it, and close."""
         try:
             while True:
                 while self._outbox:
-                    frame = self._outbox.popleft()
-                    self._outbox_bytes -= len(frame)
-                    await self._socket.send_text(frame)
+                    await self._short_way.say(self._some())
                 if self._reason is not None:
                     closing = CLOSINGS.get(self._reason, NORMAL)
                     await self._socket.close(closing.code, closing.words)
@@ -220,8 +242,18 @@ class WebSocketLink:
             return  # the client is gone; the reader knows it too
 
 
-def _no_short_way(_: TakeFrame | None) -> None:
-    """Where `receive` brings everything."""
+class _LongWay:
+    """Where there is nothing but ASGI."""
+
+    def __init__(self, socket: WebSocket) -> None:
+        self._socket = socket
+
+    def hear(self, take: TakeFrame | None) -> None:
+        """`receive` brings everything."""
+
+    async def say(self, texts: Sequence[str]) -> None:
+        for text in texts:
+            await self._socket.send_text(text)
 
 
 async def close_with_error(socket: WebSocket, message: str, code: str, close_code: int) -> None:

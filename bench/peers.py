@@ -1,0 +1,218 @@
+"""Antiphon beside Pipecat: how late answers become as one process on one core is given more conversations.
+
+    python bench/peers.py                  three points for each, about six minutes
+    python bench/peers.py --full           more points, about twenty
+
+The callers are the same (`antiphon.bench`), on the other core: sentences of espeak-ng in a quiet room, in real time, in
+frames of 20 ms; nobody interrupts. The scripted engines are the same: 50, 100 and 50 ms, and 3.1 s of answer. What
+differs, differs in Pipecat's favour: it gets and gives raw PCM on a bare socket, at the rates that it likes best, and
+we base64 in JSON in WebSocket frames. `added` is from the end of speech to the first sound of the answer, by the
+caller, less the engines and the silence that each asks for to end a turn: 500 ms here, 200 ms in Pipecat, whose Smart
+Turn model then has to agree ("pipecat"), or 500 ms without that model ("pipecat, no model"). It includes the detector's
+own tail of 60 to 140 ms on either side.
+
+Pipecat lives in an environment of its own: `make install-peers`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import subprocess
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import cast
+
+import msgspec
+import uvloop
+from msgspec import Struct
+
+from antiphon.audio.units import WIRE_RATE, Pcm16, Seconds
+from antiphon.bench.crowd import Crowd, Gauge, Wish, result_of
+from antiphon.bench.line import Line, dial
+from antiphon.bench.result import Result
+from antiphon.bench.run import _talk
+from antiphon.bench.sound import in_room, spoken, websocket_frame
+from antiphon.bench.talker import Plan, Talker
+from common import CALLER_CORE, SCRIPTED_MS, arguments_of, machine, pin
+from common import Wish as ServerWish
+from common import server as our_server
+
+ROOT = Path(__file__).parents[1]
+PIPECAT = ROOT / ".venv-peers/pipecat/bin/python"
+ANSWER = "It is about a quarter past nine in the morning."  # 3.1 s of the scripted voice
+ANSWER_BYTES = round(3.1 * WIRE_RATE) * 2
+PIPECAT_HZ = 16_000
+OURS = "antiphon"
+SMART, PLAIN = "pipecat", "pipecat, no model"
+SILENCE_MS = {OURS: 500, SMART: 200, PLAIN: 500}
+POINTS = {OURS: (25, 100, 200), SMART: (4, 8, 16), PLAIN: (8, 16, 32)}
+MORE_POINTS = {
+    OURS: (1, 10, 25, 50, 100, 150, 200, 250),
+    SMART: (1, 4, 8, 12, 16, 24),
+    PLAIN: (1, 8, 12, 16, 24, 32, 48),
+}
+PLAN = Plan(interrupt_share=0.0)
+PATIENCE_S: Seconds = 30.0
+GIVEN_UP_MS = 1000.0  # of added at the median: more sessions would tell nothing further
+
+
+class Point(Struct, frozen=True):
+    """One run of one system."""
+
+    system: str
+    result: Result
+
+
+class RawLine(asyncio.Protocol):
+    """A bare socket: PCM out, PCM in."""
+
+    def __init__(self) -> None:
+        self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.talker: Talker[bytes] | None = None
+        self.is_lost = False
+        self._loop = asyncio.get_running_loop()
+        self._got = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        if not self.opened.done():
+            self.opened.set_result(None)
+            data = data[1:]
+        if self.talker is None or not data:
+            return
+        now = self._loop.time()
+        self.talker.sound_came(len(data) / 2 / WIRE_RATE, now)
+        self._got += len(data)
+        if self._got >= ANSWER_BYTES:
+            self._got = 0
+            self.talker.answer_ended(now)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.is_lost = True
+
+    def send(self, frame: bytes) -> None:
+        if not self.is_lost:
+            self.transport.write(frame)
+
+    def close(self) -> None:
+        self.transport.close()
+
+
+@contextlib.asynccontextmanager
+async def pipecat(mode: str) -> AsyncIterator[tuple[int, int]]:
+    """Its port and its process."""
+    process = await asyncio.create_subprocess_exec(
+        str(PIPECAT), str(ROOT / "bench/peer_pipecat.py"), mode,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdin is not None
+    try:
+        line = await process.stdout.readline()
+        if not line:
+            raise SystemExit(f"Pipecat did not start: {PIPECAT} bench/peer_pipecat.py {mode} says why")
+        yield int(line), process.pid
+    finally:
+        process.stdin.close()
+        await process.wait()
+
+
+async def raw_line(port: int) -> tuple[RawLine, Seconds]:
+    loop = asyncio.get_running_loop()
+    before = loop.time()
+    _, line = await loop.create_connection(RawLine, "127.0.0.1", port)
+    async with asyncio.timeout(PATIENCE_S):
+        await line.opened
+    return line, loop.time() - before
+
+
+def pcm_bytes(pcm: Pcm16) -> bytes:
+    return pcm.tobytes()
+
+
+async def run(system: str, sessions: int, said: Sequence[Pcm16], seconds: Seconds) -> Result:
+    own_ms = SILENCE_MS[system] + SCRIPTED_MS
+    async with contextlib.AsyncExitStack() as stack:
+        lines: list[Line] | list[RawLine] = []
+        connect_s = []
+        if system == OURS:
+            ours = await stack.enter_async_context(our_server(ServerWish(answer=ANSWER)))
+            await asyncio.sleep(1.0)
+            wish = Wish(ours.url, sessions, seconds, PLAN, own_ms, ours.process_id)
+            gauge = Gauge(ours.process_id)
+            opened = [await dial(ours.url, None) for _ in range(sessions)]
+            sound = in_room(said, -50.0, WIRE_RATE, websocket_frame)
+        else:
+            port, process = await stack.enter_async_context(pipecat("smart" if system == SMART else "timeout"))
+            await asyncio.sleep(1.0)
+            wish = Wish(system, sessions, seconds, PLAN, own_ms, process)
+            gauge = Gauge(process)
+            opened = [await raw_line(port) for _ in range(sessions)]
+            sound = in_room(said, -50.0, PIPECAT_HZ, pcm_bytes)
+        lines = [line for line, _ in opened]
+        connect_s = [took_s for _, took_s in opened]
+        try:
+            crowd = Crowd(wish, lines, sound)
+            costs = await _talk(crowd, gauge, lambda _: None)
+            return result_of(wish, crowd, connect_s, sum(line.is_lost for line in lines), costs)
+        finally:
+            for line in lines:
+                line.close()
+
+
+HEADER = (
+    f"{'system':<20}{'sessions':>9}{'added p50':>11}{'p95':>8}{'ms':>4}{'voice to voice p50':>20}{'p95':>8}"
+    f"{'turns':>7}{'missed':>8}{'core %/session':>16}{'MB/session':>12}{'generator late':>16}"
+)
+
+
+def show(point: Point) -> None:
+    found = point.result
+    assert found.added_ms is not None
+    print(
+        f"{point.system:<20}{found.sessions:>9}{found.added_ms.p50:>11.0f}{found.added_ms.p95:>8.0f}{'':>4}"
+        f"{found.voice_to_voice_ms.p50:>20.0f}{found.voice_to_voice_ms.p95:>8.0f}{found.turns:>7}{found.missed:>8}"
+        f"{found.server_percent:>16.2f}{found.server_megabytes:>12.2f}{found.generator_late_ms.p95:>16.1f}",
+        flush=True,
+    )
+
+
+async def measure(options: argparse.Namespace) -> list[Point]:
+    said = await spoken()
+    points = []
+    print(HEADER)
+    for system, sizes in (MORE_POINTS if options.full else POINTS).items():
+        if options.only and system not in options.only:
+            continue
+        for sessions in sizes:
+            points.append(Point(system, await run(system, sessions, said, options.seconds)))
+            show(points[-1])
+            added = points[-1].result.added_ms
+            if added is not None and (added.p50 > GIVEN_UP_MS or not added.count):
+                break
+    return points
+
+
+def main() -> None:
+    parser = arguments_of(__doc__)
+    parser.add_argument("--full", action="store_true", help="more points")
+    parser.add_argument("--only", nargs="*", choices=list(POINTS), help="these systems")
+    parser.add_argument("--seconds", type=float, default=21.0, help="that callers talk, of each run")
+    parser.add_argument("--json", type=Path, help="where to keep the figures, for bench/results.py")
+    options = parser.parse_args()
+    if not PIPECAT.exists():
+        raise SystemExit("Pipecat is not installed: make install-peers")
+    pin(CALLER_CORE)
+    print(machine())
+    points = uvloop.run(measure(options))
+    if options.json is not None:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_bytes(msgspec.json.encode({"machine": machine(), "points": points}))
+
+
+if __name__ == "__main__":
+    main()
