@@ -68,8 +68,8 @@ lock: $(VENV)/bin/python $(CLIENTS)/node/.installed
 
 test: install-dev check
 	$(BIN)/python -m pytest -q -n 2 -m "not real" --ignore=tests/conformance --ignore=tests/e2e
-	@echo "== what has a real process, socket or model, one after the other: it is held to real times"
-	$(BIN)/python -m pytest -q -m real --ignore=tests/conformance --ignore=tests/e2e
+	@echo "== what has a real process, socket or model, and is held to real times: two files at a time"
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m real --ignore=tests/conformance --ignore=tests/e2e
 
 check: install-dev
 	$(BIN)/ruff check .

@@ -232,7 +232,7 @@ def test_the_operators_own_need_not_be_allowed() -> None:
     async def story() -> None:
         async with staged() as stage:
             made = McpConnections(McpAddresses([Address(stage.url, is_ours=True)]), McpLimits())
-            assert len(await made.list_tools(0)) == 5
+            assert "look" in {tool.name for tool in await made.list_tools(0)}
             await made.close()
 
     asyncio.run(story())
