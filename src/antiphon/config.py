@@ -116,6 +116,8 @@ class SessionDefaults(Section, frozen=True):
     max_turn_s: Annotated[float, Meta(ge=1, le=600)] = 60.0
     context_tokens: Positive = 28_672
     """What the model may be told at once; older items are left out then. The default suits a context of 32,768."""
+    summarise: bool = False
+    """Have the model sum up what it can no longer be told of, while nobody waits for it. It costs tokens."""
     retained_audio_bytes: NotNegative = 4_000_000
     """Of a session's items, kept to be retrieved: 83 s. The oldest is given up first."""
     time_zone: str = "UTC"

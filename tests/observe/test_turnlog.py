@@ -33,6 +33,11 @@ def test_a_turn_says_how_long_the_person_waited_and_for_what() -> None:
     )
 
 
+def test_a_turn_says_how_much_of_its_question_the_models_server_had_kept() -> None:
+    assert "75% of 2048 tokens cached" in line(turn(input_tokens=2048, cached_tokens=1536))
+    assert "cached" not in line(turn(input_tokens=2048))
+
+
 def test_a_turn_that_was_cut_says_why() -> None:
     cut = Turn("", began=1.0, status="cancelled", reason="turn_detected")
     assert line(cut) == "not spoken, cancelled: turn_detected"

@@ -47,7 +47,7 @@ REFUSALS = (
     "insufficient_permissions", "unknown_host", "foreign_origin", "call_id_not_found",
 )  # fmt: skip
 """Codes with which connections are turned away."""
-WORKS = ("recognise", "score", "write", "speak", "tool", "mcp")
+WORKS = ("recognise", "score", "write", "speak", "summarise", "tool", "mcp")
 """What sessions have done for them."""
 STATUSES = ("completed", "cancelled", "failed", "incomplete")
 VERDICTS = ("confirmed", "dismissed", "backchannel", "echo", "brief")
@@ -153,7 +153,7 @@ class Metrics:
         self.false_endpoints = self._counter("voice_false_endpoints", words)
         self.turns = self._counter("voice_turns", "Spoken turns whose answer has ended.")
         self.responses = self._counters("voice_responses", "Answers that have ended.", "status", STATUSES)
-        words = "Tokens of answers. Cached ones are in the input too."
+        words = "Tokens of answers and summaries. Cached ones are in the input too."
         self.tokens = self._counters("voice_tokens", words, "kind", ("input", "cached", "output"))
         words = "Answers that were prepared before their turn was over."
         self.speculations = self._counters("voice_speculations", words, "outcome", ("hit", "miss", "failed"))

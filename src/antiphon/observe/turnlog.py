@@ -25,7 +25,14 @@ def line(turn: Turn) -> str:
         waited = f"{total:.0f} ms voice to voice ({VOICE_TO_VOICE.verdict(total)})"
     stages = " ".join(f"{NAMES[name]} {length:.0f}" for name, length in turn.stages_ms().items())
     parts = [waited, stages, "prepared" if turn.was_prepared else "", f"{len(turn.tools)} tools" if turn.tools else ""]
-    return ", ".join(part for part in (*parts, _ending(turn)) if part)
+    return ", ".join(part for part in (*parts, _cached(turn), _ending(turn)) if part)
+
+
+def _cached(turn: Turn) -> str:
+    """The share of the question that the model's server had kept. One that keeps nothing may not even say so."""
+    if not turn.cached_tokens:
+        return ""
+    return f"{100 * turn.cached_tokens / turn.input_tokens:.0f}% of {turn.input_tokens} tokens cached"
 
 
 def _ending(turn: Turn) -> str:

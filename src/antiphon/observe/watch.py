@@ -71,6 +71,7 @@ class Watch:
             inputs.McpToolsListed: self._work_ended,
             inputs.McpToolReturned: self._mcp_returned,
             inputs.WritingEnded: self._writing_ended,
+            inputs.Summarised: self._summarised,
             inputs.WorkFailed: self._work_failed,
             inputs.HearingFailed: self._hearing_failed,
         }
@@ -78,6 +79,7 @@ class Watch:
             outputs.Transcribe: self._begin("recognise"),
             outputs.ScoreTurn: self._begin("score"),
             outputs.Generate: self._begin("write"),
+            outputs.Summarise: self._begin("summarise"),
             outputs.Say: self._begin("speak"),
             outputs.RunTool: self._run_tool,
             outputs.ListMcpTools: self._begin("mcp"),
@@ -167,6 +169,10 @@ class Watch:
         else:
             self._works.pop(item.work, None)
 
+    def _summarised(self, now: Seconds, item: inputs.Summarised) -> None:
+        self._count_tokens(item.input_tokens, item.cached_tokens, item.output_tokens)
+        self._work_ended(now, item)
+
     def _clause_began(self, now: Seconds, item: inputs.ClauseBegan) -> None:
         if item.work in self._works:
             self._clauses[item.work] = now
@@ -224,15 +230,14 @@ class Watch:
     def _response_ended(self, now: Seconds, output: outputs.ResponseEnded) -> None:
         response, metrics = output.response, self._metrics
         metrics.responses.of(response.status).inc()
-        for kind, tokens in (
-            ("input", response.input_tokens),
-            ("cached", response.cached_tokens),
-            ("output", response.output_tokens),
-        ):
-            metrics.tokens.of(kind).inc(tokens)
+        self._count_tokens(response.input_tokens, response.cached_tokens, response.output_tokens)
         sounding, self._sounding = self._sounding, None
         if response.reason == "turn_detected" and sounding is not None and self._voice_began is not None:
             metrics.barge_in_stop.observe(now - self._voice_began)
+
+    def _count_tokens(self, read: int, cached: int, written: int) -> None:
+        for kind, tokens in (("input", read), ("cached", cached), ("output", written)):
+            self._metrics.tokens.of(kind).inc(tokens)
 
     def _speculation_ended(self, now: Seconds, output: outputs.SpeculationEnded) -> None:
         self._metrics.speculations.of(output.outcome).inc()

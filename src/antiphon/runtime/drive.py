@@ -274,6 +274,8 @@ class Drive:
                 self._retained.forget(item_id)
             case outputs.Generate():
                 self._workers.generate(output)
+            case outputs.Summarise():
+                self._workers.summarise(output)
             case outputs.Release(work=work):
                 self._workers.release(work)
             case outputs.ScoreTurn(start=start, stop=stop):

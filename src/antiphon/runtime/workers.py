@@ -22,6 +22,7 @@ from antiphon.engines.api import (
     CallDelta,
     Llm,
     LlmEnd,
+    LlmUsage,
     Stt,
     SttRequest,
     TextDelta,
@@ -34,12 +35,12 @@ from antiphon.engines.api import (
 )
 from antiphon.errors import AntiphonError, EngineError
 from antiphon.hearing.words import WordReader
-from antiphon.runtime.context import request_from
+from antiphon.runtime.context import request_from, summary_request_from
 from antiphon.runtime.phrases import KeptPhrases
 from antiphon.runtime.voice import SpokenAudio, Stretch
 from antiphon.session import inputs
 from antiphon.session.clauses import ClauseSplitter
-from antiphon.session.outputs import CallMcpTool, Generate, ListMcpTools, RunTool, Say, ScoreTurn, Transcribe
+from antiphon.session.outputs import CallMcpTool, Generate, ListMcpTools, RunTool, Say, ScoreTurn, Summarise, Transcribe
 from antiphon.session.spoken_text import SpokenText
 from antiphon.tools.mcp import McpConnections
 from antiphon.tools.runner import ToolCall, ToolRunner
@@ -101,6 +102,9 @@ class Workers:
         if task.response_id is None:
             self._gates[task.work] = asyncio.Event()
         self._start(task.work, self._generate(task))
+
+    def summarise(self, task: Summarise) -> None:
+        self._start(task.work, self._summarise(task))
 
     def score_turn(self, task: ScoreTurn, pcm: Pcm16) -> None:
         self._start(task.work, self._score_turn(task, pcm))
@@ -248,6 +252,19 @@ class Workers:
         self._put(
             inputs.WritingEnded(task.work, end.reason, usage.input_tokens, usage.output_tokens, usage.cached_tokens)
         )
+
+    async def _summarise(self, task: Summarise) -> None:
+        text, usage = "", LlmUsage()
+        async with closing(self._engines.llm.write(summary_request_from(task))) as events:
+            async for event in events:
+                match event:
+                    case TextDelta(text=more):
+                        text += more
+                    case LlmEnd(usage=usage):
+                        pass
+                    case CallDelta():
+                        pass  # no tool was offered
+        self._put(inputs.Summarised(task.work, text, usage.input_tokens, usage.output_tokens, usage.cached_tokens))
 
     async def _speak(self, task: Generate | Say, clauses: asyncio.Queue[str | None], request: TtsRequest) -> None:
         """Give each clause its voice, in order, while the ones before it are being played."""

@@ -488,6 +488,7 @@ def _session_config(state: State, settings: Settings) -> SessionConfig:
         max_turn_s=defaults.max_turn_s,
         lifetime_s=state.config.server.session_limit_s,
         context_tokens=defaults.context_tokens,
+        summarise=defaults.summarise,
         retained_bytes=defaults.retained_audio_bytes,
         sees=state.engines.llm.sees,
         speculation=Speculating(prepares, turns.prepare_after_ms, turns.prepare_attempts, turns.prepare_most_wasted),

@@ -17,7 +17,7 @@ from antiphon.session.outputs import Generate
 from antiphon.session.response import Manner
 from antiphon.session.room import Room
 from antiphon.session.settings import AudioFormat, FunctionTool, McpServer, ResponseOptions
-from antiphon.session.truncation import left_behind, tokens_of_frame
+from antiphon.session.truncation import left_behind, tokens_in, tokens_of_frame
 
 AUTO_RATIO = 0.8  # of the room that stays used: a cut with every turn would change what models keep of their prefix
 
@@ -114,7 +114,8 @@ class Asking:
     def left_behind(self, question: Generate) -> int:
         """How many of the oldest items the model can no longer be told of."""
         wish = self._room.settings.truncation
-        room = max(0, self._room.config.context_tokens - tokens_of_frame(question.instructions, question.tools))
+        frame = tokens_of_frame(question.instructions, question.tools) + tokens_in(self._room.summary)
+        room = max(0, self._room.config.context_tokens - frame)
         limit = room if wish.limit is None else min(room, wish.limit)
         ratio = wish.ratio if wish.kind == "retention_ratio" else AUTO_RATIO
         return left_behind(question.context, limit, ratio)

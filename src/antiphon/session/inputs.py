@@ -262,6 +262,15 @@ class WritingEnded(Result, frozen=True, tag="writing_ended"):
     cached_tokens: int = 0
 
 
+class Summarised(Result, frozen=True, tag="summarised"):
+    """A summary has been written, whole."""
+
+    text: str
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+
+
 class ClauseBegan(Result, frozen=True, tag="clause_began"):
     """The next stretch of text goes to the voice; the audio that follows belongs to it."""
 
@@ -393,6 +402,7 @@ Input = (
     | TextWritten
     | CallWritten
     | WritingEnded
+    | Summarised
     | ClauseBegan
     | AudioMade
     | WordsMarked

@@ -108,6 +108,20 @@ class Generate(Struct, frozen=True, tag="generate"):
     """For models that know them: "parallel_tool_calls", "reasoning"."""
     language: str | None = None
     """That the answer is probably in, as an ISO-639-1 code, with or without a region; None if nobody knows."""
+    summary: str = ""
+    """Of what was said before `context`, if there is one."""
+
+
+class Summarise(Struct, frozen=True, tag="summarise"):
+    """Write down, for the model itself, what matters of these items, in place of the summary before. Nobody waits."""
+
+    work: int
+    context: tuple[Item, ...]
+    """What the summary does not know yet, as the person knows it."""
+    summary: str
+    """The one before; empty if there is none."""
+    model: str
+    max_tokens: int
 
 
 class Release(Struct, frozen=True, tag="release"):
@@ -532,6 +546,7 @@ Command = (
     | TrimAudio
     | ForgetAudio
     | Generate
+    | Summarise
     | Release
     | ScoreTurn
     | Say

@@ -24,6 +24,8 @@ class Room:
         """Of the input that is being acted on."""
         self.heard_language: str | None = None
         """What the recogniser took the last words for."""
+        self.summary = ""
+        """Of what the conversation has left behind; empty until there is one."""
         self._out: list[Output] = []
         self._works = 0
 

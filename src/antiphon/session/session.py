@@ -53,6 +53,7 @@ from antiphon.session.settings import (
     SettingsPatch,
     patched,
 )
+from antiphon.session.summary import Summary
 
 ANNOUNCEMENTS = 32  # that may wait to be spoken; whoever has more to say than this is not listened to anyway
 
@@ -104,6 +105,7 @@ class Session:
         self._news: deque[inputs.TaskEnded] = deque(maxlen=ANNOUNCEMENTS)
         """Of tasks that have ended, which the model has not been told of."""
         self._asking = Asking(self._room)
+        self._summary = Summary(self._room)
         self._approvals = Approvals(self.conversation, self._emit)
         self._allowances = Allowances(self._room, self._tell_later, self._answer_mcp)
         self._follow_up = FollowUp(config.follow_up_s, config.max_tool_rounds)
@@ -227,6 +229,8 @@ class Session:
             self._floor.take(result)
         elif (toolbox := self._asking.toolbox_of(result)) is not None:
             toolbox.take(result)
+        elif self._summary.expects(result):
+            self._summary.take(result)
         elif self._approvals.expects(result):
             self._approvals.take(result)
             self._follow_up.owe(self._now)
@@ -237,6 +241,9 @@ class Session:
         self._settle_responses()
         if self._go_on():
             self._settle_responses()
+        # What the model is no longer told of is summed up when it has nothing else to do.
+        if self._active is None and not self._floor.turn.is_open:
+            self._summary.write()
         # What nobody asked for is said when nobody speaks.
         if self._announcements and self._may_announce(ignoring_playback=False):
             self._say(self._announcements.popleft())
@@ -313,7 +320,7 @@ class Session:
         for work in sorted(self._transcripts):
             self._emit(outputs.StopWork(work))
         self._transcripts.clear()
-        for party in (self._asking, self._approvals):
+        for party in (self._asking, self._approvals, self._summary):
             party.finish()
         self._is_over = True
         self._emit(outputs.Close(item.reason))
@@ -722,7 +729,8 @@ class Session:
                 self._end(response, Ending("fail", error_code="context_length_exceeded", error_message=message))
                 return
             self.conversation.leave_behind(context[:left])
-            question = msgspec.structs.replace(question, context=context[left:])
+            self._summary.leave(context[:left])
+            question = msgspec.structs.replace(question, context=context[left:], summary=self._room.summary)
         if len(response.rounds) >= max(1, self.config.max_tool_rounds):
             # A model that goes in circles has to answer in the last round.
             question = msgspec.structs.replace(question, tool_choice="none")
@@ -747,7 +755,7 @@ class Session:
         left = self._asking.left_behind(question)
         if left and self.settings.truncation.kind == "disabled":
             return None
-        return msgspec.structs.replace(question, context=context[left:])
+        return msgspec.structs.replace(question, context=context[left:], summary=self._room.summary)
 
     def _use_prepared(self, response: Response, question: outputs.Generate, offer: Offer) -> bool:
         """Give the response what was prepared for it, if it asks the same."""

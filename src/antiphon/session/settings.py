@@ -231,6 +231,8 @@ class SessionConfig(Struct, frozen=True):
     lifetime_s: float = 3600.0
     context_tokens: int = 28_672
     """What a model may be told at once: instructions, tools and conversation. Of 32,768, an answer takes 4,096."""
+    summarise: bool = False
+    """Whether a model sums up what it can no longer be told of."""
     max_items: int = 10_000
     """That a client may add to: a day of talking. Each is looked at with every answer."""
     max_item_bytes: int = 32_000_000

@@ -20,7 +20,7 @@ from antiphon.audio.units import Samples, Seconds
 from antiphon.errors import ConfigError
 from antiphon.session.ids import Ids
 from antiphon.session.inputs import Input
-from antiphon.session.outputs import Generate, Output
+from antiphon.session.outputs import Generate, Output, Summarise
 from antiphon.session.session import Session
 from antiphon.session.settings import SessionConfig
 
@@ -28,7 +28,7 @@ SCHEMA = 1  # raised whenever a line of this module's making could no longer be 
 
 PRIVATE = frozenset(
     {"text", "transcript", "instructions", "arguments", "output", "prompt", "description", "message"}
-    | {"error_message", "greeting", "phrases", "url", "logprobs", "why"}
+    | {"error_message", "greeting", "phrases", "url", "logprobs", "why", "summary"}
 )
 """Fields that hold what people or models said. Ids, names, codes and numbers are not among them."""
 
@@ -101,7 +101,7 @@ def plain(outputs: Iterable[Output]) -> list[Any]:
 
 def _plain(output: Output) -> Any:
     data = msgspec.to_builtins(output)
-    if isinstance(output, Generate):
+    if isinstance(output, Generate | Summarise):
         data["context"] = [item.id for item in output.context]
     return data
 
