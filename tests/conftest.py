@@ -18,6 +18,7 @@ pytest_plugins = ["troupe"]
 
 MAY_BLOCK = (
     ("antiphon/config.py", {"load"}),  # before a server starts, or on SIGHUP
+    ("antiphon/desktop/keyboard.py", {"_read", "_read_all"}),  # what has come already, or a file given as input
     ("antiphon/server/run.py", {"running", "_uvicorn_config"}),  # while nobody is connected
     ("antiphon/engines/vad/silero.py", {"__init__"}),  # likewise
     ("antiphon/engines/stt/pocketsphinx.py", {"_running"}),  # starts a process, as rarely as one is lost

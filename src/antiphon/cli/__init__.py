@@ -15,6 +15,7 @@ from antiphon.errors import AntiphonError, did_you_mean
 VERBS = {
     "serve": "Run the server: the Realtime protocol on one port.",
     "demo": "Hear a whole conversation: no key, no microphone, no network.",
+    "talk": "Talk to Antiphon, or to any Realtime server, in the terminal.",
     "say": "Speak a text, to a file or a player.",
     "transcribe": "Write down what is said in sound files.",
     "bench": "Call a Realtime server many times at once, and see how it holds.",

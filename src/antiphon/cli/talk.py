@@ -1,0 +1,101 @@
+"""`antiphon talk`: a voice assistant in the terminal, against a server here or elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from antiphon.cli.options import engine_options, load_config
+
+if TYPE_CHECKING:
+    from antiphon.desktop.sound import Sound
+    from antiphon.desktop.talk import Server
+
+
+@click.command("talk")
+@engine_options
+@click.option(
+    "--server", "url", help="Of any Realtime server: ws://HOST:PORT/v1/realtime. Without it one is started here."
+)
+@click.option("--key", envvar="ANTIPHON_KEY", help="Its key. Better in the environment: ANTIPHON_KEY.")
+@click.option("--insecure", is_flag=True, help="Accept a certificate that the server made itself.")
+@click.option("--microphone", help="Part of its name, or its number; antiphon doctor lists them.")
+@click.option("--speaker", help="Likewise.")
+@click.option("--no-microphone", is_flag=True, help="Type instead of speaking.")
+@click.option("--no-speaker", is_flag=True, help="Read instead of hearing.")
+@click.option(
+    "--duplex",
+    type=click.Choice(["half", "full"]),
+    default="half",
+    show_default=True,
+    help="half: the microphone is deaf while Antiphon speaks, and Escape interrupts. full: your voice interrupts; "
+    "wear headphones, or choose a microphone from which echo is cancelled.",
+)
+@click.option("--voice", help="By any vendor's name.")
+@click.option("--instructions", help="What the model is told about itself.")
+def command(
+    config_path: Path | None, stt: str | None, llm: str | None, tts: str | None, verbose: bool, **flags: Any
+) -> None:
+    """Talk to Antiphon, or to any other Realtime server. Type a line to write instead of speaking; Escape interrupts;
+    Ctrl-C ends it."""
+    config = None
+    if flags["url"] is None:
+        config = load_config(
+            config_path, stt__engine=stt, llm__engine=llm, tts__engine=tts, server__port=0, server__drain_s=0.5
+        )
+    try:
+        asyncio.run(_talk(config, flags))
+    except KeyboardInterrupt:
+        click.echo()
+
+
+async def _talk(config: Any, flags: dict[str, Any]) -> None:
+    from antiphon.desktop.dialogue import Dialogue
+    from antiphon.desktop.screen import Screen
+    from antiphon.desktop.talk import Talk
+
+    screen = Screen(sys.stdout)
+    sound = _sound(flags, lambda text: screen.line("state", text))
+    dialogue = Dialogue(with_voice=not flags["no_speaker"], instructions=flags["instructions"], voice=flags["voice"])
+    async with AsyncExitStack() as stack:
+        server = await _server(config, flags, stack, screen)
+        await Talk(server, dialogue, sound, screen).run(ends_with_input=flags["no_microphone"])
+
+
+async def _server(config: Any, flags: dict[str, Any], stack: AsyncExitStack, screen: Any) -> Server:
+    from antiphon.desktop.talk import Server
+
+    if config is None:
+        return Server(flags["url"], flags["key"], skips_certificate=flags["insecure"])
+    from antiphon.server.run import running
+
+    one = await stack.enter_async_context(running(config))
+    while not one.state.is_ready:  # noqa: ASYNC110 - warming takes a second, once
+        await asyncio.sleep(0.02)
+    for choice in one.state.engines.choices:
+        if choice.caveat:
+            screen.line("state", f"{choice.role}: {choice.name}. {choice.caveat}")
+    key = config.server.keys[0] if config.server.keys else None
+    return Server(one.url, key, is_ours=True, skips_certificate=True)
+
+
+def _sound(flags: dict[str, Any], tell: Any) -> Sound:
+    from antiphon.desktop.sound import Sound
+
+    if flags["no_microphone"] and flags["no_speaker"]:
+        return Sound(None, None, tell)
+    from antiphon.desktop.card import Microphone, Request, Speaker, refresh
+
+    request = Request(flags["microphone"], flags["speaker"])
+    return Sound(
+        None if flags["no_microphone"] else lambda: Microphone(request),
+        None if flags["no_speaker"] else lambda: Speaker(request),
+        tell,
+        refresh=refresh,
+        is_half_duplex=flags["duplex"] == "half",
+    )
