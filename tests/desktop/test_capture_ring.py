@@ -18,9 +18,9 @@ def counted(start: int, size: int, channels: int = 1) -> Frames:
 
 def test_what_was_written_is_read_across_the_seam() -> None:
     ring = CaptureRing(10, channels=2)
-    ring.write(counted(0, 7, 2))
+    ring.write(counted(0, 7, 2).data)
     assert ring.read(0).frames[:, 1].tolist() == [0, 1, 2, 3, 4, 5, 6]
-    ring.write(counted(7, 6, 2))
+    ring.write(counted(7, 6, 2).data)
     captured = ring.read(7)
     assert captured.frames[:, 0].tolist() == [7, 8, 9, 10, 11, 12]
     assert (captured.start, captured.end, captured.lost) == (7, 13, 0)
@@ -29,7 +29,7 @@ def test_what_was_written_is_read_across_the_seam() -> None:
 def test_a_late_reader_gets_what_is_left_and_is_told_of_the_rest() -> None:
     ring = CaptureRing(8)
     for start in range(0, 30, 3):
-        ring.write(counted(start, 3))
+        ring.write(counted(start, 3).data)
     captured = ring.read(5)
     assert captured.frames[:, 0].tolist() == list(range(22, 30))
     assert (captured.start, captured.lost, ring.reader_losses) == (22, 17, 17)
@@ -37,7 +37,7 @@ def test_a_late_reader_gets_what_is_left_and_is_told_of_the_rest() -> None:
 
 def test_a_block_that_is_larger_than_the_ring_leaves_its_end() -> None:
     ring = CaptureRing(4)
-    ring.write(counted(0, 11))
+    ring.write(counted(0, 11).data)
     assert ring.read(0).frames[:, 0].tolist() == [7, 8, 9, 10]
     assert ring.end == 11
 
@@ -51,9 +51,9 @@ def test_nothing_new_is_nothing() -> None:
 
 def test_a_piece_is_a_copy() -> None:
     ring = CaptureRing(4)
-    ring.write(counted(0, 4))
+    ring.write(counted(0, 4).data)
     captured = ring.read(0)
-    ring.write(counted(4, 4))
+    ring.write(counted(4, 4).data)
     assert captured.frames[:, 0].tolist() == [0, 1, 2, 3]
 
 
@@ -66,7 +66,7 @@ def test_a_second_thread_never_sees_torn_sound() -> None:
 
     def write() -> None:
         for block in blocks:
-            ring.write(block)
+            ring.write(block.data)
 
     writer = threading.Thread(target=write)
     position = seen = lost = 0

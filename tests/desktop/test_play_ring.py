@@ -13,7 +13,7 @@ BLOCK = 480
 
 def pulled(ring: PlayRing, channels: int = 1) -> Pcm:
     out = np.full((BLOCK, channels), 7, np.float32)
-    ring.pull(out)
+    ring.pull(out.data)
     return out[:, -1]
 
 
