@@ -55,3 +55,9 @@ def test_what_is_no_sound(speech: Path) -> None:
     speech.write_text("not at all")
     with pytest.raises(PeerError, match="cannot be read"):
         transcribed(speech)
+
+
+def test_several_texts_do_not_go_into_one_file(speech: Path) -> None:
+    result = CliRunner().invoke(command, [str(speech), str(speech), "-o", str(speech.parent / "one.txt")])
+    assert result.exit_code == 2
+    assert "give a folder" in result.output

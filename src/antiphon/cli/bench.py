@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from antiphon.cli.options import Destination
+
 if TYPE_CHECKING:
     from antiphon.bench.crowd import Live
 
@@ -32,8 +34,8 @@ CORE = 1  # the second: the server has the first, where one has a choice
     "--own-ms", type=float, help="What engines and end-of-turn silence take by themselves; the rest is told as added."
 )
 @click.option("--server-pid", type=int, help="The server's process on this machine, to measure what it uses.")
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write all figures here.")
-@click.option("--html", "html_path", type=click.Path(path_type=Path), help="Write a page with a picture here.")
+@click.option("--json", "json_path", type=Destination(), help="Write all figures here.")
+@click.option("--html", "html_path", type=Destination(), help="Write a page with a picture here.")
 def command(
     url: str,
     sessions: int,

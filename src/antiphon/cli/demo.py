@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec import Struct
 
-from antiphon.cli.options import engine_options, load_config
+from antiphon.cli.options import Destination, engine_options, load_config
 from antiphon.engines.llm.assistant.intents import understand
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ INTO_THE_ANSWER_S = 1.2  # before the caller interrupts
 @click.option(
     "--audio", type=click.Path(exists=True, path_type=Path), multiple=True, help="A recording (WAV) to say instead."
 )
-@click.option("--wav", type=click.Path(path_type=Path), help="Keep the conversation: caller left, Antiphon right.")
+@click.option("--wav", type=Destination(), help="Keep the conversation: caller left, Antiphon right.")
 def command(
     config_path: Path | None, stt: str | None, llm: str | None, tts: str | None, verbose: bool, **flags: Any
 ) -> None:

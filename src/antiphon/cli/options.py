@@ -30,6 +30,28 @@ def engine_options(function: F) -> F:
     return function
 
 
+class Destination(click.Path):
+    """A file that is written at the end, or "-" where that stands for standard output.
+
+    Whether it can be written is asked before the work, which may take minutes and is lost otherwise.
+    """
+
+    name = "file"
+
+    def __init__(self, *, may_be_folder: bool = False) -> None:
+        super().__init__(dir_okay=may_be_folder, writable=True, allow_dash=True, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path = super().convert(value, param, ctx)
+        if str(path) == "-" or path.exists():
+            return path
+        if not path.parent.is_dir():
+            self.fail(f"There is no folder {path.parent}: make it first.", param, ctx)
+        if not os.access(path.parent, os.W_OK):
+            self.fail(f"Nothing may be written in the folder {path.parent}.", param, ctx)
+        return path
+
+
 def load_config(config_path: Path | None, **overrides: Any) -> Any:
     """The configuration; an override's double underscore stands for the dot."""
     from antiphon.config import load

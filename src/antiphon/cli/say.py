@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from antiphon.cli.options import engine_options, load_config, set_up_log
+from antiphon.cli.options import Destination, engine_options, load_config, set_up_log
 from antiphon.errors import ConfigError
 
 PLAYERS = (("pw-play",), ("paplay",), ("aplay", "-q"), ("play", "-q"), ("afplay",))
@@ -22,9 +22,7 @@ PLAYERS = (("pw-play",), ("paplay",), ("aplay", "-q"), ("play", "-q"), ("afplay"
 @click.argument("text", nargs=-1, required=True)
 @click.option("--voice", default="marin", show_default=True)
 @click.option("--speed", type=click.FloatRange(0.25, 4.0), default=1.0, show_default=True)
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="WAV file; '-' for standard output. Else it is played."
-)
+@click.option("-o", "--output", type=Destination(), help="WAV file; '-' for standard output. Else it is played.")
 def command(
     config_path: Path | None, stt: str | None, llm: str | None, tts: str | None, verbose: bool, **flags: Any
 ) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from antiphon.cli.options import engine_options, load_config, set_up_log
+from antiphon.cli.options import Destination, engine_options, load_config, set_up_log
 
 SUFFIXES = {"text": ".txt", "srt": ".srt", "vtt": ".vtt", "json": ".json"}
 
@@ -29,7 +29,7 @@ SUFFIXES = {"text": ".txt", "srt": ".srt", "vtt": ".vtt", "json": ".json"}
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=Destination(may_be_folder=True),
     help="A file to write to, or a folder: then each file's text is put there under its name.",
 )
 @click.option("--assistant", is_flag=True, help="Expect the offline assistant's requests, and nothing else.")
@@ -37,6 +37,9 @@ def command(
     config_path: Path | None, stt: str | None, llm: str | None, tts: str | None, verbose: bool, **flags: Any
 ) -> None:
     """Write down what is said in FILES: WAV, WebM, Ogg, MP4, MP3, FLAC."""
+    output: Path | None = flags["output"]
+    if len(flags["files"]) > 1 and output is not None and str(output) != "-" and not output.is_dir():
+        raise click.UsageError(f"-o {output} is one file, for several texts: give a folder that is there.")
     set_up_log(verbose=verbose)
     config = load_config(config_path, stt__engine=stt)
     asyncio.run(_transcribe_all(config, **flags))
@@ -130,7 +133,7 @@ def _formatted(segments: list[Any], kind: str, language: str | None) -> str:
 
 
 def _write(text: str, path: Path, output: Path | None, kind: str, *, label: bool) -> None:
-    if output is None:
+    if output is None or str(output) == "-":
         click.echo(f"{path}: {text}" if label and kind == "text" else text, nl=False)
         return
     if output.is_dir():
