@@ -58,7 +58,8 @@ LINES = {
 }
 """What a program's person can say, by the name of its sound. The sum is one that the embedded recogniser understands
 with room to spare, louder and quieter, and with more or less of the room around it: the clients are tested here. The
-product is one that is understood through what browsers do to a microphone's sound. The long one still goes on after a slow look at its beginning."""
+product is one that is understood through what browsers do to a microphone's sound. The long one still goes on after a
+slow look at its beginning."""
 SUM, PRODUCT = "That is 55.", "That is 84."
 """What the embedded model says to them."""
 STORY = " ".join(f"And then the {animal} went up the hill." for animal in ("fox", "cat", "dog", "owl", "hen") * 4)

@@ -42,7 +42,7 @@ class Destination(click.Path):
         super().__init__(dir_okay=may_be_folder, writable=True, allow_dash=True, path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        path = super().convert(value, param, ctx)
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
         if str(path) == "-" or path.exists():
             return path
         if not path.parent.is_dir():
