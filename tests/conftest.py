@@ -4,6 +4,7 @@ where a test has a real connection.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ pytest_plugins = ["troupe"]
 MAY_BLOCK = (
     ("antiphon/config.py", {"load"}),  # before a server starts, or on SIGHUP
     ("antiphon/desktop/keyboard.py", {"_read", "_read_all"}),  # what has come already, or a file given as input
-    ("antiphon/server/run.py", {"running", "_uvicorn_config"}),  # while nobody is connected
+    ("antiphon/server/run.py", {"running", "_uvicorn_config", "_history"}),  # while nobody is connected
     ("antiphon/engines/vad/silero.py", {"__init__"}),  # likewise
     ("antiphon/engines/stt/pocketsphinx.py", {"_running"}),  # starts a process, as rarely as one is lost
     ("antiphon/engines/tts/espeak.py", {"stop"}),  # twenty bytes into a pipe that holds thousands of such
@@ -29,6 +30,12 @@ MAY_BLOCK = (
     ("antiphon/observe/tracefile.py", {"record", "close"}),
 )
 """Functions of ours that touch files or processes on the loop's thread, and why they may."""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _conversations_are_kept_elsewhere(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Servers of the tests, in processes of their own too, leave nothing in the data of whoever runs them."""
+    os.environ["XDG_DATA_HOME"] = str(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(autouse=True)

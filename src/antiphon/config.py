@@ -268,6 +268,20 @@ class Trace(Section, frozen=True):
     """Also what the voice detector thought of every 32 ms."""
 
 
+class History(Section, frozen=True):
+    """Conversations, kept."""
+
+    keep: bool = True
+    """Write down what was said in each session, so that it can be read under /v1/sessions. Never sound."""
+    path: Path | None = None
+    """An SQLite file that the processes of one machine may share; None is `store.database.default_path`."""
+    days: NotNegative = 30
+    """That a session is kept after its end. 0: until somebody deletes it."""
+    survives_power_loss: bool = False
+    """Wait for the disk with every batch. Without, the last moments are safe from a crash of this program, and not of
+    the machine."""
+
+
 class AmplifierModule(Section, frozen=True):
     """A tool module of Amplifier."""
 
@@ -353,6 +367,7 @@ class Config(Section, frozen=True):
     models: Models = Models()
     webrtc: WebRtc = WebRtc()
     trace: Trace = Trace()
+    history: History = History()
     tools: Tools = Tools()
     mcp: Mcp = Mcp()
 

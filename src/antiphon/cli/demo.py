@@ -69,6 +69,7 @@ def command(
             tts__engine=tts,
             server__port=0,
             server__drain_s=1.0,
+            history__keep=False,
             tools__list_path=str(Path(folder) / "lists.sqlite3"),
         )
         failures = asyncio.run(_demo(config, flags["audio"], flags["wav"]))

@@ -36,6 +36,7 @@ from antiphon.server.calls import LEAD_MS, Calls, read_call, worker_of
 from antiphon.server.client_secrets import make_client_secret, read_body
 from antiphon.server.cors import Cors
 from antiphon.server.door import Door, Visitor
+from antiphon.server.history import history_routes
 from antiphon.server.limits import OwnLimits
 from antiphon.server.mcp import addresses_for_session, own_servers
 from antiphon.server.opening import Wish, first_settings, further_settings, read_wish, speaks_beta
@@ -119,6 +120,8 @@ class State:
         secret = server.token_secret.encode() if server.token_secret else b"" if server.keys else self._fallback
         open_paths = (METRICS_PATH,) if server.open_metrics else ()
         self.door = Door(server.keys, server.allowed_hosts, server.allowed_origins, secret, open_paths)
+        if self.sessions.history is not None:
+            self.sessions.history.has_owners = bool(server.keys)
         self.admission.room.most = server.max_sessions
         self.admission.most_lag_ms = server.max_lag_ms
         self.places.most = server.max_sessions_per_secret
@@ -241,6 +244,7 @@ def make_app(state: State) -> ASGIApp:
             WebSocketRoute("/v1/realtime", realtime),
             WebSocketRoute("/ws/transcribe", transcribe),
             *audio_routes(Building(lambda: state.config, state.engines, state.hub, lambda: state.budgets)),
+            *history_routes(lambda: state.sessions.history),
             *pages.routes(),
         ],
         exception_handlers={HTTPException: _no_route, PeerError: peer_error, Exception: _own_fault},

@@ -14,7 +14,7 @@ import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -40,6 +40,7 @@ from antiphon.server.admission import Admission, Lateness
 from antiphon.server.app import IDLE_SWEEP_S, State, make_app
 from antiphon.server.bounded import BoundedHttp, BoundedWebSocket, allow_many_files
 from antiphon.server.door import is_loopback
+from antiphon.server.history import History
 from antiphon.server.limits import OwnLimits
 from antiphon.server.mcp import limits_from, warm_mcp
 from antiphon.server.sessions import Sessions, Surroundings, Tracing
@@ -47,6 +48,8 @@ from antiphon.server.shared import SharedLimits, SharedTable
 from antiphon.server.siblings import Siblings, with_own_page
 from antiphon.server.tls import self_signed
 from antiphon.server.tokens import PREFIX as CLIENT_SECRET_PREFIX
+from antiphon.store.database import default_path
+from antiphon.store.writer import Writer
 from antiphon.tools.loading import limits, workroom
 from antiphon.tools.registry import Registry
 from antiphon.tools.runner import Workroom
@@ -118,9 +121,11 @@ async def running(
     admission = Admission(bounds.room(config.server.max_sessions), Lateness(lag, hub), config.server.max_lag_ms)
     export = _export(config)
     told = _turns_told(export, engines, on_turn)
-    sessions = Sessions(equipment, admission, metrics, surroundings, tracing, told)
-    state = State(config, engines, hub, sessions, tooling, bounds)
-    with TemporaryDirectory(prefix="antiphon-") as folder:
+    async with AsyncExitStack() as stack:
+        history = await stack.enter_async_context(_history(config))
+        sessions = Sessions(equipment, admission, metrics, surroundings, tracing, told, history)
+        state = State(config, engines, hub, sessions, tooling, bounds)
+        folder = stack.enter_context(TemporaryDirectory(prefix="antiphon-"))
         server = _Server(_uvicorn_config(config, state, Path(folder)))
         sock = bind(config, shared=place is not None)
         beside = asyncio.create_task(_serve_siblings(state, place), name="siblings")
@@ -205,6 +210,23 @@ async def _serve_siblings(state: State, place: Place | None) -> None:
     finally:
         server.should_exit = True
         await serving
+
+
+@asynccontextmanager
+async def _history(config: Config) -> AsyncIterator[History | None]:
+    """Where conversations are kept, if they are. Raises `ConfigError`."""
+    wanted = config.history
+    if not wanted.keep:
+        yield None
+        return
+    path = wanted.path or default_path()
+    log.info("conversations are kept in %s", path)
+    loop = asyncio.get_running_loop()
+    writer = Writer(path, loop, keep_days=wanted.days, survives_power_loss=wanted.survives_power_loss)
+    try:
+        yield History(writer)
+    finally:
+        await writer.close()
 
 
 async def _begin_wyoming(config: Config, engines: EngineSet) -> WyomingService | None:

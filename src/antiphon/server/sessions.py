@@ -22,10 +22,12 @@ from antiphon.observe.tracefile import TraceFile
 from antiphon.observe.watch import Watch
 from antiphon.runtime.drive import Drive, Equipment, Record
 from antiphon.server.admission import Admission
+from antiphon.server.history import History
 from antiphon.server.refusals import Refusal
 from antiphon.session.ids import Ids
 from antiphon.session.session import Session
 from antiphon.session.settings import SessionConfig
+from antiphon.store.keeping import Keeping
 from antiphon.tools.api import ToolContext
 from antiphon.tools.mcp import McpAddresses
 
@@ -59,6 +61,7 @@ class Sessions:
         surroundings: Surroundings | None = None,
         tracing: Tracing | None = None,
         on_turn: Callable[[str, Turn], None] | None = None,
+        history: History | None = None,
     ) -> None:
         self.admission = admission
         self.metrics = metrics
@@ -67,6 +70,8 @@ class Sessions:
         self._surroundings = surroundings or Surroundings()
         self._tracing = tracing
         self._on_turn = on_turn
+        self.history = history
+        self._kept: dict[str, Keeping] = {}
         self._traces: dict[str, TraceFile] = {}
         self._watches: dict[str, Watch] = {}
         self._is_empty = asyncio.Event()
@@ -98,13 +103,25 @@ class Sessions:
         if trace is not None:
             records.append(trace.record)
             self._traces[session.id] = trace
+        kept = self._keep(session, principal)
+        if kept is not None:
+            records.append(kept.record)
         context = partial(self._tool_context, principal)
         drive = Drive(session, self._equipment, context, tuple(records), addresses)
         drive.timeline.on_turn += (watch.turn_ended, partial(self._turn_ended, session.id))
+        if kept is not None:
+            drive.timeline.on_turn.append(kept.turn_ended)
         self._watches[session.id] = watch
         if trace is not None and self._tracing is not None and self._tracing.scores:
             drive.watch_scores(trace.score)
         return drive
+
+    def _keep(self, session: Session, principal: str) -> Keeping | None:
+        if self.history is None:
+            return None
+        kept = self.history.keep(session, principal, asyncio.get_running_loop().time())
+        self._kept[session.id] = kept
+        return kept
 
     async def end(self, drive: Drive, reason: str) -> None:
         """Finish a session and forget it. May be called again."""
@@ -119,6 +136,9 @@ class Sessions:
             self._watches.pop(drive.session.id).session_ended(now, reason, drive.position, held_bytes)
             if drive.timeline.turns:
                 log.info("session %s: %s", drive.session.id, turnlog.summary(drive.timeline.turns))
+            kept = self._kept.pop(drive.session.id, None)
+            if kept is not None:
+                kept.session_ended(now, reason)
             trace = self._traces.pop(drive.session.id, None)
             if trace is not None:
                 trace.close()

@@ -64,6 +64,21 @@ class Conversation:
         entry = self._entries.get(item_id)
         return None if entry is None or entry.hidden else entry
 
+    def entry(self, item_id: str) -> Entry | None:
+        """The entry, whether connections know of it or not, or None."""
+        return self._entries.get(item_id)
+
+    def latest(self, count: int) -> Iterator[Entry]:
+        """The last entries, the very last one first, whether connections know of them or not."""
+        return (self._entries[id] for id in reversed(self._order[-count:]))
+
+    def neighbours(self, item_id: str) -> tuple[str | None, str | None]:
+        """Ids of the items before and after it, whether connections know of them or not. Raises `ValueError` if it is
+        not there."""
+        order = self._order
+        place = len(order) - 1 if order and order[-1] == item_id else order.index(item_id)
+        return order[place - 1] if place else None, order[place + 1] if place + 1 < len(order) else None
+
     def last(self) -> str | None:
         """Id of the last item that connections know of."""
         return next((id for id in reversed(self._order) if not self._entries[id].hidden), None)

@@ -1,0 +1,197 @@
+"""The routes of kept conversations: which there were, what was said in one, when, and forgetting it.
+
+They are ours, in the shape of OpenAI's lists; /v1/sessions is not a route of theirs. Each API key sees the sessions
+that were opened with it, or with a client secret that it made; where no keys are configured all are everybody's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from antiphon.audio.units import Seconds
+from antiphon.errors import EngineError, PeerError, did_you_mean
+from antiphon.media.subtitles import Segment, srt
+from antiphon.server.door import Visitor
+from antiphon.server.refusals import Refusal
+from antiphon.session.session import Session
+from antiphon.store.changes import SessionBegan
+from antiphon.store.keeping import Keeping
+from antiphon.store.reading import KeptItem, KeptSession, Reader
+from antiphon.store.writer import Writer
+
+T = TypeVar("T")
+
+FORMATS = ("json", "text", "srt")
+MOST_LISTED = 100
+LISTED = 20
+SETTLE_S = 0.5  # so that who asks finds what was acknowledged; other processes' may still be on its way
+SPEAKERS = {"user": "User", "assistant": "Assistant"}
+NOT_KEPT = Refusal(404, "history_off", "This server keeps no conversations. Set history.keep = true to change that.")
+
+
+class History:
+    """Where this process's conversations are kept and read."""
+
+    def __init__(self, writer: Writer) -> None:
+        self.writer = writer
+        self.reader = Reader(writer.path)
+        self.has_owners = True
+        """Whether keys are configured, so that sessions belong to somebody."""
+
+    def owner_of(self, principal: str) -> str:
+        """Without keys, what somebody is called is made up anew by each process."""
+        return principal if self.has_owners else ""
+
+    def keep(self, session: Session, principal: str, now: Seconds, continues: str | None = None) -> Keeping:
+        """Begin to keep a session that begins now."""
+        began_at = time.time()
+        settings = session.config.settings
+        self.writer.put(
+            SessionBegan(session.id, self.owner_of(principal), began_at, settings.kind, settings.model, continues)
+        )
+        return Keeping(session.id, session.conversation, self.writer.put, now, began_at)
+
+
+def history_routes(history: Callable[[], History | None]) -> list[Route]:
+    """The routes under /v1/sessions."""
+
+    async def sessions(request: Request) -> Response:
+        return await _answered(request, history(), _listed)
+
+    async def session(request: Request) -> Response:
+        return await _answered(request, history(), _shown)
+
+    async def transcript(request: Request) -> Response:
+        return await _answered(request, history(), _transcript)
+
+    async def timeline(request: Request) -> Response:
+        return await _answered(request, history(), _timeline)
+
+    async def forget(request: Request) -> Response:
+        return await _answered(request, history(), _forgotten)
+
+    return [
+        Route("/v1/sessions", sessions),
+        Route("/v1/sessions/{session_id}", session, methods=["GET"]),
+        Route("/v1/sessions/{session_id}", forget, methods=["DELETE"]),
+        Route("/v1/sessions/{session_id}/transcript", transcript),
+        Route("/v1/sessions/{session_id}/timeline", timeline),
+    ]
+
+
+async def _answered(
+    request: Request, history: History | None, answer: Callable[[Request, History, str], Response]
+) -> Response:
+    """In a thread, for it reads files."""
+    if history is None:
+        return NOT_KEPT.response
+    visitor: Visitor = request.state.visitor
+    await history.writer.settle(SETTLE_S)
+    try:
+        return await asyncio.to_thread(answer, request, history, history.owner_of(visitor.owner))
+    except EngineError as error:
+        return Refusal(503, error.code, f"{error.message} {error.hint}").response
+
+
+def _listed(request: Request, history: History, owner: str) -> Response:
+    limit = _limit(request)
+    words = request.query_params.get("search")
+    if words is not None:
+        found = history.reader.search(owner, words, limit)
+        return JSONResponse({"object": "list", "data": [{"object": "session.match", **_plain(one)} for one in found]})
+    kept = history.reader.sessions(owner, time.time(), limit + 1, request.query_params.get("after"))
+    page = kept[:limit]
+    return JSONResponse(
+        {
+            "object": "list",
+            "data": [_summary(one) for one in page],
+            "first_id": page[0].id if page else None,
+            "last_id": page[-1].id if page else None,
+            "has_more": len(kept) > limit,
+        }
+    )
+
+
+def _limit(request: Request) -> int:
+    text = request.query_params.get("limit", str(LISTED))
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:6]) <= MOST_LISTED:
+        hint = f"Give a number from 1 to {MOST_LISTED}."
+        raise PeerError(f"{text[:20]!r} is no limit.", hint, code="invalid_value", param="limit")
+    return int(text)
+
+
+def _shown(request: Request, history: History, owner: str) -> Response:
+    found = _find(request, history, owner)
+    return found if isinstance(found, Response) else JSONResponse(_summary(found))
+
+
+def _transcript(request: Request, history: History, owner: str) -> Response:
+    form = request.query_params.get("format", "json")
+    if form not in FORMATS:
+        hint = did_you_mean(form[:20], FORMATS)
+        raise PeerError(f"No format is called {form[:20]!r}.", hint, code="invalid_value", param="format")
+    found = _find(request, history, owner)
+    if isinstance(found, Response):
+        return found
+    items = history.reader.items(found.id)
+    match form:
+        case "text":
+            return PlainTextResponse(as_text(items))
+        case "srt":
+            return PlainTextResponse(as_srt(items), media_type="application/x-subrip")
+        case _:
+            return JSONResponse({"object": "session.transcript", "session": _summary(found), "data": _plain(items)})
+
+
+def _timeline(request: Request, history: History, owner: str) -> Response:
+    found = _find(request, history, owner)
+    if isinstance(found, Response):
+        return found
+    return JSONResponse({"object": "session.timeline", "id": found.id, "data": history.reader.turns(found.id)})
+
+
+def _forgotten(request: Request, history: History, owner: str) -> Response:
+    found = _find(request, history, owner)
+    if isinstance(found, Response):
+        return found
+    if found.status == "in_progress":
+        message = "The session is still going on. Close its connections, then delete it."
+        return Refusal(409, "session_in_progress", message).response
+    history.reader.delete(found.id)
+    return JSONResponse({"object": "session.deleted", "id": found.id, "deleted": True})
+
+
+def _find(request: Request, history: History, owner: str) -> KeptSession | Response:
+    session_id = request.path_params["session_id"]
+    found = history.reader.session(owner, session_id, time.time())
+    if found is None:
+        return Refusal(404, "session_not_found", f"No session {session_id[:64]!r} is kept.").response
+    return found
+
+
+def _summary(kept: KeptSession) -> dict[str, Any]:
+    return {"object": "session", **_plain(kept)}
+
+
+def _plain(value: Any) -> Any:
+    return msgspec.to_builtins(value)
+
+
+def as_text(items: Sequence[KeptItem]) -> str:
+    """What people and models said, a line for each."""
+    spoken = (item for item in items if item.kind in SPEAKERS and item.text)
+    return "".join(f"{SPEAKERS[item.kind]}: {' '.join(item.text.split())}\n" for item in spoken)
+
+
+def as_srt(items: Sequence[KeptItem]) -> str:
+    """The same as subtitles; times are those of the session."""
+    spoken = [item for item in items if item.kind in SPEAKERS and item.text]
+    return srt([Segment(f"{SPEAKERS[item.kind]}: {item.text}", item.start_s, item.end_s) for item in spoken])

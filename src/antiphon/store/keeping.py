@@ -1,0 +1,287 @@
+"""Reads off a session's steps what is worth keeping of its conversation: another reader beside trace and timeline.
+
+After a step that may have changed an item it looks at the end of the conversation, and hands over what is new there:
+also what no connection is told of, such as the calls of the server's own tools, and how much of an answer was heard.
+It does not know where changes go, and neither waits nor fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from antiphon.audio.units import Seconds, seconds_from_samples
+from antiphon.observe.timeline import Turn, moment_of
+from antiphon.session import inputs, outputs
+from antiphon.session.conversation import Conversation, Entry, as_heard
+from antiphon.session.inputs import Input
+from antiphon.session.items import (
+    FunctionCall,
+    FunctionOutput,
+    Item,
+    McpCall,
+    Message,
+    Picture,
+    Role,
+    Speech,
+    Status,
+    text_of,
+)
+from antiphon.session.outputs import Output
+from antiphon.store.changes import Change, ItemGone, ItemKept, SessionEnded, TurnKept, UnixSeconds
+
+RECENT = 12  # items at the end that are looked at: more than one step adds, with the calls that tools made
+
+_encoder = msgspec.json.Encoder()
+
+
+class Span(Struct, frozen=True):
+    """When something sounded, on the session's clock."""
+
+    start: Seconds
+    end: Seconds
+
+
+class Keeping:
+    """One session's. `record` takes its steps, `turn_ended` its timeline's turns."""
+
+    def __init__(
+        self, session_id: str, conversation: Conversation, put: Callable[[Change], None], began: Seconds,
+        began_at: UnixSeconds,
+    ) -> None:  # fmt: skip
+        """The session began at `began` on the loop's clock, which was `began_at` on the wall's."""
+        self._session_id = session_id
+        self._conversation = conversation
+        self._put = put
+        self._began = began
+        self._began_at = began_at
+        self._known: dict[str, tuple[Item, str | None]] = {}
+        """The versions that were handed over of the items at the end, and how much of them was heard."""
+        self._wordless: set[str] = set()
+        """Items that wait for their words, wherever they are."""
+        self._places: dict[str, float] = {}
+        self._sounded_from: dict[str, Seconds] = {}
+        self._added: dict[str, Seconds] = {}
+        self._stream_began: Seconds | None = None
+        """When the first sample of the person's sound would have come, if all had come as the last did."""
+        self._turns = 0
+        self._inputs: Mapping[type, Callable[[Seconds, Any], None]] = {
+            inputs.VoiceBegan: self._voice,
+            inputs.VoicePaused: self._voice,
+            inputs.TranscriptReady: self._look,
+            inputs.WorkFailed: self._look,
+            inputs.AudioPlayed: self._look_at_played,
+            inputs.Finish: self._look,
+        }
+        self._outputs: Mapping[type, Callable[[Seconds, Any], None]] = {
+            outputs.AudioSent: self._sounded,
+            outputs.ItemAdded: self._item_added,
+            outputs.ItemDeleted: self._item_deleted,
+            outputs.ItemTruncated: self._item_truncated,
+            outputs.OutputEnded: self._look,
+            outputs.Generate: self._look,
+            outputs.ResponseEnded: self._look,
+            outputs.SpeechStarted: self._look,
+            outputs.PlaybackCleared: self._look,
+            outputs.McpCallEnded: self._look,
+        }
+        """What may come with a new item, or with another version of one."""
+
+    def record(self, now: Seconds, item: Input, out: list[Output]) -> None:
+        """Take in one step of the session. Two look-ups by type, for all but a few."""
+        told = self._inputs.get(type(item))
+        if told is not None:
+            told(now, item)
+        for output in out:
+            told = self._outputs.get(type(output))
+            if told is not None:
+                told(now, output)
+
+    def turn_ended(self, turn: Turn) -> None:
+        """A turn's answer has ended."""
+        data = _encoder.encode(_told(turn, self._began))
+        self._put(TurnKept(self._session_id, self._turns, data))
+        self._turns += 1
+
+    def session_ended(self, now: Seconds, reason: str) -> None:
+        self._put(SessionEnded(self._session_id, self._at(now), reason))
+
+    # --- items
+
+    def _look(self, now: Seconds, cause: object = None) -> None:
+        """Hand over what is new at the end, and words that have come."""
+        known, changed = self._known, []
+        for entry in self._conversation.latest(RECENT):
+            version = known.get(entry.item.id)
+            if version is None or version[0] is not entry.item or version[1] != entry.heard:
+                changed.append(entry)
+        for entry in reversed(changed):
+            self._keep(entry, now)
+        for item_id in tuple(self._wordless):
+            self._look_at(item_id, now)
+        if len(known) > 4 * RECENT:
+            for item_id in list(known)[:-RECENT]:
+                del known[item_id]
+
+    def _look_at_played(self, now: Seconds, played: inputs.AudioPlayed) -> None:
+        self._look_at(played.item_id, now)
+
+    def _look_at(self, item_id: str, now: Seconds) -> None:
+        entry = self._conversation.entry(item_id)
+        if entry is None:
+            self._wordless.discard(item_id)
+        elif self._known.get(item_id) != (entry.item, entry.heard):
+            self._keep(entry, now)
+
+    def _item_added(self, now: Seconds, added: outputs.ItemAdded) -> None:
+        self._look(now)
+        self._look_at(added.item.id, now)  # it may be anywhere
+
+    def _item_truncated(self, now: Seconds, truncated: outputs.ItemTruncated) -> None:
+        self._look_at(truncated.item_id, now)
+
+    def _item_deleted(self, now: Seconds, deleted: outputs.ItemDeleted) -> None:
+        item_id = deleted.item_id
+        self._known.pop(item_id, None)
+        self._wordless.discard(item_id)
+        for times in (self._added, self._sounded_from, self._places):
+            times.pop(item_id, None)
+        self._put(ItemGone(self._session_id, item_id))
+
+    def _keep(self, entry: Entry, now: Seconds) -> None:
+        item = entry.item
+        added = self._added.setdefault(item.id, now)
+        place = self._place(item.id)
+        if item.status is Status.IN_PROGRESS:
+            return
+        self._known[item.id] = item, entry.heard
+        if _is_wordless(item):
+            self._wordless.add(item.id)
+        else:
+            self._wordless.discard(item.id)
+        span = self._span(item, added)
+        told = _without_pictures(as_heard(entry))
+        words = words_of(told)
+        everything = words_of(item)
+        self._put(
+            ItemKept(
+                session_id=self._session_id,
+                item_id=item.id,
+                place=place,
+                at=self._at(added),
+                kind=kind_of(item),
+                text=words,
+                said=everything if everything != words else None,
+                start_s=round(span.start - self._began, 3),
+                end_s=round(span.end - self._began, 3),
+                data=_encoder.encode(told),
+            )
+        )
+
+    def _place(self, item_id: str) -> float:
+        """A number between those of its neighbours."""
+        place = self._places.get(item_id)
+        if place is None:
+            before, after = (self._places.get(id or "") for id in self._conversation.neighbours(item_id))
+            if after is None:
+                place = 1.0 if before is None else before + 1.0
+            else:
+                place = after - 1.0 if before is None else (before + after) / 2
+            self._places[item_id] = place
+        return place
+
+    # --- times
+
+    def _voice(self, now: Seconds, voice: inputs.VoiceBegan | inputs.VoicePaused) -> None:
+        self._stream_began = moment_of(0, voice.heard, voice.arrived)
+
+    def _sounded(self, now: Seconds, sent: outputs.AudioSent) -> None:
+        self._sounded_from.setdefault(sent.item_id, now)
+
+    def _at(self, now: Seconds) -> UnixSeconds:
+        return round(self._began_at + now - self._began, 3)
+
+    def _span(self, item: Item, added: Seconds) -> Span:
+        """When it sounded; an answer is played from the moment at which it was sent."""
+        speech = next((part for part in getattr(item, "content", ()) if isinstance(part, Speech)), None)
+        if speech is None or not isinstance(item, Message):
+            return Span(added, added)
+        length = seconds_from_samples(speech.stop - speech.start)
+        if item.role is Role.ASSISTANT:
+            start = self._sounded_from.get(item.id, added)
+            return Span(start, start + length)
+        if self._stream_began is None or speech.clip is not None:
+            return Span(max(self._began, added - length), added)
+        # What comes faster than it was spoken would have begun before the session.
+        start = max(self._began, self._stream_began + seconds_from_samples(speech.start))
+        return Span(start, start + length)
+
+
+def kind_of(item: Item) -> str:
+    """The role of a message; of other items, what they are."""
+    if isinstance(item, Message):
+        return item.role.value
+    return str(type(item).__struct_config__.tag)
+
+
+def words_of(item: Item) -> str:
+    """What people and models said in it, for reading and searching."""
+    match item:
+        case Message():
+            return text_of(item)
+        case FunctionCall(name=name, arguments=arguments):
+            return f"{name} {arguments}"
+        case FunctionOutput(output=output):
+            return output
+        case McpCall(name=name, arguments=arguments, output=output):
+            return " ".join(part for part in (name, arguments, output) if part)
+        case _:
+            return ""
+
+
+def _without_pictures(item: Item) -> Item:
+    """They are megabytes each, and nobody searches them."""
+    if not isinstance(item, Message) or not any(isinstance(part, Picture) for part in item.content):
+        return item
+    content = tuple(part for part in item.content if not isinstance(part, Picture))
+    return msgspec.structs.replace(item, content=content)
+
+
+def _is_wordless(item: Item) -> bool:
+    return isinstance(item, Message) and any(
+        isinstance(part, Speech) and part.transcript is None for part in item.content
+    )
+
+
+MOMENTS = (
+    "speech_end", "silence_complete", "committed", "transcript", "first_token", "first_clause", "first_audio", "began",
+    "ended",
+)  # fmt: skip
+
+
+def _told(turn: Turn, began: Seconds) -> dict[str, Any]:
+    """A turn with its moments in seconds of the session."""
+    found = {name: getattr(turn, name) for name in MOMENTS}
+    tools = [
+        {"call_id": run.call_id, "name": run.name, "began": _since(run.began, began), "ended": _since(run.ended, began)}
+        for run in turn.tools
+    ]
+    waited = turn.voice_to_voice_ms()
+    return {
+        "item_id": turn.item_id or None,
+        "response_id": turn.response_id,
+        "status": turn.status,
+        "reason": turn.reason,
+        "moments_s": {name: _since(moment, began) for name, moment in found.items() if moment is not None},
+        "stages_ms": {name: round(length, 1) for name, length in turn.stages_ms().items()},
+        "voice_to_voice_ms": None if waited is None else round(waited, 1),
+        "was_prepared": turn.was_prepared,
+        "tools": tools,
+    }
+
+
+def _since(moment: Seconds | None, began: Seconds) -> Seconds | None:
+    return None if moment is None else round(moment - began, 3)

@@ -1,0 +1,223 @@
+"""The one thread that writes conversations down: in batches, by size or by time, and nobody ever waits for it.
+
+Whoever has a change hands it over and goes on. If the disk is slow, changes wait; if it stays slow, or is full, the
+newest are given up, counted, and said of their session, rather than memory or anybody's conversation. What was handed
+over is safe from the death of this process once its batch is written, `BATCH_S` later and the time of the disk. It does
+not know sessions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import secrets
+import sqlite3
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from antiphon.store import database
+from antiphon.store.changes import Change, ItemGone, ItemKept, weight
+
+log = logging.getLogger("antiphon.store")
+
+BATCH_S = 0.05  # that the first change of a batch waits for others
+BATCH_MOST = 500  # changes in one transaction: some 10 ms of work
+MOST_WAITING_BYTES = 64 << 20  # an hour of a thousand conversations
+MOST_WAITING = 100_000
+RETRY_S = 1.0
+BEAT_S = 10.0
+SILENT_S = 3 * BEAT_S
+"""A worker that was not seen for so long is gone, and its sessions with it."""
+PRUNE_EVERY_S = 3600.0
+SETTLE_CHECK_S = 0.01
+CLOSE_S = 5.0  # a disk that hangs must not keep the process from ending
+
+
+class Stop:
+    """The last thing in the queue."""
+
+
+class Writer:
+    """Writes until it is closed. `put`, `waiting` and `close` belong to the event loop."""
+
+    def __init__(
+        self, path: Path, loop: asyncio.AbstractEventLoop, *, keep_days: int = 0, survives_power_loss: bool = False
+    ) -> None:
+        """Opens the file, so it blocks. `loop` is where it is used. `keep_days` 0 is forever. Raises `ConfigError`."""
+        self.path = path
+        self.worker = secrets.token_hex(8)
+        """What this process is called in the file."""
+        self.errors = 0
+        """Times that a batch could not be written."""
+        self._keep_s = keep_days * database.DAY_S
+        self._database = database.connect(path, survives_power_loss=survives_power_loss)
+        self._queue: queue.SimpleQueue[Change | Stop] = queue.SimpleQueue()  # its `put` neither waits nor locks
+        # Each number is written by one side only, so that none needs a lock; differences may be a moment old.
+        self._put, self._put_bytes = 0, 0
+        self._done, self._done_bytes = 0, 0
+        self._lost_of: Counter[str] = Counter()
+        self._told_of: Counter[str] = Counter()
+        self._lost_in_batches = 0
+        self._is_stopping = False
+        self._is_over = asyncio.Event()
+        self._loop = loop
+        self._thread = threading.Thread(target=self._run, name="conversations", daemon=True)
+        self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """Changes that are not written yet."""
+        return self._put - self._done
+
+    @property
+    def lost(self) -> int:
+        """Changes that were given up."""
+        return self._lost_of.total() + self._lost_in_batches
+
+    def put(self, change: Change) -> None:
+        """Have it written. Never waits and never fails; what there is no room for is lost and counted."""
+        size = weight(change)
+        if self.waiting >= MOST_WAITING or self._put_bytes - self._done_bytes + size > MOST_WAITING_BYTES:
+            if not self._lost_of:
+                log.error("conversations come faster than %s takes them: some are not kept", self.path)
+            self._lost_of[change.session_id] += 1
+            return
+        self._put += 1
+        self._put_bytes += size
+        self._queue.put(change)
+
+    async def settle(self, patience_s: float) -> None:
+        """Wait until what was handed over before is written, but no longer than this."""
+        wanted = self._put
+        try:
+            async with asyncio.timeout(patience_s):
+                while self._done < wanted:  # noqa: ASYNC110 - the thread, which nobody may hold up, tells nobody
+                    await asyncio.sleep(SETTLE_CHECK_S)
+        except TimeoutError:
+            pass
+
+    async def close(self) -> None:
+        """Write what waits, and end; or give up after `CLOSE_S`."""
+        self._is_stopping = True
+        self._queue.put(Stop())
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                await self._is_over.wait()
+        except TimeoutError:
+            log.error("%d changes of conversations could not be written to %s in time", self.waiting, self.path)
+
+    def join(self) -> None:
+        """Block until the thread has ended."""
+        self._thread.join()
+
+    # --- in the thread
+
+    def _run(self) -> None:
+        try:
+            self._write_all()
+        except Exception:  # the border of the thread: nothing else is left to tell
+            log.exception("conversations are not kept any more")
+        finally:
+            self._database.close()
+            try:
+                self._loop.call_soon_threadsafe(self._is_over.set)
+            except RuntimeError:
+                pass  # the loop gave up on us, and is gone
+
+    def _write_all(self) -> None:
+        next_beat = next_prune = time.monotonic()
+        is_last = False
+        while not is_last:
+            if time.monotonic() >= next_beat:
+                self._chore(lambda: database.note_alive(self._database, self.worker, time.time()))
+                next_beat = time.monotonic() + BEAT_S
+            if self._keep_s and time.monotonic() >= next_prune:
+                self._chore(self._prune)
+                next_prune = time.monotonic() + PRUNE_EVERY_S
+            batch, is_last = self._next_batch(max(0.0, next_beat - time.monotonic()))
+            if batch or is_last:
+                self._write(batch)
+
+    def _chore(self, chore: Callable[[], None]) -> None:
+        try:
+            chore()
+        except sqlite3.Error as error:
+            self._note(error)
+
+    def _prune(self) -> None:
+        forgotten = database.prune(self._database, time.time() - self._keep_s)
+        if forgotten:
+            log.info("%d sessions were old enough to be forgotten", forgotten)
+
+    def _next_batch(self, patience_s: float) -> tuple[list[Change], bool]:
+        """What is to be written next, oldest first, and whether it is the last."""
+        batch: list[Change] = []
+        try:
+            first = self._queue.get(timeout=patience_s)
+        except queue.Empty:
+            return batch, False
+        if self._queue.qsize() < BATCH_MOST:
+            time.sleep(BATCH_S)  # so that it is woken once for many changes
+        item: Change | Stop = first
+        while not isinstance(item, Stop):
+            batch.append(item)
+            if len(batch) == BATCH_MOST or self._queue.empty():
+                return batch, False
+            item = self._queue.get()
+        return batch, True
+
+    def _write(self, batch: list[Change]) -> None:
+        """Until it is written, or there is no use in it."""
+        given_up = Counter(dict(self._lost_of))  # the copy is one step of the interpreter
+        news = given_up - self._told_of
+        try:
+            while not self._try(newest(batch), news):
+                if not self._rest():
+                    log.error("%d changes of conversations could not be written", len(batch))
+                    return
+        except sqlite3.Error as error:  # trying again would bring the same
+            self._note(error)
+            self._lost_in_batches += len(batch)
+        else:
+            self._told_of = given_up
+        self._done_bytes += sum(weight(change) for change in batch)
+        self._done += len(batch)
+
+    def _try(self, changes: list[Change], lost: Mapping[str, int]) -> bool:
+        """Whether they are written now. Raises `sqlite3.Error` if they never will be."""
+        try:
+            database.apply(self._database, self.worker, changes, lost.items())
+        except sqlite3.OperationalError as error:  # full, locked, gone: it may come back
+            self._note(error)
+            return False
+        return True
+
+    def _rest(self) -> bool:
+        """Wait before the next attempt; False if there is to be none."""
+        until = time.monotonic() + RETRY_S
+        while not self._is_stopping and time.monotonic() < until:
+            time.sleep(BATCH_S)
+        return not self._is_stopping
+
+    def _note(self, error: sqlite3.Error) -> None:
+        self.errors += 1
+        if self.errors == 1 or self.errors % 60 == 0:
+            log.error("conversations cannot be written to %s: %s", self.path, error)
+
+
+def newest(batch: list[Change]) -> list[Change]:
+    """The batch without versions of items that a later one replaces."""
+    last = {
+        (change.session_id, change.item_id): number
+        for number, change in enumerate(batch)
+        if isinstance(change, ItemKept | ItemGone)
+    }
+    return [
+        change
+        for number, change in enumerate(batch)
+        if not isinstance(change, ItemKept | ItemGone) or last[change.session_id, change.item_id] == number
+    ]
