@@ -323,6 +323,7 @@ PROVOKED_HERE = {
 ELSEWHERE = {
     "conversation_full": "session/test_session.py",
     "context_length_exceeded": "session/test_truncation.py",
+    "history_off": "server/test_history.py",
     "insufficient_permissions": "server/test_client_secrets.py",
     "internal_error": "server/test_bounded.py",
     "invalid_audio": "server/test_transcribe.py",
@@ -333,6 +334,8 @@ ELSEWHERE = {
     "request_timeout": "server/test_client_secrets.py",
     "request_too_large": "server/test_client_secrets.py",
     "session_expired": "server/test_session_end.py",
+    "session_in_progress": "server/test_history.py",
+    "session_not_found": "server/test_history.py",
     "too_many_sessions": "server/test_client_secrets.py",
     "too_many_calls": "server/test_calls.py",
     "invalid_form": "server/test_rest.py",
