@@ -10,7 +10,7 @@ import asyncio
 import base64
 import os
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,19 @@ FRAME = round(WIRE_RATE * FRAME_S)
 Figures = dict[str, dict[str, float]]
 
 
+class Wire:
+    """The short way between a client and its connection."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def hear(self, take: TakeFrame | None) -> None:
+        self._client.take = take
+
+    async def say(self, texts: Sequence[str]) -> None:
+        self._client.messages += texts
+
+
 class Client:
     """The other end of a connection, without a socket: its frames go the short way, as small ones do."""
 
@@ -60,10 +73,7 @@ class Client:
 
     @property
     def scope(self) -> dict[str, Any]:
-        return {"type": "websocket", "path": "/", "headers": [], "extensions": {SHORT_WAY: self._go_short_way}}
-
-    def _go_short_way(self, take: TakeFrame | None) -> None:
-        self.take = take
+        return {"type": "websocket", "path": "/", "headers": [], "extensions": {SHORT_WAY: Wire(self)}}
 
     async def receive(self) -> dict[str, Any]:
         if not self._has_come:
