@@ -262,6 +262,17 @@ def test_a_port_in_use_is_named() -> None:
     run(story)
 
 
+def test_a_folder_for_traces_that_cannot_be_written_is_said_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    async def story() -> None:
+        with pytest.raises(ConfigError, match="traces cannot be written in"):
+            async with server(trace__folder=str(tmp_path / "file" / "traces")):
+                pass
+
+    run(story)
+
+
 def test_a_trace_holds_the_detectors_scores_if_that_is_wanted(tmp_path: Path) -> None:
     async def story() -> None:
         async with server(trace__folder=str(tmp_path), trace__scores=True) as made, connect(made.url) as client:

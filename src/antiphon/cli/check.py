@@ -54,5 +54,6 @@ def _exchanges(path: Path) -> Iterator[Exchange]:
             except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
                 raise ConfigError(
                     f"line {number} of {path} is no message: {error}",
-                    'Write one JSON object in each line: {"direction": "sent", "message": {...}}.',
+                    'Write one JSON object in each line: {"direction": "sent", "message": {...}}. '
+                    "What --trace has written is for antiphon replay.",
                 ) from None

@@ -64,11 +64,14 @@ async def _speak(config: Any, text: str, voice: str, speed: float) -> bytes:
 
 
 def _play(wav: bytes) -> None:
-    player = next((command for command in PLAYERS if shutil.which(command[0])), None)
-    if player is None:
-        raise ConfigError(
-            "there is no program here that plays sound", "Write a file instead: antiphon say -o out.wav TEXT"
-        )
-    subprocess.run(
-        [*player, "-"] if player[0] in ("aplay", "play") else [*player, "/dev/stdin"], input=wav, check=False
+    """By the first program that can: one may be installed whose sound server does not run."""
+    players = [command for command in PLAYERS if shutil.which(command[0])]
+    for player in players:
+        source = "-" if player[0] in ("aplay", "play") else "/dev/stdin"
+        if subprocess.run([*player, source], input=wav, check=False).returncode == 0:
+            return
+    names = ", ".join(player[0] for player in players)
+    raise ConfigError(
+        f"{names} could not play it" if players else "there is no program here that plays sound",
+        "Write a file instead: antiphon say -o out.wav TEXT",
     )

@@ -108,12 +108,12 @@ async def running(
     With a `place`, the port is shared with the other workers.
     """
     check(config)
+    tracing = await asyncio.to_thread(_tracing, config)
     engines = engines or registry.make(config)
     tooling = await _workroom(config, tools)
     hub = HearingHub(engines.vad, backlog_s=BACKLOG_S, gates=config.vad.gate)
     runners = Engines(engines.stt, engines.llm, engines.tts, KeptPhrases(engines.tts), engines.turns)
     equipment = Equipment(runners, hub, tooling, limits_from(config.mcp))
-    tracing = Tracing(config.trace.folder, config.trace.redact, config.trace.scores) if config.trace.folder else None
     surroundings = Surroundings(ZoneInfo(config.session.time_zone), config.session.locale)
     metrics = Metrics(each.tool.spec.name for each in tooling.registry.offered())
     lag = LoopLag(metrics.loop_lag.observe)
@@ -329,12 +329,30 @@ def _in_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
+def _tracing(config: Config) -> Tracing | None:
+    """Where traces go. Raises `ConfigError` now if no session could write one later."""
+    folder = config.trace.folder
+    if folder is None:
+        return None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        is_writable = os.access(folder, os.W_OK | os.X_OK)
+    except OSError:
+        is_writable = False
+    if not is_writable:
+        raise ConfigError(
+            f"traces cannot be written in {folder}", "Give --trace (trace.folder) a folder that can be made or written."
+        )
+    return Tracing(folder, config.trace.redact, config.trace.scores)
+
+
 async def _warm(state: State) -> None:
     """Ready is said only once the first person would not wait."""
     await asyncio.to_thread(importlib.import_module, "av")  # a tenth of a second, which nobody's call should pay
     await state.engines.warm()
     await warm_mcp(state.config.mcp)
     state.is_ready = True
+    log.info("the engines are loaded: ready")
 
 
 async def _sweep(state: State) -> None:
