@@ -1,4 +1,4 @@
-"""The README's table of clients names the versions that are installed and held to it."""
+"""docs/clients.md names the versions that are installed and held to it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_every_version_is_the_one_of_the_lock_files() -> None:
         for name, version in re.findall(r"^([\w.-]+)==([\w.]+)", lock.read_text(), re.MULTILINE):
             python.setdefault(name, set()).add(version)
     node = json.loads((HERE / "node" / "package.json").read_text())["dependencies"]
-    rows = ROW.findall((ROOT / "README.md").read_text())
+    rows = ROW.findall((ROOT / "docs/clients.md").read_text())
     assert len(rows) == 8
     for name, kind, version in rows:
         assert {version} == ({node[name]} if "Node" in kind else python[name]), name
