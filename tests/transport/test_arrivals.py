@@ -176,6 +176,31 @@ def test_what_a_stalled_network_brings_late_is_heard_after_all() -> None:
     assert line.arrivals.tally.lost == 0
 
 
+@pytest.mark.parametrize("stall_ms", [400, 3000, 20_000])
+def test_a_sender_whose_clock_stood_still_is_late_once_and_not_with_each_packet(stall_ms: int) -> None:
+    """A starved computer's microphone does not count the time in which it did not record."""
+    line = Line()
+    for number in range(10):
+        line.come(number)
+    for number in range(10, 200):
+        at_ms = 20 * number + stall_ms
+        line.wait_until(at_ms)
+        line.come(number, at_ms)
+    assert numbers(line.heard) == list(range(200))
+    assert length(line.heard) / 48 <= 200 * 20 + stall_ms
+
+
+def test_a_sender_who_falls_behind_again_and_again_is_never_heard_longer_than_time_went_on() -> None:
+    line = Line()
+    at_ms = 0.0
+    for number in range(1000):
+        at_ms += 20 if number % 25 else 120
+        line.wait_until(at_ms)
+        line.come(number, at_ms)
+    assert numbers(line.heard) == list(range(1000))
+    assert length(line.heard) / 48 <= at_ms + 20
+
+
 def test_another_stream_begins_anew() -> None:
     line = Line()
     line.come(0)

@@ -202,7 +202,8 @@ class Arrivals:
         self._fill_gap(ticks - self._next_ticks - self._filled, steps)
         steps.append(Heard(packet.payload))
         self._pauses = len(packet.payload) <= PAUSE_BYTES
-        self._next_ticks, self._filled = ticks + length, 0
+        self._go_on(ticks, came)
+        self._next_ticks = ticks + length
         self.tally.waited_s += now - came
         self.patience = max(SHORTEST_PATIENCE, min(LONGEST_PATIENCE, 3 * self.jitter), self.patience * PATIENCE_KEEPS)
 
@@ -226,6 +227,18 @@ class Arrivals:
             steps.append(Recovered(packet.payload, copied))
             self.tally.recovered += 1
         self._next_ticks, self._filled = ticks, 0
+
+    def _go_on(self, ticks: int, came: Seconds) -> None:
+        """Sound goes on at `ticks`, whatever silence was heard before it.
+
+        If more was heard than the sender has counted, then its clock stood still, or its packets are that much later
+        from now on. A measure from before would find this packet's end in the past, and fill the same time again.
+        """
+        if self._next_ticks + self._filled > ticks:
+            transit = came - ticks / CLOCK_HZ
+            self._quickest = [transit, transit]
+            self._window_began = came
+        self._filled = 0
 
     def _fill_gap(self, ticks: int, steps: list[Step]) -> None:
         if 0 < ticks <= LONGEST_GAP:
