@@ -107,10 +107,16 @@ class SessionDefaults(Section, frozen=True):
     """What a session is before its client says otherwise."""
 
     model: str = "antiphon"
-    instructions: str = "You are a helpful voice assistant. Answer in one to three short spoken sentences."
+    instructions: str = (
+        "You are a helpful voice assistant: what you write is spoken. Answer in one to three short sentences, without "
+        "lists, symbols or links. Say what matters of a long result, and offer the rest. Before you do what cannot be "
+        "undone, say what it is and ask. If something fails, say so plainly, and what can be done."
+    )
     voice: str = "marin"
     greeting: str = ""
     """Said when a client connects, unasked."""
+    say_errors: bool = False
+    """Say so aloud when a spoken turn cannot be answered, besides the error that the client is told."""
     lead_ms: Annotated[int, Meta(ge=200, le=60_000)] = 500
     """How far audio is sent ahead of being played. Less than two messages of 100 ms would leave gaps."""
     max_turn_s: Annotated[float, Meta(ge=1, le=600)] = 60.0

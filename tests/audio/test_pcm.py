@@ -85,7 +85,9 @@ def test_no_samples_are_silent() -> None:
     assert rms(nothing) == 0.0
 
 
-def test_the_level_of_int16_cannot_overflow() -> None:
+def test_b13_the_level_of_int16_cannot_overflow() -> None:
+    assert rms(np.zeros(0, np.int16)) == 0.0
+    assert rms(np.full(100, 20_000, np.int16)) == pytest.approx(20_000 / 32768)
     assert rms(np.full(24_000 * 60, -32768, np.int16)) == pytest.approx(1.0, rel=1e-4)
     assert rms(np.full(100, 200, np.int16)) == pytest.approx(200 / 32768)
     assert rms(np.full(100, 0.5, np.float32)) == pytest.approx(0.5)

@@ -55,6 +55,13 @@ def test_it_shuts_on_a_steady_room_after_half_a_second(slope: float) -> None:
     assert np.mean(states) > (0.2 if slope == 1.0 else 0.9)
 
 
+@pytest.mark.parametrize("level", [-32768, 32767, 20_000, 200])
+def test_b13_no_level_overflows(level: int) -> None:
+    gate = Gate(WINDOW)
+    steady = np.tile(np.array([level, -max(level, -32767)], np.int16), WINDOW // 2 * 2 * STEADY_WINDOWS)
+    assert shut(gate, steady)[-1], "it is as steady as silence"
+
+
 def test_digital_silence_and_its_dither_are_one() -> None:
     silence = np.zeros(20 * WINDOW)
     dithered = np.random.default_rng(1).integers(-1, 2, 20 * WINDOW).astype(float)

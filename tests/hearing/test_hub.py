@@ -493,6 +493,33 @@ def test_an_owner_may_close_its_stream_on_an_event() -> None:
     run(story())
 
 
+def test_b14_who_gives_more_on_an_event_or_leaves_in_a_batch_holds_nobody_up() -> None:
+    async def story() -> None:
+        slow = Slow()
+        hub = HearingHub(EnergyVad(), slow)
+        heard, others = Events(), Events()
+        streams: list[HearingStream] = []
+
+        def give_more(event: object) -> None:
+            heard.append(event)
+            if len(heard) == 1:
+                streams[0].append(np.concatenate((quiet(5), voice(3))), 0.0)
+
+        streams.append(hub.open(give_more))
+        leaving, staying = hub.open(heard.append), hub.open(others.append)
+        for stream in (streams[0], leaving, staying):
+            stream.append(voice(3.1), 0.0)
+        await turns()
+        leaving.close()  # its window is with the detector
+        while slow.waiting:
+            await slow.finish()
+        assert [type(event) for event in heard][:2] == [VoiceBegan, VoicePaused]
+        assert isinstance(heard[-1], VoiceBegan)
+        assert [type(event) for event in others] == [VoiceBegan]
+
+    run(story())
+
+
 def test_a_closed_hub_takes_nobody() -> None:
     async def story() -> None:
         hub = HearingHub(EnergyVad(), InPlace())

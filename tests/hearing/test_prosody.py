@@ -46,6 +46,13 @@ def test_what_is_no_voice_has_no_pitch(sound: Pcm16) -> None:
     assert measured(sound, 0).pitch_fall is None
 
 
+@pytest.mark.parametrize("level", [-32768, 32767, 20_000, 200])
+def test_b13_no_level_overflows(level: int) -> None:
+    """int16 squared does not fit into int16, nor does the opposite of its least value."""
+    result = measured(np.full(SPAN, level, np.int16), 0)
+    assert abs(result.energy_fall_db) < 0.1
+
+
 def test_noise_has_no_pitch() -> None:
     noise = np.asarray(3000 * np.random.default_rng(3).normal(size=SPAN), dtype=np.int16)
     assert measured(noise, 0).pitch_fall is None

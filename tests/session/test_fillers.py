@@ -91,3 +91,21 @@ def test_the_first_connection_is_greeted() -> None:
     assert (story.last(o.Say).text, story.last(o.Say).is_fixed) == ("Hello, how can I help?", True)
     story.give(i.Attach("another"))
     assert len(story.all(o.Say)) == 1
+
+
+def test_who_spoke_hears_that_it_failed_and_an_apology_that_fails_is_the_last() -> None:
+    story = Story(apologies={"en": "Sorry."})
+    story.say_turn("what is the weather")
+    story.give(i.WorkFailed(story.last(o.Generate).work, "upstream_reset", "gone"))
+    assert story.last(o.ResponseEnded).response.error_code == "upstream_reset"
+    assert (story.last(o.Say).text, story.last(o.Say).is_fixed) == ("Sorry.", True)
+    story.give(i.WorkFailed(story.last(o.Say).work, "no_voice", "gone"))
+    story.wait(60)
+    assert len(story.all(o.Say)) == 1
+
+
+def test_who_typed_is_told_of_it_by_their_client() -> None:
+    story = Story(apologies={"en": "Sorry."})
+    story.respond()
+    story.give(i.WorkFailed(story.last(o.Generate).work, "upstream_reset", "gone"))
+    assert not story.all(o.Say)

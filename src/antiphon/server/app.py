@@ -72,6 +72,12 @@ BETA_CLOSE_CODE = 4000
 
 FILLERS = {"en": "One moment.", "de": "Einen Moment.", "fr": "Un instant.", "es": "Un momento."}
 """By ISO-639-1 code."""
+APOLOGIES = {
+    "en": "Sorry, that did not work. Please say it again.",
+    "de": "Entschuldigung, das hat nicht geklappt. Bitte sag es noch einmal.",
+    "fr": "Désolé, cela n'a pas marché. Répétez, s'il vous plaît.",
+    "es": "Lo siento, no ha funcionado. Repítelo, por favor.",
+}
 
 
 class State:
@@ -498,6 +504,7 @@ def _session_config(state: State, settings: Settings) -> SessionConfig:
         speculation=Speculating(prepares, turns.prepare_after_ms, turns.prepare_attempts, turns.prepare_most_wasted),
         fillers=Fillers(turns.filler_after_s, FILLERS if turns.filler_after_s else {}),
         greeting=defaults.greeting,
+        apologies=APOLOGIES if defaults.say_errors else {},
         continuous_endpoint=turns.judge_pauses,
         barge_in=turns.barge_in,
         knows_echo=turns.ignore_echo,

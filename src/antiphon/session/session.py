@@ -796,6 +796,10 @@ class Session:
     def _end(self, response: Response, ending: Ending) -> None:
         response.end(ending, self._now)
         self._retire(response)
+        # An apology answers no turn: one that fails is followed by none.
+        sorry = self.config.apologies.get((self._room.language or "en").partition("-")[0])
+        if sorry and ending.move == "fail" and response.answers_turn is not None and response.manner.speaks:
+            self._announcements.append(Announcement(sorry, is_fixed=True))
 
     def _retire(self, response: Response) -> None:
         """A response that has ended is nobody's any more."""
