@@ -15,7 +15,7 @@ import tomllib
 import zoneinfo
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -29,13 +29,15 @@ FILE_NAME = "antiphon.toml"
 EXAMPLE = "See antiphon.toml.example for every key, its type and its range."
 SHOWN_CHARS = 60  # of a value that is wrong: enough to find it again
 LOCALE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|\d{3}))?")
-TABLES = frozenset({"extra", "voices", "servers", "ice_servers", "amplifier", "conduct"})
+TABLES = frozenset({"fallbacks", "extra", "voices", "servers", "ice_servers", "amplifier", "conduct"})
 """What is written as JSON in an environment variable."""
 LISTS = frozenset(
     {"keys", "vocabulary", "allowed_origins", "allowed_hosts", "modules", "entry_points", "offer", "roots", "fetch"}
 )
 """What is written with commas in an environment variable."""
-SECRET = frozenset({"keys", "api_key", "token_secret", "credential", "authorization", "headers", "servers"})
+SECRET = frozenset(
+    {"keys", "api_key", "token_secret", "credential", "authorization", "headers", "servers", "fallbacks"}
+)
 LABEL = re.compile(r"[A-Za-z0-9_-]{1,64}")
 ICE_URL = re.compile(r"(stun|turns?):[^\s?]+(\?transport=(udp|tcp))?")
 ICE_EXAMPLE = '"stun:stun.example.com:3478" or "turns:turn.example.com:5349?transport=tcp"'
@@ -184,6 +186,9 @@ class Remote(Engine, frozen=True):
     total_timeout_s: PositiveSeconds = 120.0
 
 
+R = TypeVar("R", bound=Remote)
+
+
 class Recogniser(Remote, frozen=True):
     """Turns speech into text. `model` is that of a server, or for a local engine a name of `antiphon models list` or a
     folder."""
@@ -199,6 +204,8 @@ class Recogniser(Remote, frozen=True):
 
     stream: bool = False
     """Ask an OpenAI-compatible server for the words as they are recognised; some refuse what they do not know."""
+    fallbacks: tuple[Recogniser, ...] = ()
+    """Asked in turn when this one fails or is slow: each as this section, on its own."""
     logprobs: bool = False
     """Ask it how sure it is of each word, when a client wants to know; likewise."""
 
@@ -212,6 +219,8 @@ class Model(Remote, frozen=True):
     """What the limit is called there. OpenAI's reasoning models want "max_completion_tokens"."""
     images: bool = True
     """Whether the model takes them. Nobody can ask it, so who knows that it does not says so."""
+    fallbacks: tuple[Model, ...] = ()
+    """Asked in turn when this one fails or is slow: each as this section, on its own."""
     extra: Mapping[str, Any] = {}
     """More fields for every request, such as {reasoning_effort = "none"}."""
 
@@ -222,8 +231,9 @@ class Voice(Remote, frozen=True):
     threads: NotNegative = 0
     """That a local engine computes with; 0 is as for the recogniser."""
     fallback: Word | None = None
-    """The engine that speaks when this one fails."""
-
+    """An engine that speaks when this one and all of `fallbacks` fail: its name alone."""
+    fallbacks: tuple[Voice, ...] = ()
+    """Asked in turn when this one fails or is slow: each as this section, on its own."""
     voice: Word | None = None
     """Of an OpenAI-compatible server, in place of whatever voice the client asks for."""
     voices: Mapping[str, Word] = {}
@@ -491,7 +501,15 @@ def _check(config: Config) -> None:
                 f"server.allowed_origins: {origin!r} is no origin", 'Write "https://example.com", or "*".'
             )
     for role in ("stt", "llm", "tts"):
-        _check_remote(role, getattr(config, role))
+        remote: Recogniser | Model | Voice = getattr(config, role)
+        _check_remote(role, remote)
+        others: tuple[Recogniser | Model | Voice, ...] = remote.fallbacks
+        for number, other in enumerate(others):
+            place = f"{role}.fallbacks[{number}]"
+            _check_numbers(place, other)
+            _check_remote(place, other)
+            if other.fallbacks:
+                raise ConfigError(f"{place} has fallbacks of its own", f"Write them one after the other in {role}.")
     for url in (url for one in config.webrtc.ice_servers for url in one.urls):
         if not ICE_URL.fullmatch(url):
             raise ConfigError(f"webrtc.ice_servers: {url!r} is no STUN or TURN server", f"Write it like {ICE_EXAMPLE}.")
@@ -567,15 +585,22 @@ def _check_remote(role: str, remote: Remote) -> None:
 def _with_keys(config: Config, environ: Mapping[str, str]) -> Config:
     """The keys that are in variables of their own, put where they belong."""
     for role in ("stt", "llm", "tts"):
-        remote: Remote = getattr(config, role)
-        key = _key_of(f"{role}.api_key", remote.api_key, remote.api_key_env, environ)
-        config = msgspec.structs.replace(config, **{role: msgspec.structs.replace(remote, api_key=key)})
+        remote: Recogniser | Model | Voice = getattr(config, role)
+        listed: tuple[Remote, ...] = remote.fallbacks
+        others = tuple(_with_key(other, f"{role}.fallbacks[{number}]", environ) for number, other in enumerate(listed))
+        made = msgspec.structs.replace(_with_key(remote, role, environ), fallbacks=others)
+        config = msgspec.structs.replace(config, **{role: made})
     servers = {}
     for label, server in config.mcp.servers.items():
         place = f"mcp.servers.{label}.authorization"
         token = _key_of(place, server.authorization, server.authorization_env, environ)
         servers[label] = msgspec.structs.replace(server, authorization=token)
     return msgspec.structs.replace(config, mcp=msgspec.structs.replace(config.mcp, servers=servers))
+
+
+def _with_key(remote: R, place: str, environ: Mapping[str, str]) -> R:
+    key = _key_of(f"{place}.api_key", remote.api_key, remote.api_key_env, environ)
+    return msgspec.structs.replace(remote, api_key=key)
 
 
 def _key_of(place: str, key: str | None, variable: str | None, environ: Mapping[str, str]) -> str | None:

@@ -287,13 +287,36 @@ def choose(role: Role, settings: Engine) -> Choice:
     return Choice(role, name, reason, _caveat(role, name))
 
 
-def _with_fallback(voice: Tts, settings: Voice, workshop: Workshop) -> Tts:
-    from antiphon.engines.tts.fallback import Fallback
+def _made(role: Role, settings: Engine, choice: Choice, workshop: Workshop) -> Any:
+    """The role's engine; where it has others to fall back on, all of them as one."""
+    first = FACTORIES[role][choice.name](settings, workshop)
+    others = _fallbacks(role, settings)
+    if not others:
+        return first
+    from antiphon.engines import failover
 
-    name = settings.fallback or ""
-    if name not in FACTORIES["tts"]:
-        raise UnknownName("tts engine", name, FACTORIES["tts"])
-    return Fallback(voice, FACTORIES["tts"][name](msgspec.structs.replace(settings, model=None, voice=None), workshop))
+    links = [failover.Link(f"{role} 1 ({choice.name})", first, _patience(settings))]
+    for number, (other, name) in enumerate(others, 2):
+        engine = FACTORIES[role][name](other, workshop)
+        links.append(failover.Link(f"{role} {number} ({name})", engine, _patience(other)))
+    kinds: Mapping[str, Any] = {"stt": failover.FailoverStt, "llm": failover.FailoverLlm, "tts": failover.FailoverTts}
+    return kinds[role](links)
+
+
+def _fallbacks(role: Role, settings: Engine) -> list[tuple[Engine, str]]:
+    """Sections and names of the engines after the first. Raises `ConfigError` for names that nobody has."""
+    found: list[tuple[Engine, str]] = [
+        (other, choose(role, other).name) for other in getattr(settings, "fallbacks", ())
+    ]
+    if isinstance(settings, Voice) and settings.fallback is not None:
+        # What is said of a server, and of its models and voices, is not said of another engine.
+        last = Voice(engine=settings.fallback, threads=settings.threads)
+        found.append((last, choose(role, last).name))
+    return found
+
+
+def _patience(settings: Engine) -> float:
+    return settings.first_byte_timeout_s if isinstance(settings, Remote) else Remote().first_byte_timeout_s
 
 
 def listener_of(stt: Stt) -> Listener:
@@ -303,6 +326,13 @@ def listener_of(stt: Stt) -> Listener:
     from antiphon.engines.stt.agreement import Agreeing
 
     return Agreeing(stt)
+
+
+def _addresses(choice: Choice, config: Config) -> list[str]:
+    """Of the servers that a role's engines ask."""
+    settings: Engine = getattr(config, choice.role)
+    engines = [(settings, choice.name), *_fallbacks(choice.role, settings)]
+    return [_base_url(each) or "" for each, name in engines if name == "openai"]
 
 
 def _base_url(settings: Engine) -> str | None:
@@ -322,14 +352,13 @@ def make(config: Config) -> EngineSet:
     for role in cast("tuple[Role, ...]", ("vad", "stt", "llm", "tts")):
         settings: Engine = getattr(config, role)
         choice = choose(role, settings)
-        choices.append(choice)
+        others = ", ".join(name for _, name in _fallbacks(role, settings))
+        told = f"{choice.reason}; if it fails: {others}" if others else choice.reason
+        choices.append(msgspec.structs.replace(choice, reason=told))
         workshop.upstreams = []
-        made[role] = FACTORIES[role][choice.name](settings, workshop)
+        made[role] = _made(role, settings, choice, workshop)
         traffic[role] = tuple(upstream.traffic for upstream in workshop.upstreams)
-    if config.tts.fallback is not None:
-        made["tts"] = _with_fallback(made["tts"], config.tts, workshop)
-    addresses = [_base_url(getattr(config, choice.role)) for choice in choices if choice.name == "openai"]
-    costs_nothing = all(is_near(address or "") for address in addresses)
+    costs_nothing = all(is_near(address) for choice in choices for address in _addresses(choice, config))
     made["turns"] = turn_model(config)
     return EngineSet(
         **made, choices=tuple(choices), client=workshop.client, traffic=traffic, costs_nothing=costs_nothing
