@@ -16,6 +16,7 @@ VERBS = {
     "serve": "Run the server: the Realtime protocol on one port.",
     "demo": "Hear a whole conversation: no key, no microphone, no network.",
     "talk": "Talk to Antiphon, or to any Realtime server, in the terminal.",
+    "dictate": "Speak, and have it typed into any window.",
     "say": "Speak a text, to a file or a player.",
     "transcribe": "Write down what is said in sound files.",
     "bench": "Call a Realtime server many times at once, and see how it holds.",

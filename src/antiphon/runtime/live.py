@@ -112,6 +112,11 @@ class LiveTranscription:
         """Sound so far."""
         return self._ring.end / HEARING_RATE
 
+    @property
+    def is_hearing(self) -> bool:
+        """Whether an utterance is being said."""
+        return self._open is not None
+
     async def push(self, pcm: Pcm16) -> None:
         """Take in the next sound at 16 kHz; waits while too much is on its way already."""
         for start in range(0, pcm.size, PIECE):

@@ -1,0 +1,246 @@
+"""Text into whatever window has the focus: the first way that this desktop has, and the clipboard if none works.
+
+Which ways there are, and in which order, is pure (`ladder`); each way is a program of the desktop's own, run in a
+process. It never says that something was typed of which it knows that it was not. It does not know where the text came
+from.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from msgspec import Struct
+
+from antiphon.audio.units import Seconds
+
+Way = Literal["xdotool", "x11-paste", "wtype", "wayland-paste", "copy"]
+Outcome = Literal["typed", "pasted", "copied", "failed"]
+
+TYPED_LETTERS = 40  # more is pasted: typing takes a millisecond or more a letter, and a window may lose some
+RESTORE_S: Seconds = 0.5  # after which a window has taken what it was to paste
+RUN_S: Seconds = 5.0
+CHECK_S: Seconds = 0.02
+CHECKS = 25  # half a second until the clipboard has what was written to it
+MODIFIERS = ("shift", "ctrl", "alt", "super")
+TERMINALS = (
+    "xterm", "urxvt", "gnome-terminal", "konsole", "kitty", "alacritty", "foot", "tilix", "terminator", "st-256color",
+    "xfce4-terminal", "org.gnome.terminal", "org.gnome.console", "org.wezfurlong.wezterm", "ghostty",
+)  # fmt: skip
+TERMINAL_PASTE, USUAL_PASTE = "ctrl+shift+v", "ctrl+v"
+XTERM_PASTE = "shift+Insert"  # what xterm and urxvt know; with both selections set it works in nearly all windows
+
+
+class Desktop(Struct, frozen=True):
+    """What there is to type with."""
+
+    kind: Literal["x11", "wayland", "none"]
+    programs: frozenset[str]
+
+
+class Done(Struct, frozen=True):
+    """What became of a text."""
+
+    outcome: Outcome
+    way: Way
+    note: str = ""
+    """What the person should know, such as that they have to paste it themselves."""
+
+
+def desktop(environment: Mapping[str, str] | None = None) -> Desktop:
+    """The desktop of this process."""
+    known = os.environ if environment is None else environment
+    kind: Literal["x11", "wayland", "none"] = "none"
+    if known.get("WAYLAND_DISPLAY"):
+        kind = "wayland"
+    elif known.get("DISPLAY"):
+        kind = "x11"
+    names = ("xdotool", "xclip", "wtype", "wl-copy", "wl-paste", "notify-send")
+    return Desktop(kind, frozenset(name for name in names if shutil.which(name)))
+
+
+def ladder(place: Desktop, text: str) -> tuple[Way, ...]:
+    """The ways to try, in order. Long texts and those with line breaks are pasted: typed ones would press Enter."""
+    has = place.programs.__contains__
+    rungs: list[Way] = []
+    typing: Way | None = None
+    if place.kind == "x11":
+        typing = "xdotool" if has("xdotool") else None
+        if has("xclip") and has("xdotool"):
+            rungs.append("x11-paste")
+    elif place.kind == "wayland":
+        typing = "wtype" if has("wtype") else None
+        if has("wl-copy") and has("wl-paste") and has("wtype"):
+            rungs.append("wayland-paste")
+    if typing is not None:
+        is_short = len(text) <= TYPED_LETTERS and text.isprintable()
+        rungs.insert(0 if is_short else len(rungs), typing)
+    return (*rungs, "copy")
+
+
+def missing(place: Desktop) -> list[str]:
+    """What to install so that every rung is there, in words."""
+    wanted = {"x11": ("xdotool", "xclip"), "wayland": ("wtype", "wl-copy"), "none": ()}[place.kind]
+    package = {"wl-copy": "wl-clipboard"}
+    return [package.get(name, name) for name in wanted if name not in place.programs]
+
+
+def paste_chord(window_class: str) -> str:
+    """The keys that paste in a window of this class. Shift+Insert does where it is unknown: both selections are set."""
+    name = window_class.casefold()
+    if name in ("xterm", "urxvt", "uxterm", "st-256color", ""):
+        return XTERM_PASTE
+    return TERMINAL_PASTE if name in TERMINALS else USUAL_PASTE
+
+
+class Injector:
+    """Types one text after the other; each `type` waits for the one before."""
+
+    def __init__(self, place: Desktop | None = None) -> None:
+        self._place = place or desktop()
+        self._turn = asyncio.Lock()
+
+    async def type(self, text: str, *, press_enter: bool = False) -> Done:
+        """Put the text where the cursor is. Cancelling may leave a part of it there."""
+        async with self._turn:
+            done = Done("failed", "copy", self._advice())
+            for way in ladder(self._place, text):
+                tried = await self._try(way, text)
+                if tried is not None:
+                    done = tried
+                    break
+            if press_enter and done.outcome in ("typed", "pasted"):
+                await self._press("Return")
+            return done
+
+    async def window_class(self) -> str:
+        """Of the window that has the focus, such as "firefox"; empty where nobody says."""
+        if self._place.kind != "x11" or "xdotool" not in self._place.programs:
+            return ""
+        code, answer = await run("xdotool", "getactivewindow", "getwindowclassname")
+        if code:
+            code, answer = await run("xdotool", "getwindowfocus", "getwindowclassname")
+        return "" if code else answer.decode("utf-8", "replace").strip()
+
+    async def _try(self, way: Way, text: str) -> Done | None:
+        """None if this way did not work, and the next is to be tried."""
+        match way:
+            case "xdotool":
+                code, _ = await run("xdotool", "type", "--clearmodifiers", "--delay", "2", "--file", "-", feed=text)
+                return None if code else Done("typed", way)
+            case "wtype":
+                code, _ = await run("wtype", "-d", "2", "-", feed=text)
+                return None if code else Done("typed", way)
+            case "x11-paste" | "wayland-paste":
+                return Done("pasted", way) if await self._paste(text) else None
+            case "copy":
+                if await self._copy(text):
+                    return Done("copied", way, "The text is in the clipboard: paste it where you want it.")
+                return Done("failed", way, f"Nothing here can type or copy. {self._advice()}")
+
+    def _advice(self) -> str:
+        names = missing(self._place)
+        return f"Install: {' '.join(names)}." if names else "The text is in: antiphon dictate history."
+
+    async def _press(self, chord: str) -> bool:
+        if self._place.kind == "x11":
+            code, _ = await run("xdotool", "key", "--clearmodifiers", chord)
+            return not code
+        *modifiers, key = chord.split("+")
+        flags = [flag for name in modifiers for flag in ("-M", name)]
+        code, _ = await run("wtype", *flags, "-k", key)
+        return not code
+
+    async def _paste(self, text: str) -> bool:
+        """By way of the clipboard, which is as it was afterwards. False if it did not take the text."""
+        before = await self._clipboard()
+        if not await self._copy(text):
+            return False
+        chord = paste_chord(await self.window_class()) if self._place.kind == "x11" else XTERM_PASTE
+        if not await self._press(chord):
+            return False
+        await asyncio.sleep(RESTORE_S)
+        if before is not None and await self._pasted() == text.encode():  # unless somebody copied something else since
+            kind, data = before
+            await self._give(data, kind)
+        return True
+
+    async def _copy(self, text: str) -> bool:
+        """Into both selections; true only once the clipboard gives it back."""
+        if not await self._give(text.encode(), None):
+            return False
+        for _ in range(CHECKS):
+            if await self._pasted() == text.encode():
+                return True
+            await asyncio.sleep(CHECK_S)
+        return False
+
+    async def _give(self, data: bytes, kind: str | None) -> bool:
+        """Offer these bytes as this type (None: as text) in the clipboard; text also in the primary selection."""
+        if self._place.kind == "x11" and "xclip" in self._place.programs:
+            target = ("-t", kind) if kind else ()
+            selections = ("clipboard",) if kind else ("primary", "clipboard")
+            codes = [
+                (await run("xclip", "-i", "-selection", name, *target, feed=data, reads=False))[0]
+                for name in selections
+            ]
+        elif self._place.kind == "wayland" and "wl-copy" in self._place.programs:
+            target = ("-t", kind) if kind else ()
+            flags: Sequence[tuple[str, ...]] = (target,) if kind else (("-p",), ())
+            codes = [(await run("wl-copy", *more, feed=data, reads=False))[0] for more in flags]
+        else:
+            return False
+        return not any(codes)
+
+    async def _clipboard(self) -> tuple[str | None, bytes] | None:
+        """What is in it, an image too, and of which type; None for nothing, or for what cannot be kept."""
+        x11 = self._place.kind == "x11"
+        listing = ("xclip", "-o", "-selection", "clipboard", "-t", "TARGETS") if x11 else ("wl-paste", "-l")
+        code, answer = await run(*listing)
+        kinds = answer.decode("utf-8", "replace").split() if not code else []
+        images = [kind for kind in kinds if kind.startswith("image/")]
+        if "UTF8_STRING" in kinds or any(kind.startswith("text/plain") for kind in kinds):
+            code, data = await run(*(("xclip", "-o", "-selection", "clipboard") if x11 else ("wl-paste", "-n")))
+            return None if code else (None, data)
+        for kind in images:
+            reading: tuple[str, ...] = (
+                ("xclip", "-o", "-selection", "clipboard", "-t", kind) if x11 else ("wl-paste", "-t", kind)
+            )
+            code, data = await run(*reading)
+            if not code:
+                return kind, data
+        return None
+
+    async def _pasted(self) -> bytes:
+        x11 = self._place.kind == "x11"
+        command = ("xclip", "-o", "-selection", "clipboard") if x11 else ("wl-paste", "-n")
+        code, data = await run(*command)
+        return b"" if code else data
+
+
+async def run(*command: str, feed: str | bytes | None = None, reads: bool = True) -> tuple[int, bytes]:
+    """A program's status and what it wrote; 127 if it is not there, 124 if it took too long.
+
+    With `reads` false it may leave a child behind that keeps its output open, as clipboards do.
+    """
+    data = feed.encode() if isinstance(feed, str) else feed
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.PIPE if data is not None else asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE if reads else asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+    except OSError:
+        return 127, b""
+    try:
+        async with asyncio.timeout(RUN_S):
+            answer, _ = await process.communicate(data)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        return 124, b""
+    return process.returncode or 0, answer or b""
