@@ -11,13 +11,14 @@ PROGRAMS := tests/conformance
 NODE := PATH="$(CURDIR)/$(CLIENTS)/node/bin:$$PATH"
 export PYTHONUTF8 = 1
 
-.PHONY: help demo test test-all conformance web e2e browser check docs costs bench bench-full install-peers install install-dev install-clients lock clean
+.PHONY: desktop desktop-test-deps help demo test test-all conformance web e2e browser check docs costs bench bench-full install-peers install install-dev install-clients lock clean
 
 help:
 	@echo "make demo         hear a conversation: no key, no microphone, no network"
 	@echo "make test         lint, types and tests (up to 3 minutes)"
 	@echo "make conformance  the clients that people use, unchanged, against our server (up to 6 minutes)"
 	@echo "make e2e          the page in a real browser, with a recorded microphone (up to 6 minutes)"
+	@echo "make desktop      talk and dictate on a virtual sound card and screen (a minute; first: make desktop-test-deps)"
 	@echo "make web          build the page that the package contains, after a change in web/"
 	@echo "make bench        how many conversations a core holds, for us and for Pipecat (under 15 minutes)"
 	@echo "make bench-full   all points, and how well requests and ends of turns are recognised (an hour)"
@@ -67,9 +68,9 @@ lock: $(VENV)/bin/python $(CLIENTS)/node/.installed
 # --- testing ----------------------------------------------------------------------------------------------------------
 
 test: install-dev check
-	$(BIN)/python -m pytest -q -n 2 -m "not real" --ignore=tests/conformance --ignore=tests/e2e
+	$(BIN)/python -m pytest -q -n 2 -m "not real" --ignore=tests/conformance --ignore=tests/e2e --ignore=tests/desktop/machine
 	@echo "== what has a real process, socket or model, and is held to real times: two files at a time"
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m real --ignore=tests/conformance --ignore=tests/e2e
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m real --ignore=tests/conformance --ignore=tests/e2e --ignore=tests/desktop/machine
 
 check: install-dev
 	$(BIN)/ruff check .
@@ -124,6 +125,14 @@ web/node_modules/.installed: web/package-lock.json $(CLIENTS)/node/.installed
 e2e: install-dev browser web/node_modules/.installed $(PROGRAMS)/node/node_modules/.installed
 	cd web && $(NODE) npm run --silent test
 	$(BIN)/python -m pytest -q tests/e2e
+
+# A sound card and a screen in memory: both programs of the desktop end to end.
+desktop: install-dev
+	$(BIN)/python -m pytest -q tests/desktop/machine
+
+desktop-test-deps:
+	apt-get install -y --no-install-recommends xvfb xdotool xclip pulseaudio pulseaudio-utils libportaudio2 \
+		libasound2-plugins python3-tk wtype wl-clipboard sway
 
 browser: install-dev
 	@$(BIN)/python tests/e2e/browser.py --install

@@ -117,7 +117,7 @@ async def _dictate(config: Any, folder: Path, flags: dict[str, Any]) -> None:
     from antiphon.desktop.dictation.control import listening, socket_path
     from antiphon.desktop.dictation.dictation import Dictation, Show, Ways
     from antiphon.desktop.dictation.history import History
-    from antiphon.desktop.dictation.injection import Injector
+    from antiphon.desktop.dictation.injection import Injector, desktop
     from antiphon.desktop.dictation.preferences import load
     from antiphon.desktop.screen import Screen
     from antiphon.desktop.sound import Sound
@@ -136,6 +136,7 @@ async def _dictate(config: Any, folder: Path, flags: dict[str, Any]) -> None:
         screen.line("state", f"{store.recovered} recordings of a run that was cut short are in the history")
     hub = HearingHub(engines.vad)
     request = Request(flags["microphone"])
+    injector = Injector(await asyncio.to_thread(desktop))
     purpose = "conversation" if flags["assistant"] else "transcription"
     try:
         await engines.stt.warm()
@@ -147,7 +148,7 @@ async def _dictate(config: Any, folder: Path, flags: dict[str, Any]) -> None:
                 hub,
                 registry.listener_of(engines.stt),
                 store,
-                Injector(),
+                injector,
                 engines.llm if flags["clean"] else None,
             )
             show = Show(partial(_preview, screen), partial(_told, screen), partial(screen.line, "error"))
