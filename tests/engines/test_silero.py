@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -52,6 +53,24 @@ def test_a_stream_in_a_batch_gets_what_it_gets_alone_to_the_bit(vad: SileroVad) 
         windows = np.array([sound[start : start + vad.window] for sound in sounds])
         scores, memories = vad.score(windows, memories)
         np.testing.assert_array_equal(scores, alone[:, index])
+
+
+def test_windows_of_one_stream_at_once_get_what_they_get_in_turn_to_the_bit(vad: SileroVad) -> None:
+    voice = hello()
+    expected = scores_alone(vad, voice)
+    windows = voice[: expected.size * vad.window].reshape(-1, vad.window)
+    for length in (1, 2, 3, 5, 8, expected.size):
+        memory, scores = np.zeros((1, vad.memory), np.float32), []
+        for start in range(0, expected.size, length):
+            run, memory = vad.score(windows[start : start + length], memory)
+            scores.append(run)
+        np.testing.assert_array_equal(np.concatenate(scores), expected)
+
+
+def test_the_graph_scores_as_its_owners_does(vad: SileroVad) -> None:
+    """The figures are the original's: version 6.2.3 by onnxruntime 1.31, on this sound."""
+    original = json.loads((Path(__file__).parents[1] / "data" / "silero_scores.json").read_text())
+    np.testing.assert_allclose(scores_alone(vad, hello()), original, atol=2e-5)
 
 
 def test_the_arguments_stay_as_they_were(vad: SileroVad) -> None:

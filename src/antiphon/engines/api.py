@@ -28,14 +28,17 @@ class Vad(Protocol):
     """Samples at 16 kHz in one window: 512, which is 32 ms, for Silero."""
     memory: int
     """Floats that a stream carries from one window to the next. A fresh stream's are all zero."""
+    most_at_once: int
+    """Windows of one stream that it takes in one call; 1 if it knows no order in time."""
 
     def score(
         self, windows: NDArray[np.float32], memories: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Score a batch; runs in a worker thread and must release the GIL while it computes.
 
-        `windows` is [B, window] in [-1, 1]; `memories` is [B, memory]. Returns P(speech) as [B] in [0, 1] and the
-        streams' new memories as [B, memory]. Row i of every array belongs to the same stream.
+        `memories` is [B, memory], a row for each stream. `windows` is [T * B, window] in [-1, 1]: first the streams'
+        first windows in the memories' order, then their second ones, and so on. Returns P(speech) as [T * B] in [0, 1],
+        in the same order, and the memories after the last windows as [B, memory].
         """
         ...
 

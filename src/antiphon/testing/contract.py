@@ -120,6 +120,11 @@ def check_vad(vad: Vad) -> None:
     for row in range(AT_ONCE):
         alone, _ = vad.score(windows[row : row + 1], memories_after[row : row + 1])
         _require(abs(float(alone[0] - scores[row])) < 1e-4, "a stream's score depends on the others in its batch")
+    if vad.most_at_once > 1:
+        both, memories_both = vad.score(np.concatenate((windows, windows)), memories)
+        in_turn = np.concatenate((first, scores))
+        _require(np.allclose(both, in_turn, atol=1e-4), "two windows at once are not scored as two in turn")
+        _require(memories_both.shape == memories.shape, "two windows at once change the memories' shape")
 
 
 # --- what each kind of answer must look like -------------------------------------------------------------------------
