@@ -67,10 +67,14 @@ lock: $(VENV)/bin/python $(CLIENTS)/node/.installed
 
 # --- testing ----------------------------------------------------------------------------------------------------------
 
+# A test against real time may fail because the machine stood still for a while: it has two more goes. Each failure is
+# shown at the end also then, for a fault that comes and goes looks the same.
+AGAIN := --reruns 2
+
 test: install-dev check
 	$(BIN)/python -m pytest -q -n 2 -m "not real" --ignore=tests/conformance --ignore=tests/e2e --ignore=tests/desktop/machine
 	@echo "== what has a real process, socket or model, and is held to real times: two files at a time"
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m real --ignore=tests/conformance --ignore=tests/e2e --ignore=tests/desktop/machine
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(AGAIN) -m real --ignore=tests/conformance --ignore=tests/e2e --ignore=tests/desktop/machine
 
 check: install-dev
 	$(BIN)/ruff check .
@@ -78,7 +82,7 @@ check: install-dev
 	$(BIN)/mypy
 
 conformance: install-dev install-clients
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/conformance
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(AGAIN) tests/conformance
 
 # Every client in an environment of its own: they do not agree on what they need. Node comes as a Python package.
 install-clients: $(foreach name,agents livekit node pipecat,$(CLIENTS)/$(name)/.installed)
@@ -124,11 +128,11 @@ web/node_modules/.installed: web/package-lock.json $(CLIENTS)/node/.installed
 # A real browser with a recorded microphone. Screenshots stay in build/e2e.
 e2e: install-dev browser web/node_modules/.installed $(PROGRAMS)/node/node_modules/.installed
 	cd web && $(NODE) npm run --silent test
-	$(BIN)/python -m pytest -q tests/e2e
+	$(BIN)/python -m pytest -q $(AGAIN) tests/e2e
 
 # A sound card and a screen in memory: both programs of the desktop end to end.
 desktop: install-dev
-	$(BIN)/python -m pytest -q tests/desktop/machine
+	$(BIN)/python -m pytest -q $(AGAIN) tests/desktop/machine
 
 desktop-test-deps:
 	apt-get install -y --no-install-recommends xvfb xdotool xclip pulseaudio pulseaudio-utils libportaudio2 \

@@ -66,3 +66,11 @@ def _everything_said_is_legal(request: pytest.FixtureRequest, monkeypatch: pytes
     wiretap = Wiretap(monkeypatch)
     yield
     assert wiretap.faults() == []
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What failed at first and then did not is not kept quiet."""
+    for report in terminalreporter.getreports("rerun"):
+        terminalreporter.section(f"went wrong, and was tried again: {report.nodeid}", sep="_", yellow=True)
+        terminalreporter.write_line(report.longreprtext[-4000:])
+        terminalreporter.write_line(report.capstderr[-4000:])

@@ -295,7 +295,7 @@ async def _perform(
 
 async def _ended(traces: Path, before: set[Path]) -> set[Path]:
     """The traces that were not there before, once every session has come to its end."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while True:
             new = set(traces.glob("*.jsonl")) - before  # noqa: ASYNC240 - a folder of a few files
             if new and all(b'"type":"finish"' in path.read_bytes() for path in new):
