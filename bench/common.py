@@ -73,6 +73,8 @@ class Wish(Struct, frozen=True):
     """Whether answers are begun before their turn is over. By default not: the delays above could not be taken off."""
     trace: str = ""
     """A folder, or none."""
+    history: str = ""
+    """A file to keep conversations in, or none: never that of whoever measures."""
     gated: bool = True
     """False: every window is scored, also where it cannot be anything but the room."""
     max_sessions: int = 10_000
@@ -169,7 +171,13 @@ async def _serve(wish: Wish) -> None:
     # The sound of items that is kept to be retrieved has a budget of its own; here it would only hide the rest.
     session = config.SessionDefaults(retained_audio_bytes=0)
     trace = config.Trace(Path(wish.trace) if wish.trace else None)
-    settings = config.Config(server=limits, session=session, trace=trace, turns=config.Turns(prepare=wish.prepare))
+    settings = config.Config(
+        server=limits,
+        session=session,
+        trace=trace,
+        turns=config.Turns(prepare=wish.prepare),
+        history=config.History(keep=bool(wish.history), path=Path(wish.history) if wish.history else None),
+    )
     loop = asyncio.get_running_loop()
     stdin = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stdin), sys.stdin)

@@ -161,7 +161,8 @@ async def ours(sound: Pcm16) -> None:
     _watch(delays)
     engines = EngineSet(SileroVad(), FakeStt("hello"), FakeLlm(ENDLESS), SpeechTts(sound), ())
     limits = config.Server(port=0, max_bytes_per_minute=10**12, drain_s=0.1)
-    settings = config.Config(server=limits, session=config.SessionDefaults(retained_audio_bytes=0))
+    session = config.SessionDefaults(retained_audio_bytes=0)
+    settings = config.Config(server=limits, session=session, history=config.History(keep=False))
     async with running(settings, engines=engines, tools=()) as listening:
         while not listening.state.is_ready:  # noqa: ASYNC110 - a flag without an event
             await asyncio.sleep(0.01)
