@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from antiphon.observe.metrics import FATES, Metrics, Standing, Upstreams
+from antiphon.observe.metrics import FATES, EngineState, Metrics, Standing, Upstreams
 from antiphon.server.siblings import one_page
 
 DASHBOARD = Path(__file__).parents[2] / "deploy" / "grafana.json"
@@ -34,6 +34,7 @@ def counted() -> dict[str, set[str]]:
         hub_failures_total=1, dropped_audio_s_total=0.0, sessions=1, captions=0, cache_hits_total=1,
         cache_misses_total=1, packets_total=dict.fromkeys(FATES, 1),
         upstreams=(Upstreams("llm", 3, 1, {"upstream_timeout": 1}),),
+        engines=(EngineState("llm", "llm 1 (openai)", True, 1),),
     )  # fmt: skip
     page = Metrics(["clock"]).page(standing)
     found: dict[str, set[str]] = {}

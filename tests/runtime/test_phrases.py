@@ -25,6 +25,16 @@ class Counting(FakeTts):
         return super().speak(text, request)
 
 
+class Breaking(FakeTts):
+    """A voice that may be gone."""
+
+    is_broken = False
+
+    def speak(self, text: str, request: TtsRequest) -> AsyncIterator[Pcm]:
+        voice = FakeTts(script=[Fail()]) if self.is_broken else FakeTts()
+        return voice.speak(text, request)
+
+
 async def said(phrases: KeptPhrases, text: str = "One moment.", voice: str = "marin") -> Pcm:
     return np.concatenate([chunk async for chunk in phrases.speak(text, TtsRequest(voice))])
 
@@ -66,5 +76,18 @@ def test_memory_is_bounded_and_the_oldest_goes_first() -> None:
         assert voice.asked == 1 + 3
         await said(phrases, "Two moment.")
         assert voice.asked == 1 + 4
+
+    run(story())
+
+
+def test_a_voice_that_is_gone_says_what_it_has_said_before_in_another_manner() -> None:
+    async def story() -> None:
+        voice = Breaking()
+        phrases = KeptPhrases(voice)
+        await phrases.learn("Sorry. I cannot reach it.", TtsRequest("marin", language="en"))
+        voice.is_broken = True
+        assert (await said(phrases, "Sorry. ")).size
+        with pytest.raises(EngineError):
+            await said(phrases, "Something else.")
 
     run(story())

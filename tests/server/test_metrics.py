@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 from calling import KEY, client, refusal, server, web
 from prometheus_client.parser import text_string_to_metric_families
 
+from antiphon.engines.api import LlmRequest
+from antiphon.engines.failover import Chain, Link
+from antiphon.engines.fake import Fail, FakeLlm
 from antiphon.server.run import Running
 
 pytestmark = pytest.mark.real
@@ -53,6 +57,41 @@ def test_a_conversation_can_be_read_off_the_page() -> None:
         assert after["voice_session_bytes_sum"] > 0
         assert after["voice_heard_seconds_total"] == pytest.approx(2.0)
         assert after["voice_event_loop_lag_seconds_count"] > 0
+
+    asyncio.run(story())
+
+
+def test_engines_that_share_a_role_tell_how_they_are() -> None:
+    async def story() -> None:
+        first, second = FakeLlm([Fail("upstream_reset", "gone")]), FakeLlm("Here I am.")
+        async with server() as made:
+            links = (Link("llm 1 (a)", first, 20.0), Link("llm 2 (b)", second, 20.0))
+            chain = Chain(links)
+            state = made.state
+            state.engines = msgspec.structs.replace(state.engines, chains={"llm": links})
+            assert [piece async for piece in chain.answer(lambda link: link.engine.write(LlmRequest(())))]
+            found = await figures(made)
+            assert found['voice_engine_rests{engine="llm 1 (a)"}'] == 1
+            assert found['voice_engine_rests{engine="llm 2 (b)"}'] == 0
+            assert found['voice_engine_failures_total{engine="llm 1 (a)"}'] == 1
+            async with web(made) as client:
+                assert (await client.get("/health")).text == "ok\nllm 1 (a) failed and rests\n"
+            await chain.close()
+
+    asyncio.run(story())
+
+
+def test_what_is_kept_of_conversations_is_counted() -> None:
+    async def story() -> None:
+        async with server(history__keep=True) as made:
+            async with client(made) as call:
+                await call.receive("session.created")
+                await call.speak()
+                await call.receive("response.done")
+            async with asyncio.timeout(20):
+                while (found := await figures(made))["voice_history_written_total"] < 3:  # noqa: ASYNC110 - a figure
+                    await asyncio.sleep(0.05)
+            assert found["voice_history_lost_total"] == found["voice_history_errors_total"] == 0
 
     asyncio.run(story())
 

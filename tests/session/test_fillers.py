@@ -104,6 +104,13 @@ def test_who_spoke_hears_that_it_failed_and_an_apology_that_fails_is_the_last() 
     assert len(story.all(o.Say)) == 1
 
 
+def test_who_spoke_hears_that_it_was_another_server() -> None:
+    story = Story(apologies={"en": "Sorry.", "de": "Tut mir leid."}, unreachable={"en": "I cannot reach it."})
+    story.say_turn("what is the weather")
+    story.give(i.WorkFailed(story.last(o.Generate).work, "upstream_reset", "gone"))
+    assert story.last(o.Say).text == "I cannot reach it."
+
+
 def test_who_typed_is_told_of_it_by_their_client() -> None:
     story = Story(apologies={"en": "Sorry."})
     story.respond()

@@ -74,12 +74,13 @@ def command(
     for role in ("vad", "stt", "llm", "tts"):
         settings = getattr(config, role)
         choice = registry.choose(role, settings)
-        try:
-            registry.FACTORIES[role][choice.name](settings, registry.Workshop(config.models.folder))
-            state = "ok"
-        except (AntiphonError, ImportError, OSError) as error:
-            state, broken = f"BROKEN: {error}", True
-        click.echo(f"  {role}: {choice.name} ({choice.reason}): {state}")
+        for number, (section, name) in enumerate([(settings, choice.name), *registry.fallbacks(role, settings)]):
+            try:
+                registry.FACTORIES[role][name](section, registry.Workshop(config.models.folder))
+                state = "ok"
+            except (AntiphonError, ImportError, OSError) as error:
+                state, broken = f"BROKEN: {error}", True
+            click.echo(f"  {role}: {name} ({'if it fails' if number else choice.reason}): {state}")
         if choice.caveat:
             click.echo(f"       {choice.caveat}")
     is_judged = _echo_turn_model(config)

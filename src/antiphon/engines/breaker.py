@@ -21,12 +21,15 @@ class Breaker:
         """When it may be probed; only of an open one."""
         self.is_told_to_wait = False
         """The engine named a time before which it wants to hear nothing."""
+        self.opened = 0
+        """Times that it was found to fail, since the start."""
         self._failures = 0
 
     def failed(self, now: Seconds, retry_after_s: Seconds | None = None) -> None:
         """A request or a probe failed. `retry_after_s` is what the engine itself asked for."""
         rest_s = min(FIRST_REST_S * 2**self._failures, LONGEST_REST_S)
         self._failures += 1
+        self.opened += not self.is_open
         self.is_told_to_wait = retry_after_s is not None
         rest_s = max(rest_s, retry_after_s or 0.0)
         self.rests_until = max(now + rest_s, self.rests_until if self.is_open else 0.0)

@@ -265,6 +265,7 @@ class FailoverLlm:
 
     def __init__(self, links: Sequence[Link[Llm]]) -> None:
         self._chain = Chain(links)
+        self.links = self._chain.links
         self.sees = links[0].engine.sees
         self.warm, self.close = self._chain.warm, self._chain.close
 
@@ -278,6 +279,7 @@ class FailoverStt:
 
     def __init__(self, links: Sequence[Link[Stt]]) -> None:
         self._chain = Chain(links)
+        self.links = self._chain.links
         self.languages = links[0].engine.languages
         self.translates = all(getattr(link.engine, "translates", False) for link in links)
         self.warm, self.close = self._chain.warm, self._chain.close
@@ -292,6 +294,7 @@ class FailoverTts:
 
     def __init__(self, links: Sequence[Link[Tts]]) -> None:
         self._chain = Chain(links)
+        self.links = self._chain.links
         self.rate = links[0].engine.rate
         self.warm, self.close = self._chain.warm, self._chain.close
 

@@ -106,6 +106,8 @@ class EngineSet(Struct, frozen=True):
     """The HTTP client that the remote ones share, if there are any."""
     traffic: Mapping[Role, tuple[Any, ...]] = {}
     """How the requests of the remote ones go: an `engines.http.Traffic` for each server."""
+    chains: Mapping[Role, tuple[Any, ...]] = {}
+    """The `engines.failover.Link`s of roles that have others to fall back on."""
     costs_nothing: bool = True
     """None of them is on another network, where what is written for nothing may be billed."""
     turns: TurnModel | None = None
@@ -290,7 +292,7 @@ def choose(role: Role, settings: Engine) -> Choice:
 def _made(role: Role, settings: Engine, choice: Choice, workshop: Workshop) -> Any:
     """The role's engine; where it has others to fall back on, all of them as one."""
     first = FACTORIES[role][choice.name](settings, workshop)
-    others = _fallbacks(role, settings)
+    others = fallbacks(role, settings)
     if not others:
         return first
     from antiphon.engines import failover
@@ -303,7 +305,7 @@ def _made(role: Role, settings: Engine, choice: Choice, workshop: Workshop) -> A
     return kinds[role](links)
 
 
-def _fallbacks(role: Role, settings: Engine) -> list[tuple[Engine, str]]:
+def fallbacks(role: Role, settings: Engine) -> list[tuple[Engine, str]]:
     """Sections and names of the engines after the first. Raises `ConfigError` for names that nobody has."""
     found: list[tuple[Engine, str]] = [
         (other, choose(role, other).name) for other in getattr(settings, "fallbacks", ())
@@ -331,7 +333,7 @@ def listener_of(stt: Stt) -> Listener:
 def _addresses(choice: Choice, config: Config) -> list[str]:
     """Of the servers that a role's engines ask."""
     settings: Engine = getattr(config, choice.role)
-    engines = [(settings, choice.name), *_fallbacks(choice.role, settings)]
+    engines = [(settings, choice.name), *fallbacks(choice.role, settings)]
     return [_base_url(each) or "" for each, name in engines if name == "openai"]
 
 
@@ -349,19 +351,26 @@ def make(config: Config) -> EngineSet:
     made: dict[str, Any] = {}
     workshop = Workshop(config.models.folder)
     traffic: dict[Role, tuple[Any, ...]] = {}
+    chains: dict[Role, tuple[Any, ...]] = {}
     for role in cast("tuple[Role, ...]", ("vad", "stt", "llm", "tts")):
         settings: Engine = getattr(config, role)
         choice = choose(role, settings)
-        others = ", ".join(name for _, name in _fallbacks(role, settings))
+        others = ", ".join(name for _, name in fallbacks(role, settings))
         told = f"{choice.reason}; if it fails: {others}" if others else choice.reason
         choices.append(msgspec.structs.replace(choice, reason=told))
         workshop.upstreams = []
         made[role] = _made(role, settings, choice, workshop)
         traffic[role] = tuple(upstream.traffic for upstream in workshop.upstreams)
+        chains[role] = getattr(made[role], "links", ())
     costs_nothing = all(is_near(address) for choice in choices for address in _addresses(choice, config))
     made["turns"] = turn_model(config)
     return EngineSet(
-        **made, choices=tuple(choices), client=workshop.client, traffic=traffic, costs_nothing=costs_nothing
+        **made,
+        choices=tuple(choices),
+        client=workshop.client,
+        traffic=traffic,
+        chains=chains,
+        costs_nothing=costs_nothing,
     )
 
 

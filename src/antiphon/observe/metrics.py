@@ -65,6 +65,18 @@ class Upstreams(Struct, frozen=True):
     """By our own codes."""
 
 
+class EngineState(Struct, frozen=True):
+    """One engine among several of a role."""
+
+    role: str
+    name: str
+    """As the configuration makes it, such as "llm 2 (openai)"."""
+    rests: bool
+    """It failed, and is left alone for now."""
+    failures: int
+    """Times that it began to fail, since the start."""
+
+
 class Standing(Struct, frozen=True):
     """The process at one moment. What ends in `_total` only ever grows."""
 
@@ -91,6 +103,15 @@ class Standing(Struct, frozen=True):
     packets_total: Mapping[str, int]
     """By fate."""
     upstreams: tuple[Upstreams, ...] = ()
+    engines: tuple[EngineState, ...] = ()
+    """Of roles that have several."""
+    history_waiting: int = 0
+    """Changes of conversations that are not written yet."""
+    history_written_total: int = 0
+    history_lost_total: int = 0
+    history_errors_total: int = 0
+    history_slowest_s: float = 0.0
+    """The longest that a batch took to write, since the last look."""
 
 
 class Labelled(Generic[T]):
@@ -213,6 +234,8 @@ class _Moment(Collector):
         yield from self._gauges()
         yield from self._counters()
         yield from self._upstreams()
+        yield from self._engines()
+        yield from self._history()
 
     def _gauges(self) -> Iterator[Metric]:
         now = self._now
@@ -249,6 +272,23 @@ class _Moment(Collector):
             for code, count in sorted(one.errors.items()):
                 errors.add_metric((one.role, code), count)
         yield from (requests, retries, errors)
+
+    def _engines(self) -> Iterator[Metric]:
+        rests = GaugeMetricFamily("voice_engine_rests", "Engines that failed and are left alone.", labels=("engine",))
+        words = "Times that an engine began to fail."
+        failures = CounterMetricFamily("voice_engine_failures", words, labels=("engine",))
+        for one in self._now.engines:
+            rests.add_metric((one.name,), one.rests)
+            failures.add_metric((one.name,), one.failures)
+        yield from (rests, failures)
+
+    def _history(self) -> Iterator[Metric]:
+        now = self._now
+        yield _gauge("voice_history_waiting", "Changes of conversations to be written.", now.history_waiting)
+        yield _gauge("voice_history_slowest_seconds", "The slowest write since the last look.", now.history_slowest_s)
+        yield CounterMetricFamily("voice_history_written", "Changes written.", now.history_written_total)
+        yield CounterMetricFamily("voice_history_lost", "Changes given up.", now.history_lost_total)
+        yield CounterMetricFamily("voice_history_errors", "Batches that failed.", now.history_errors_total)
 
 
 def _gauge(name: str, words: str, value: float) -> Metric:

@@ -45,7 +45,7 @@ from antiphon.server.rest import Building, audio_routes
 from antiphon.server.sessions import Sessions
 from antiphon.server.shared import SharedLimits
 from antiphon.server.siblings import Siblings, one_page
-from antiphon.server.standing import standing_of
+from antiphon.server.standing import engine_states, standing_of
 from antiphon.server.tools import tools_page
 from antiphon.server.transcribe import Captions, read_form
 from antiphon.session.ids import Ids
@@ -77,6 +77,13 @@ APOLOGIES = {
     "de": "Entschuldigung, das hat nicht geklappt. Bitte sag es noch einmal.",
     "fr": "Désolé, cela n'a pas marché. Répétez, s'il vous plaît.",
     "es": "Lo siento, no ha funcionado. Repítelo, por favor.",
+}
+
+UNREACHABLE = {
+    "en": "Sorry, I can't reach one of my services right now. Please try again in a moment.",
+    "de": "Entschuldigung, ich erreiche gerade einen meiner Dienste nicht. Versuch es bitte gleich noch einmal.",
+    "fr": "Désolé, je n'arrive pas à joindre un de mes services. Réessayez dans un instant, s'il vous plaît.",
+    "es": "Lo siento, no puedo conectar con uno de mis servicios. Inténtalo de nuevo en un momento, por favor.",
 }
 
 
@@ -189,7 +196,8 @@ def make_app(state: State) -> ASGIApp:
         return Response(tools_page(state.tools), media_type="application/json")
 
     async def health(request: Request) -> Response:
-        return PlainTextResponse("ok\n")
+        resting = [f"{one.name} failed and rests\n" for one in engine_states(state.engines) if one.rests]
+        return PlainTextResponse("".join(["ok\n", *resting]))
 
     async def ready(request: Request) -> Response:
         return PlainTextResponse("ready\n" if state.is_ready else "warming\n", 200 if state.is_ready else 503)
@@ -505,6 +513,7 @@ def _session_config(state: State, settings: Settings) -> SessionConfig:
         fillers=Fillers(turns.filler_after_s, FILLERS if turns.filler_after_s else {}),
         greeting=defaults.greeting,
         apologies=APOLOGIES if defaults.say_errors else {},
+        unreachable=UNREACHABLE if defaults.say_errors else {},
         continuous_endpoint=turns.judge_pauses,
         barge_in=turns.barge_in,
         knows_echo=turns.ignore_echo,

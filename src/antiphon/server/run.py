@@ -24,11 +24,12 @@ import uvicorn
 from msgspec import Struct
 from starlette.types import ASGIApp
 
-from antiphon.config import Config
+from antiphon.config import Config, SessionDefaults
 from antiphon.config import Server as ServerSection
 from antiphon.engines import registry
+from antiphon.engines.api import TtsRequest
 from antiphon.engines.registry import EngineSet
-from antiphon.errors import ConfigError
+from antiphon.errors import ConfigError, EngineError
 from antiphon.hearing.hub import HearingHub
 from antiphon.observe.looplag import LoopLag
 from antiphon.observe.metrics import Metrics
@@ -37,7 +38,7 @@ from antiphon.runtime.drive import BACKLOG_S, Equipment
 from antiphon.runtime.phrases import KeptPhrases
 from antiphon.runtime.workers import Engines
 from antiphon.server.admission import Admission, Lateness
-from antiphon.server.app import IDLE_SWEEP_S, State, make_app
+from antiphon.server.app import APOLOGIES, IDLE_SWEEP_S, UNREACHABLE, State, make_app
 from antiphon.server.bounded import BoundedHttp, BoundedWebSocket, allow_many_files
 from antiphon.server.door import is_loopback
 from antiphon.server.history import History
@@ -112,7 +113,8 @@ async def running(
     engines = engines or registry.make(config)
     tooling = await _workroom(config, tools)
     hub = HearingHub(engines.vad, backlog_s=BACKLOG_S, gates=config.vad.gate)
-    runners = Engines(engines.stt, engines.llm, engines.tts, KeptPhrases(engines.tts), engines.turns)
+    phrases = KeptPhrases(engines.tts)
+    runners = Engines(engines.stt, engines.llm, engines.tts, phrases, engines.turns)
     equipment = Equipment(runners, hub, tooling, limits_from(config.mcp))
     surroundings = Surroundings(ZoneInfo(config.session.time_zone), config.session.locale)
     metrics = Metrics(each.tool.spec.name for each in tooling.registry.offered())
@@ -130,7 +132,7 @@ async def running(
         sock = bind(config, shared=place is not None)
         beside = asyncio.create_task(_serve_siblings(state, place), name="siblings")
         serving = asyncio.create_task(server.serve(sockets=[sock]), name="uvicorn")
-        warming = asyncio.create_task(_warm(state), name="warm-up")
+        warming = asyncio.create_task(_warm(state, phrases), name="warm-up")
         lag.start()
         sweeping = asyncio.create_task(_sweep(state), name="idle sweep")
         wyoming: WyomingService | None = None
@@ -346,13 +348,24 @@ def _tracing(config: Config) -> Tracing | None:
     return Tracing(folder, config.trace.redact, config.trace.scores)
 
 
-async def _warm(state: State) -> None:
+async def _warm(state: State, phrases: KeptPhrases) -> None:
     """Ready is said only once the first person would not wait."""
     await asyncio.to_thread(importlib.import_module, "av")  # a tenth of a second, which nobody's call should pay
     await state.engines.warm()
     await warm_mcp(state.config.mcp)
     state.is_ready = True
     log.info("the engines are loaded: ready")
+    await _learn_apologies(state.config.session, phrases)
+
+
+async def _learn_apologies(defaults: SessionDefaults, phrases: KeptPhrases) -> None:
+    """So that they can be said when the voice itself is what cannot be reached."""
+    language = defaults.locale.partition("-")[0]
+    for words in (APOLOGIES, UNREACHABLE) if defaults.say_errors else ():
+        try:
+            await phrases.learn(words.get(language, words["en"]), TtsRequest(defaults.voice, language=language))
+        except EngineError as error:
+            log.warning("an apology could not be prepared: %s", error.message)
 
 
 async def _sweep(state: State) -> None:

@@ -9,15 +9,17 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from antiphon.audio.units import seconds_from_samples
-from antiphon.observe.metrics import FATES, Standing, Upstreams
+from antiphon.observe.metrics import FATES, EngineState, Standing, Upstreams
 from antiphon.server.calls import fates
 
 if TYPE_CHECKING:
+    from antiphon.engines.registry import EngineSet
     from antiphon.server.app import State
 
 
 def standing_of(state: State) -> Standing:
     hub, drives = state.hub, state.sessions.running.values()
+    writer = state.sessions.history.writer if state.sessions.history is not None else None
     calls = [one.call for one in state.calls.ongoing.values()]
     return Standing(
         sessions=len(state.sessions.running),
@@ -39,6 +41,21 @@ def standing_of(state: State) -> Standing:
         cache_misses_total=state.cache.misses,
         packets_total=_packets(state),
         upstreams=_upstreams(state),
+        engines=engine_states(state.engines),
+        history_waiting=writer.waiting if writer else 0,
+        history_written_total=writer.written if writer else 0,
+        history_lost_total=writer.lost if writer else 0,
+        history_errors_total=writer.errors if writer else 0,
+        history_slowest_s=writer.take_slowest_s() if writer else 0.0,
+    )
+
+
+def engine_states(engines: EngineSet) -> tuple[EngineState, ...]:
+    """Of all that share a role with others."""
+    return tuple(
+        EngineState(role, link.name, link.breaker.is_open, link.breaker.opened)
+        for role, links in engines.chains.items()
+        for link in links
     )
 
 

@@ -797,8 +797,14 @@ class Session:
         response.end(ending, self._now)
         self._retire(response)
         # An apology answers no turn: one that fails is followed by none.
-        sorry = self.config.apologies.get((self._room.language or "en").partition("-")[0])
-        if sorry and ending.move == "fail" and response.answers_turn is not None and response.manner.speaks:
+        if ending.move == "fail" and response.answers_turn is not None and response.manner.speaks:
+            self._apologise(ending.error_code or "")
+
+    def _apologise(self, code: str) -> None:
+        config, language = self.config, (self._room.language or "en").partition("-")[0]
+        is_elsewhere = code.startswith("upstream_") and language in config.unreachable
+        sorry = (config.unreachable if is_elsewhere else config.apologies).get(language)
+        if sorry:
             self._announcements.append(Announcement(sorry, is_fixed=True))
 
     def _retire(self, response: Response) -> None:

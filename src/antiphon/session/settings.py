@@ -261,6 +261,8 @@ class SessionConfig(Struct, frozen=True):
     """Said to the first connection, unasked."""
     apologies: Mapping[str, str] = {}
     """Said when a spoken turn could not be answered, by ISO-639-1 code; in other languages nothing is said."""
+    unreachable: Mapping[str, str] = {}
+    """Said instead where a server that the answer depends on failed."""
     speculation: Speculating = Speculating()
     continuous_endpoint: bool = False
     """Judge the pauses of server_vad as those of semantic_vad: its silence is then the usual wait, not the only one."""

@@ -53,6 +53,9 @@ class Writer:
         """What this process is called in the file."""
         self.errors = 0
         """Times that a batch could not be written."""
+        self.written = 0
+        """Changes that are in the file, newer versions of the same counted once."""
+        self._slowest_s = 0.0
         self._keep_s = keep_days * database.DAY_S
         self._database = database.connect(path, survives_power_loss=survives_power_loss)
         self._queue: queue.SimpleQueue[Change | Stop] = queue.SimpleQueue()  # its `put` neither waits nor locks
@@ -77,6 +80,11 @@ class Writer:
     def lost(self) -> int:
         """Changes that were given up."""
         return self._lost_of.total() + self._lost_in_batches
+
+    def take_slowest_s(self) -> float:
+        """The longest that a batch took since this was last asked."""
+        slowest_s, self._slowest_s = self._slowest_s, 0.0
+        return slowest_s
 
     def put(self, change: Change) -> None:
         """Have it written. Never waits and never fails; what there is no room for is lost and counted."""
@@ -189,11 +197,15 @@ class Writer:
 
     def _try(self, changes: list[Change], lost: Mapping[str, int]) -> bool:
         """Whether they are written now. Raises `sqlite3.Error` if they never will be."""
+        began = time.monotonic()
         try:
             database.apply(self._database, self.worker, changes, lost.items())
         except sqlite3.OperationalError as error:  # full, locked, gone: it may come back
             self._note(error)
             return False
+        finally:
+            self._slowest_s = max(self._slowest_s, time.monotonic() - began)
+        self.written += len(changes)
         return True
 
     def _rest(self) -> bool:
