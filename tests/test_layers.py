@@ -102,7 +102,7 @@ def test_chance_comes_from_a_seed() -> None:
 TASK_STARTERS = {
     "runtime/workers.py", "transport/websocket.py", "transport/webrtc/call.py", "server/calls.py",
     "testing/caller.py", "server/run.py", "cli/demo.py", "testing/contract.py", "testing/upstream.py",
-    "testing/loopback.py", "tools/runner.py", "runtime/live.py", "tools/mcp_client.py",
+    "testing/loopback.py", "testing/wire.py", "tools/runner.py", "runtime/live.py", "tools/mcp_client.py",
     "runtime/whole.py", "server/rest.py", "server/workers.py", "server/siblings.py", "bench/call.py",
     "desktop/talk.py", "desktop/dictation/dictation.py",
 }  # fmt: skip
