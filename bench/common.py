@@ -175,6 +175,7 @@ async def _serve(wish: Wish) -> None:
         server=limits,
         session=session,
         trace=trace,
+        vad=config.Detector(gate=wish.gated),
         turns=config.Turns(prepare=wish.prepare),
         history=config.History(keep=bool(wish.history), path=Path(wish.history) if wish.history else None),
     )

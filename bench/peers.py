@@ -47,7 +47,7 @@ PIPECAT_HZ = 16_000
 OURS = "antiphon"
 SMART, PLAIN = "pipecat", "pipecat, no model"
 SILENCE_MS = {OURS: 500, SMART: 200, PLAIN: 500}
-POINTS = {OURS: (25, 100, 200), SMART: (4, 8, 16), PLAIN: (8, 16, 32)}
+POINTS = {OURS: (25, 100, 200), SMART: (8, 16, 24), PLAIN: (16, 32, 40)}
 MORE_POINTS = {
     OURS: (1, 10, 25, 50, 100, 150, 200, 250),
     SMART: (1, 4, 8, 12, 16, 24),
@@ -55,6 +55,7 @@ MORE_POINTS = {
 }
 PLAN = Plan(interrupt_share=0.0)
 PATIENCE_S: Seconds = 30.0
+ATTEMPTS = 3  # of a run, where something else disturbed the callers
 GIVEN_UP_MS = 1000.0  # of added at the median: more sessions would tell nothing further
 
 
@@ -189,12 +190,25 @@ async def measure(options: argparse.Namespace) -> list[Point]:
         if options.only and system not in options.only:
             continue
         for sessions in sizes:
-            points.append(Point(system, await run(system, sessions, said, options.seconds)))
-            show(points[-1])
-            added = points[-1].result.added_ms
+            found = await trusted(system, sessions, said, options.seconds)
+            if found is None:
+                continue
+            points.append(Point(system, found))
+            added = found.added_ms
             if added is not None and (added.p50 > GIVEN_UP_MS or not added.count):
                 break
     return points
+
+
+async def trusted(system: str, sessions: int, said: Sequence[Pcm16], seconds: Seconds) -> Result | None:
+    """A run in which the callers were on time: whatever else this machine does may disturb one."""
+    for _ in range(ATTEMPTS):
+        found = await run(system, sessions, said, seconds)
+        show(Point(system, found))
+        if not found.warnings:
+            return found
+        print(f"  not kept: {found.warnings[0]}", flush=True)
+    return None
 
 
 def main() -> None:
