@@ -109,6 +109,43 @@ async def running(
     With a `place`, the port is shared with the other workers.
     """
     check(config)
+    async with AsyncExitStack() as stack:
+        bounds = SharedLimits(place.table) if place else OwnLimits()
+        state = await stack.enter_async_context(housed(config, bounds, engines=engines, tools=tools, on_turn=on_turn))
+        folder = stack.enter_context(TemporaryDirectory(prefix="antiphon-"))
+        server = _Server(_uvicorn_config(config, state, Path(folder)))
+        sock = bind(config, shared=place is not None)
+        beside = asyncio.create_task(_serve_siblings(state, place), name="siblings")
+        serving = asyncio.create_task(server.serve(sockets=[sock]), name="uvicorn")
+        wyoming: WyomingService | None = None
+        try:
+            wyoming = await _begin_wyoming(config, state.engines)
+            await _until_listening(server)
+            scheme = "wss" if server.config.is_ssl else "ws"
+            host, port = sock.getsockname()[:2]
+            yield Running(state, f"{scheme}://{_in_url(host)}:{port}/v1/realtime")
+        finally:
+            await drain(state)
+            server.should_exit = True
+            beside.cancel()
+            if wyoming is not None:
+                await wyoming.close()
+            await asyncio.gather(serving, beside, return_exceptions=True)
+
+
+@asynccontextmanager
+async def housed(
+    config: Config,
+    bounds: OwnLimits | SharedLimits,
+    *,
+    engines: EngineSet | None = None,
+    tools: tuple[object, ...] | None = None,
+    on_turn: Callable[[Turn], None] | None = None,
+) -> AsyncIterator[State]:
+    """All that a server is but its port: engines that warm up, tools, what is kept and counted. Raises `ConfigError`.
+
+    Whoever lets people in calls `drain` before the block is left.
+    """
     tracing = await asyncio.to_thread(_tracing, config)
     engines = engines or registry.make(config)
     tooling = await _workroom(config, tools)
@@ -119,45 +156,33 @@ async def running(
     surroundings = Surroundings(ZoneInfo(config.session.time_zone), config.session.locale)
     metrics = Metrics(each.tool.spec.name for each in tooling.registry.offered())
     lag = LoopLag(metrics.loop_lag.observe)
-    bounds = SharedLimits(place.table) if place else OwnLimits()
     admission = Admission(bounds.room(config.server.max_sessions), Lateness(lag, hub), config.server.max_lag_ms)
     export = _export(config)
     told = _turns_told(export, engines, on_turn)
-    async with AsyncExitStack() as stack:
-        history = await stack.enter_async_context(_history(config))
+    async with _history(config) as history:
         sessions = Sessions(equipment, admission, metrics, surroundings, tracing, told, history)
         state = State(config, engines, hub, sessions, tooling, bounds)
-        folder = stack.enter_context(TemporaryDirectory(prefix="antiphon-"))
-        server = _Server(_uvicorn_config(config, state, Path(folder)))
-        sock = bind(config, shared=place is not None)
-        beside = asyncio.create_task(_serve_siblings(state, place), name="siblings")
-        serving = asyncio.create_task(server.serve(sockets=[sock]), name="uvicorn")
         warming = asyncio.create_task(_warm(state, phrases), name="warm-up")
         lag.start()
         sweeping = asyncio.create_task(_sweep(state), name="idle sweep")
-        wyoming: WyomingService | None = None
         try:
-            wyoming = await _begin_wyoming(config, engines)
-            await _until_listening(server)
-            scheme = "wss" if server.config.is_ssl else "ws"
-            host, port = sock.getsockname()[:2]
-            yield Running(state, f"{scheme}://{_in_url(host)}:{port}/v1/realtime")
+            yield state
         finally:
             sweeping.cancel()
             warming.cancel()
-            await sessions.drain(config.server.drain_s)
-            await state.calls.close()
-            server.should_exit = True
-            beside.cancel()
-            if wyoming is not None:
-                await wyoming.close()
-            await asyncio.gather(serving, beside, warming, sweeping, return_exceptions=True)
+            await asyncio.gather(warming, sweeping, return_exceptions=True)
             lag.stop()
             await hub.close()
             await engines.close()
             await tooling.registry.close()
             if export is not None:
                 await asyncio.to_thread(export.close)
+
+
+async def drain(state: State) -> None:
+    """Let nobody in any more, and give those who are there their time to end."""
+    await state.sessions.drain(state.config.server.drain_s)
+    await state.calls.close()
 
 
 def _export(config: Config) -> Export | None:
