@@ -104,7 +104,7 @@ TASK_STARTERS = {
     "testing/caller.py", "server/run.py", "cli/demo.py", "testing/contract.py", "testing/upstream.py",
     "testing/loopback.py", "testing/wire.py", "tools/runner.py", "runtime/live.py", "tools/mcp_client.py",
     "runtime/whole.py", "server/rest.py", "server/workers.py", "server/siblings.py", "bench/call.py",
-    "desktop/talk.py", "desktop/dictation/dictation.py",
+    "desktop/talk.py", "desktop/dictation/dictation.py", "runtime/following.py",
 }  # fmt: skip
 
 

@@ -197,6 +197,12 @@ class Recogniser(Remote, frozen=True):
     """That a local engine computes with for one utterance; 0 is 2, or 1 on a machine with fewer than 4 cores."""
     vocabulary: tuple[str, ...] = ()
     """Names and words that a local engine should expect."""
+    partials: Word = "auto"
+    """Who recognises words while they are spoken: "own", this engine; "off", nobody; or another engine of this machine,
+    by its name: a fast one that streams, while this one has the last word. "auto" is "own", or "off" if this engine is
+    a server on another network, which may want money for every look."""
+    partials_model: Word | None = None
+    """That other engine's model."""
     word_times: bool = False
     """Have a local engine find out when each word was said, where that costs something."""
     beam_size: Annotated[int, Meta(ge=1, le=10)] = 1

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import numpy as np
@@ -32,7 +32,9 @@ async def server(
     """A server that is ready; an override's double underscore stands for the dot."""
     named = {name.replace("__", "."): value for name, value in overrides.items()}
     config = load(None, {}, {"server.port": 0, "server.drain_s": 0.5} | named)
-    engines = EngineSet(EnergyVad(), stt or FakeStt("hello"), llm or FakeLlm("Hello there."), FakeTts(), ())
+    ears = stt or FakeStt("hello")
+    partials: Literal["own", "off"] = "off" if config.stt.partials == "off" else "own"
+    engines = EngineSet(EnergyVad(), ears, llm or FakeLlm("Hello there."), FakeTts(), choices=(), partials=partials)
     async with running(config, engines=engines, tools=own_tools) as made:
         while not made.state.is_ready:  # noqa: ASYNC110 - once, at start
             await asyncio.sleep(0.01)

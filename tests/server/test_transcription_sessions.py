@@ -8,9 +8,11 @@ import json
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pytest
 from calling import Client, client, refusal, server, tone
 from openai import AsyncOpenAI
+from ticking import TickingStt, word
 
 from antiphon.engines.fake import Fail, FakeLlm, FakeStt
 from antiphon.session import trace
@@ -44,7 +46,7 @@ async def refused(call: Client, kind: str, **fields: Any) -> dict[str, Any]:
 def test_what_is_said_is_written_down_turn_by_turn_and_never_answered() -> None:
     async def story() -> None:
         stt = FakeStt(["good morning", "and good night"])
-        async with server(llm_that_must_not_be_asked(), stt) as made, client(made, QUERY) as call:
+        async with server(llm_that_must_not_be_asked(), stt, stt__partials="off") as made, client(made, QUERY) as call:
             session = (await call.receive("session.created"))["session"]
             assert (session["type"], session["object"]) == ("transcription", "realtime.transcription_session")
             assert "model" not in session
@@ -85,7 +87,7 @@ def test_without_turn_detection_the_client_commits() -> None:
 def test_a_recogniser_that_fails_fails_one_turn() -> None:
     async def story() -> None:
         stt = FakeStt([Fail("upstream_reset", "gone"), "here again"])
-        async with server(stt=stt, turns__prepare="never") as made, client(made, QUERY) as call:
+        async with server(stt=stt, stt__partials="off", turns__prepare="never") as made, client(made, QUERY) as call:
             await call.speak()
             failed = await call.receive(f"{TRANSCRIPTION}.failed")
             assert failed["error"] == {
@@ -121,7 +123,7 @@ def test_transcription_can_be_turned_off_and_on_again() -> None:
 def test_how_sure_the_recogniser_is_is_told_to_who_wants_to_know(tmp_path: Path) -> None:
     async def story() -> None:
         stt = FakeStt("grüß dich")
-        traced = server(stt=stt, trace__folder=str(tmp_path), trace__redact=True)
+        traced = server(stt=stt, stt__partials="off", trace__folder=str(tmp_path), trace__redact=True)
         async with traced as made, client(made, QUERY) as call:
             await call.speak()
             assert "logprobs" not in await call.receive(f"{TRANSCRIPTION}.completed")
@@ -168,6 +170,42 @@ def test_what_belongs_to_the_other_kind_of_session_is_refused() -> None:
             )
 
     asyncio.run(story())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("detection", [{"type": "server_vad"}, None], ids=["turns", "commits"])
+def test_words_come_before_their_item_and_add_up_to_it(detection: dict[str, Any] | None) -> None:
+    """The client waits for words before it ends what it says, so that no delay of this machine matters."""
+
+    async def story() -> None:
+        async with server(stt=TickingStt()) as made, client(made, f"{QUERY}&antiphon=1") as call:
+            await update(call, audio={"input": {"turn_detection": detection}})
+            words: Any = asyncio.ensure_future(call.receive(f"{TRANSCRIPTION}.delta"))
+            number = 0
+            while not words.done():
+                await call.socket.send(counting_on_the_wire(number))
+                number += 1
+                await asyncio.sleep(0.1)
+            item_id = (await words)["item_id"]
+            if detection is None:
+                await call.send("input_audio_buffer.commit")
+            else:
+                await call.socket.send(bytes(48_000))
+            assert (await call.receive("input_audio_buffer.committed"))["item_id"] == item_id
+            done = await call.receive(f"{TRANSCRIPTION}.completed")
+            assert done["item_id"] == item_id
+            deltas = [event["delta"] for event in call.events if event["type"] == f"{TRANSCRIPTION}.delta"]
+            assert "".join(deltas) == done["transcript"] == " ".join(word(each) for each in range(number))
+            tails = [event for event in call.events if event["type"] == "antiphon.transcription.tail"]
+            assert tails[-1] == {**tails[-1], "item_id": item_id, "tail": ""}
+            assert any(event["tail"] for event in tails)
+
+    asyncio.run(story())
+
+
+def counting_on_the_wire(number: int) -> bytes:
+    """See `ticking.counting`: one word, at 24 kHz."""
+    return np.full(6000, (100 + number) / 1000 * 32768).astype("<i2").tobytes()
 
 
 @pytest.mark.slow

@@ -220,6 +220,23 @@ def by_hand() -> Recording:
     return told.recording
 
 
+def dictated() -> Recording:
+    """Words that are told before their item is there."""
+    told = Told()
+    told.welcome()
+    told.got(server.SpeechStarted, item_id="item_1", audio_start_ms=100)
+    told.got(server.TranscriptionDelta, item_id="item_1", delta="so ")
+    told.got(server.SpeechStopped, item_id="item_1", audio_end_ms=900)
+    told.committed("item_1")
+    told.transcript("item_1")
+    told.got(server.SessionUpdated, session=session(turn_detection=None))
+    told.got(server.TranscriptionDelta, item_id="item_2", delta="so ")
+    told.got(server.TranscriptionDelta, item_id="item_2", delta="it ")
+    told.committed("item_2")
+    told.transcript("item_2")
+    return told.recording
+
+
 def requests() -> Recording:
     told = Told()
     told.welcome()
@@ -394,7 +411,7 @@ def error(event_id: str) -> items.ErrorDetails:
 
 
 RIGHT: list[Callable[[], Recording]] = [
-    spoken, interrupted, function_call, side_by_side, written, by_hand, requests, timed_out, mcp, mcp_asked,
+    spoken, interrupted, function_call, side_by_side, written, by_hand, dictated, requests, timed_out, mcp, mcp_asked,
     timed_out_after_a_refused_commit, used_again, truncated_while_spoken, refused_without_a_name,
 ]  # fmt: skip
 
@@ -512,6 +529,7 @@ AUDIO, AUDIO_DONE = "response.output_audio.delta", "response.output_audio.done"
 WORDS, WORDS_DONE = "response.output_audio_transcript.delta", "response.output_audio_transcript.done"
 ARGUMENTS_DONE = "response.function_call_arguments.done"
 COMPLETED = "conversation.item.input_audio_transcription.completed"
+TOLD = "conversation.item.input_audio_transcription.delta"
 COMMITTED, STARTED, STOPPED = (
     f"input_audio_buffer.{kind}" for kind in ("committed", "speech_started", "speech_stopped")
 )
@@ -551,6 +569,10 @@ BREAKS: list[tuple[str, Callable[[], Recording]]] = [
     ("R5", lambda: without(spoken(), COMPLETED)),
     ("R5", lambda: without(by_hand(), "response.create")),
     ("R5", lambda: changed(spoken(), STARTED, number=1, item_id="item_1")[:-20]),
+    ("R5", lambda: changed(dictated(), TOLD, item_id="item_0")),
+    ("R5", lambda: changed(dictated(), TOLD, number=2, item_id="item_3")),
+    ("R5", lambda: changed(dictated(), TOLD, number=3, item_id="item_3")),
+    ("R5", lambda: moved(dictated(), COMPLETED, STARTED)),
     ("R6", lambda: moved(interrupted(), AUDIO, STARTED, behind_number=1)),
     ("R6", lambda: moved(interrupted(), WORDS, STARTED, behind_number=1)),
     ("R6", lambda: without(interrupted(), STARTED, STOPPED, number=1)),

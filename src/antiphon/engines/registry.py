@@ -19,6 +19,8 @@ from msgspec import Struct
 
 from antiphon.config import Config, Engine, Model, Recogniser, Remote, Voice
 from antiphon.engines.api import Listener, Llm, Stt, Tts, TurnModel, Vad
+from antiphon.engines.stt.agreement import Agreeing, WholeOnly
+from antiphon.engines.stt.two_pass import TwoPass
 from antiphon.errors import ConfigError, UnknownName
 
 if TYPE_CHECKING:
@@ -112,12 +114,23 @@ class EngineSet(Struct, frozen=True):
     """None of them is on another network, where what is written for nothing may be billed."""
     turns: TurnModel | None = None
     """Tells from the sound whether a turn is over, if there is one."""
+    partials: Literal["own", "off"] | TwoPass = "own"
+    """Who recognises words while they are spoken: the recogniser itself, nobody, or it and another one."""
+
+    @property
+    def listener(self) -> Listener:
+        """What listens to an utterance from its beginning, whether or not it says something before the end."""
+        if isinstance(self.partials, TwoPass):
+            return self.partials
+        return listener_of(self.stt) if self.partials == "own" else WholeOnly(self.stt)
 
     async def warm(self) -> None:
         """Make the first answer as fast as the second."""
         engines: dict[str, Any] = {"stt": self.stt, "llm": self.llm, "tts": self.tts}
         if self.turns is not None:
             engines["turns"] = self.turns
+        if isinstance(self.partials, TwoPass):
+            engines["partials"] = self.partials
         results = await asyncio.gather(*(engine.warm() for engine in engines.values()), return_exceptions=True)
         for role, result in zip(engines, results, strict=True):
             if isinstance(result, Exception):
@@ -126,7 +139,7 @@ class EngineSet(Struct, frozen=True):
 
     async def close(self) -> None:
         """Stop helpers and close connections."""
-        for engine in (self.stt, self.llm, self.tts, self.turns):
+        for engine in (self.stt, self.llm, self.tts, self.turns, self.partials):  # "own" and "off" have no such method
             close = getattr(engine, "close", None)
             if close is not None:
                 await close()
@@ -323,11 +336,21 @@ def _patience(settings: Engine) -> float:
 
 def listener_of(stt: Stt) -> Listener:
     """The recogniser as one that listens while somebody speaks: by itself if it can, else by LocalAgreement."""
-    if hasattr(stt, "listen"):
-        return cast("Listener", stt)
-    from antiphon.engines.stt.agreement import Agreeing
+    return cast("Listener", stt) if hasattr(stt, "listen") else Agreeing(stt)
 
-    return Agreeing(stt)
+
+def _partials(stt: Stt, settings: Recogniser, workshop: Workshop, *, is_near: bool) -> Literal["own", "off"] | TwoPass:
+    """Who recognises words while they are spoken, as the configuration wants it."""
+    match settings.partials:
+        case "own" | "off" as said:
+            return said
+        case "auto":
+            return "own" if is_near else "off"
+        case name if name not in FACTORIES["stt"]:
+            raise UnknownName("stt engine", name, ("auto", "own", "off", *FACTORIES["stt"]))
+        case name:
+            other = Recogniser(engine=name, model=settings.partials_model, threads=settings.threads)
+            return TwoPass(FACTORIES["stt"][choose("stt", other).name](other, workshop), stt)
 
 
 def _addresses(choice: Choice, config: Config) -> list[str]:
@@ -362,8 +385,10 @@ def make(config: Config) -> EngineSet:
         made[role] = _made(role, settings, choice, workshop)
         traffic[role] = tuple(upstream.traffic for upstream in workshop.upstreams)
         chains[role] = getattr(made[role], "links", ())
-    costs_nothing = all(is_near(address) for choice in choices for address in _addresses(choice, config))
+    near = {choice.role: all(map(is_near, _addresses(choice, config))) for choice in choices}
+    costs_nothing = all(near.values())
     made["turns"] = turn_model(config)
+    made["partials"] = _partials(made["stt"], config.stt, workshop, is_near=near["stt"])
     return EngineSet(
         **made,
         choices=tuple(choices),

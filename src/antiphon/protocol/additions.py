@@ -116,6 +116,15 @@ class TaskDone(Struct, frozen=True, tag_field="type", tag="antiphon.task.done", 
     ok: bool
 
 
+class TranscriptionTail(Struct, frozen=True, tag_field="type", tag="antiphon.transcription.tail", kw_only=True):
+    """What seems to follow the words that were told of an item so far, in `...input_audio_transcription.delta`. Those
+    stay; this may change or go, and the next one takes its place."""
+
+    event_id: str
+    item_id: str
+    tail: str
+
+
 class Stage(Struct, frozen=True):
     """One stretch of the wait for an answer."""
 
@@ -152,7 +161,9 @@ class Timeline(Struct, frozen=True, tag_field="type", tag="antiphon.timeline", k
     tools: tuple[ToolSpan, ...]
 
 
-AdditionMessage = ToolStarted | ToolProgress | ToolDone | TaskDone | ApprovalRequested | ApprovalDone | Timeline
+AdditionMessage = (
+    ToolStarted | ToolProgress | ToolDone | TaskDone | ApprovalRequested | ApprovalDone | TranscriptionTail | Timeline
+)
 
 TYPES: Mapping[str, type[AdditionMessage]] = {
     str(message.__struct_config__.tag): message for message in get_args(AdditionMessage)

@@ -129,7 +129,9 @@ class Projection:
                 )
             case outputs.McpCallSettled(item=call, previous=previous):
                 yield server.ItemDone(event_id=self._id(), previous_item_id=previous, item=item_for(call))
-            case outputs.TranscriptionGrew() | outputs.TranscriptionDone() | outputs.TranscriptionFailed():
+            case outputs.TranscriptionGrew():
+                yield from self._transcribed(notice)
+            case outputs.TranscriptionDone() | outputs.TranscriptionFailed():
                 yield self._transcription(notice)
             case outputs.SpeechStarted(item_id=item_id, at=at):
                 yield server.SpeechStarted(event_id=self._id(), item_id=item_id, audio_start_ms=ms_from_samples(at))
@@ -292,14 +294,16 @@ class Projection:
             case _:
                 assert_never(notice)
 
-    def _transcription(
-        self, notice: outputs.TranscriptionGrew | outputs.TranscriptionDone | outputs.TranscriptionFailed
-    ) -> Outgoing:
+    def _transcribed(self, grew: outputs.TranscriptionGrew) -> Iterator[Outgoing]:
+        if grew.text:
+            yield server.TranscriptionDelta(
+                event_id=self._id(), item_id=grew.item_id, delta=grew.text, logprobs=_logprobs(grew.logprobs)
+            )
+        if self._with_additions and grew.tail is not None:
+            yield additions.TranscriptionTail(event_id=self._id(), item_id=grew.item_id, tail=grew.tail)
+
+    def _transcription(self, notice: outputs.TranscriptionDone | outputs.TranscriptionFailed) -> Outgoing:
         match notice:
-            case outputs.TranscriptionGrew(item_id=item_id, text=text, logprobs=logprobs):
-                return server.TranscriptionDelta(
-                    event_id=self._id(), item_id=item_id, delta=text, logprobs=_logprobs(logprobs)
-                )
             case outputs.TranscriptionDone(
                 item_id=item_id, text=text, seconds=seconds, language=language, logprobs=logprobs
             ):

@@ -335,6 +335,7 @@ FIELDS: Mapping[type[Struct], Fields] = {
     additions.TaskDone: _ID | works("call_id name output ok"),
     additions.ToolStarted: _ID | works("response_id call_id name arguments"),
     additions.ToolDone: _ID | works("response_id call_id name output ok"),
+    additions.TranscriptionTail: _OF_ITEM | works("tail"),
     additions.Timeline: _ID | works("response_id item_id status reason stages wait_ms was_prepared tools"),
     additions.Stage: works("name ms"),
     additions.ToolSpan: works("call_id name start_ms ms"),

@@ -22,6 +22,7 @@ from antiphon.hearing.edges import WINDOW, HearingEvent
 from antiphon.hearing.hub import HearingHub
 from antiphon.hearing.stream import OnScore
 from antiphon.observe.timeline import Timeline, Turn
+from antiphon.runtime.following import Feed
 from antiphon.runtime.retained import RetainedAudio
 from antiphon.runtime.voice import SpokenAudio
 from antiphon.runtime.workers import Engines, Workers
@@ -113,6 +114,8 @@ class Drive:
         self._ring = Ring(self._pre_roll, round((session.config.max_turn_s + BACKLOG_S) * WIRE_RATE))
         self._kept: Samples | None = None
         self._is_backlogged = False
+        self._feeds: dict[int, Feed] = {}
+        """Of the work that listens along."""
         self._hearing = equipment.hub.open(self._take_heard, threshold=None)
 
     # --- what comes in
@@ -150,6 +153,8 @@ class Drive:
             self._keep_unheard(pcm.size)
         self._ring.append(pcm)
         self._hearing.append(pcm, self._loop.time())
+        for feed in self._feeds.values():
+            feed.came()
 
     def _keep_unheard(self, coming: Samples) -> None:
         """Sound that came faster than it can be heard stays until it was, for a turn may begin in it."""
@@ -160,6 +165,10 @@ class Drive:
             needed = max(0, self._ring.end - unheard - self._pre_roll)
             start = needed if start is None else min(start, needed)
         self._ring.keep(start)
+
+    def _scored(self) -> Samples:
+        """How much of the sound the detector has heard, or all of it if it does not listen."""
+        return max(0, self._ring.end - self._hearing.waiting * WINDOW)
 
     def _take_heard(self, event: HearingEvent | inputs.HearingFailed) -> None:
         self.put(event)
@@ -266,6 +275,11 @@ class Drive:
                 self._hearing.turn_closed(heard)
             case outputs.Transcribe(start=start, stop=stop, clip=clip):
                 self._workers.transcribe(output, self._heard(start, stop, clip))
+            case outputs.Follow(work=work):
+                self._feeds[work] = Feed(self._ring, output.start, self._scored)
+                self._workers.follow(output, self._feeds[work])
+            case outputs.Followed(work=work, stop=stop, voiced_to=voiced_to):
+                self._feeds.pop(work).end(stop, voiced_to)
             case outputs.RetainAudio(item_id=item_id):
                 self._retained.retain(item_id, self._to_retain(output))
             case outputs.TrimAudio(item_id=item_id, stop=stop):
@@ -293,6 +307,7 @@ class Drive:
             case outputs.StopTool():
                 self._stop_tool(output)
             case outputs.StopWork(work=work):
+                self._feeds.pop(work, None)
                 self._workers.stop(work)
                 self._audio.drop(work)
             case outputs.DropAudio(work=work):

@@ -36,11 +36,22 @@ from antiphon.engines.api import (
 from antiphon.errors import AntiphonError, EngineError
 from antiphon.hearing.words import WordReader
 from antiphon.runtime.context import request_from, summary_request_from
+from antiphon.runtime.following import Companion, Feed
 from antiphon.runtime.phrases import KeptPhrases
 from antiphon.runtime.voice import SpokenAudio, Stretch
 from antiphon.session import inputs
 from antiphon.session.clauses import ClauseSplitter
-from antiphon.session.outputs import CallMcpTool, Generate, ListMcpTools, RunTool, Say, ScoreTurn, Summarise, Transcribe
+from antiphon.session.outputs import (
+    CallMcpTool,
+    Follow,
+    Generate,
+    ListMcpTools,
+    RunTool,
+    Say,
+    ScoreTurn,
+    Summarise,
+    Transcribe,
+)
 from antiphon.session.spoken_text import SpokenText
 from antiphon.tools.mcp import McpConnections
 from antiphon.tools.runner import ToolCall, ToolRunner
@@ -66,6 +77,8 @@ class Engines(Struct, frozen=True):
     """The same voice for what is said again and again."""
     turns: TurnModel | None = None
     """Tells from the sound whether a turn is over, if there is one."""
+    companion: Companion | None = None
+    """Listens along with sessions that only write down. Without it, none may ask for it."""
 
 
 class Workers:
@@ -97,6 +110,9 @@ class Workers:
 
     def transcribe(self, task: Transcribe, pcm: Pcm16) -> None:
         self._start(task.work, self._transcribe(task, pcm))
+
+    def follow(self, task: Follow, feed: Feed) -> None:
+        self._start(task.work, self._follow(task, feed))
 
     def generate(self, task: Generate) -> None:
         if task.response_id is None:
@@ -194,6 +210,21 @@ class Workers:
                         self._put(inputs.TranscriptReady(task.work, text.strip(), language, seconds, logprobs, reading))
                         return
         raise EngineError("the recogniser ended without a transcript", "This is a mistake in the engine.")
+
+    async def _follow(self, task: Follow, feed: Feed) -> None:
+        companion = self._engines.companion
+        assert companion is not None
+        request = SttRequest(task.language, task.prompt, task.model, "transcription", task.logprobs)
+        follow = companion.follow_turn if task.is_turn else companion.follow_stream
+
+        def grown(text: str, tail: str) -> None:
+            self._put(inputs.TranscriptGrew(task.work, text, tail=tail))
+
+        heard = await follow(feed, request, grown)
+        seconds = seconds_from_samples(feed.stop - feed.start)
+        reading = self._reader.read(heard.text, heard.language or task.language)
+        ready = inputs.TranscriptReady(task.work, heard.text.strip(), heard.language, seconds, heard.logprobs, reading)
+        self._put(ready)
 
     async def _score_turn(self, task: ScoreTurn, pcm: Pcm16) -> None:
         assert self._engines.turns is not None

@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from antiphon.config import Config
-from antiphon.engines.registry import EngineSet, listener_of
+from antiphon.engines.registry import EngineSet
 from antiphon.errors import PeerError
 from antiphon.hearing.hub import HearingHub
 from antiphon.observe.metrics import CONTENT_TYPE, OTHER
@@ -476,7 +476,7 @@ async def _captions(state: State, socket: WebSocket) -> None:
     state.captions += 1
     try:
         await socket.accept(_subprotocol(socket.scope.get("subprotocols", [])))
-        captions = Captions(socket, state.hub, listener_of(state.engines.stt), form, state.budgets.of(visitor.name))
+        captions = Captions(socket, state.hub, state.engines.listener, form, state.budgets.of(visitor.name))
         reason = await captions.serve(state.config.server.idle_timeout_s)
         log.info("a live transcription ended: %s", reason)
     finally:
@@ -510,6 +510,7 @@ def _session_config(state: State, settings: Settings) -> SessionConfig:
         retained_bytes=defaults.retained_audio_bytes,
         sees=state.engines.llm.sees,
         speculation=Speculating(prepares, turns.prepare_after_ms, turns.prepare_attempts, turns.prepare_most_wasted),
+        follows=state.engines.partials != "off",
         fillers=Fillers(turns.filler_after_s, FILLERS if turns.filler_after_s else {}),
         greeting=defaults.greeting,
         apologies=APOLOGIES if defaults.say_errors else {},

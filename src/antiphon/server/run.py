@@ -35,6 +35,7 @@ from antiphon.observe.looplag import LoopLag
 from antiphon.observe.metrics import Metrics
 from antiphon.observe.timeline import Turn
 from antiphon.runtime.drive import BACKLOG_S, Equipment
+from antiphon.runtime.following import Companion
 from antiphon.runtime.phrases import KeptPhrases
 from antiphon.runtime.workers import Engines
 from antiphon.server.admission import Admission, Lateness
@@ -151,7 +152,7 @@ async def housed(
     tooling = await _workroom(config, tools)
     hub = HearingHub(engines.vad, backlog_s=BACKLOG_S, gates=config.vad.gate)
     phrases = KeptPhrases(engines.tts)
-    runners = Engines(engines.stt, engines.llm, engines.tts, phrases, engines.turns)
+    runners = Engines(engines.stt, engines.llm, engines.tts, phrases, engines.turns, Companion(engines.listener, hub))
     equipment = Equipment(runners, hub, tooling, limits_from(config.mcp))
     surroundings = Surroundings(ZoneInfo(config.session.time_zone), config.session.locale)
     metrics = Metrics(each.tool.spec.name for each in tooling.registry.offered())

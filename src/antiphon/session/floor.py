@@ -18,6 +18,7 @@ from antiphon.session import inputs, outputs
 from antiphon.session.bargein import LISTENED, LONGEST_SILENCE, SILENCE, BargeIn, BargeInState, Verdict, judged
 from antiphon.session.buffer import InputBuffer
 from antiphon.session.endpoint import Endpoint, limits_of
+from antiphon.session.following import Following
 from antiphon.session.inputs import Result
 from antiphon.session.items import Item, Message, Role, Speech
 from antiphon.session.room import Room
@@ -37,7 +38,7 @@ class Deeds(Struct, frozen=True):
     """Send no more of it, or go on."""
     interrupt: Callable[[], None]
     """The person speaks over it: it ends."""
-    commit: Callable[[str, Samples, outputs.Transcribe | None], None]
+    commit: Callable[[str, Samples, outputs.Transcribe | outputs.Follow | None], None]
     """What was said up to here becomes the item with this id; the recognition of it, if that has begun."""
     respond: Callable[[str], None]
     """Answer that item."""
@@ -54,6 +55,7 @@ class Floor:
         self.buffer = InputBuffer()
         self.turn = Turn()
         self.endpoint = Endpoint()
+        self.following = Following(room)
         self._room = room
         self._deeds = deeds
         self._barge_in = BargeIn()
@@ -149,6 +151,7 @@ class Floor:
     def detect(self, detection: TurnDetection | None) -> None:
         """Turns are found like this from now on; with None, the client says where they are."""
         self._room.emit(outputs.Listen(detection))
+        self.following.drop()
         if detection is None:
             self.drop()
             self._settle_barge_in("dismissed")
@@ -163,7 +166,8 @@ class Floor:
         """The client makes an item of what was said up to here. Raises `PeerError` if that is too little."""
         self.buffer.check(end)
         if not self.turn.is_open:
-            self._deeds.commit(self._room.ids.make("item"), end, None)
+            item_id = self.following.item_id or self._room.ids.make("item")
+            self._deeds.commit(item_id, end, self.following.end(end))
             return
         if self._barge_in.is_open:
             self._accept(self._room.settings.turn_detection or TurnDetection())
@@ -172,6 +176,7 @@ class Floor:
     def clear(self, end: Samples) -> None:
         """The client wants what was said up to here forgotten."""
         self.drop()
+        self.following.drop()
         self._settle_barge_in("dismissed")
         if self.turn.is_open:
             self.turn.close()
@@ -183,7 +188,16 @@ class Floor:
     def finish(self) -> None:
         """The session is over."""
         self.drop()
+        self.following.drop()
         self._settle_barge_in("dismissed")
+
+    def follow_stream(self) -> None:
+        """Where the client says what an item is, all that it sends is followed."""
+        if not self.following.is_wanted:
+            self.following.drop()
+        elif self._room.settings.turn_detection is None and self.following.task is None:
+            item_id = self.following.item_id or self._room.ids.make("item")
+            self.following.begin(item_id, self.buffer.start, is_turn=False)
 
     # --- the life of a turn
 
@@ -195,6 +209,7 @@ class Floor:
         """The voice is meant for us: the turn that it opened is announced."""
         self._settle_barge_in("confirmed")
         self._room.emit(outputs.SpeechStarted(self.turn.item_id, self.turn.start))
+        self.following.begin(self.turn.item_id, self.turn.start, is_turn=True)
         if detection.interrupt_response:
             self._deeds.interrupt()
 
@@ -202,9 +217,13 @@ class Floor:
         """The open turn becomes an item."""
         item_id = self.turn.item_id
         is_quiet = self.turn.state is TurnState.PAUSED and end <= self.turn.heard
+        voiced_to = min(self.turn.voiced_to, end) if is_quiet else end
         self.turn.close()
         self._room.emit(outputs.TurnClosed(self.turn.heard))
-        self._deeds.commit(item_id, end, self._known_words(is_all=is_quiet))
+        followed = self.following.end(end, voiced_to)
+        if followed is not None:
+            self.drop()
+        self._deeds.commit(item_id, end, followed or self._known_words(is_all=is_quiet))
 
     def _wait(self, detection: TurnDetection) -> Samples:
         """How much silence ends the turn, by what is known now."""
@@ -250,7 +269,7 @@ class Floor:
             return
         if not self._speculation.may_begin(wish.attempts):
             return
-        prepares = wish.answers and self._speculation.spent < wish.most_wasted
+        prepares = wish.answers and self._speculation.spent < wish.most_wasted and self.following.task is None
         if not (prepares or self.is_continuous(detection)):
             return
         start, stop = self.turn.start, self.turn.heard

@@ -221,6 +221,8 @@ class TranscriptGrew(Result, frozen=True, tag="transcript_grew"):
     text: str
     logprobs: tuple[tuple[str, float], ...] = ()
     """Tokens and the natural logarithms of their probabilities, where the recogniser has them."""
+    tail: str | None = None
+    """What seems to follow it, and may change; None if the recogniser does not look ahead."""
 
 
 class TranscriptReady(Result, frozen=True, tag="transcript_ready"):

@@ -57,6 +57,29 @@ class Transcribe(Struct, frozen=True, tag="transcribe"):
     """The person may go on speaking; then the words were for nothing."""
 
 
+class Follow(Struct, frozen=True, tag="follow"):
+    """Recognise what is said from here on while it is being said, until `Followed` tells where it ended."""
+
+    work: int
+    item_id: str
+    start: Samples
+    is_turn: bool
+    """It is one utterance, which the detector heard begin. Else it is whatever the client sends, silence included."""
+    language: str | None = None
+    prompt: str | None = None
+    model: str | None = None
+    logprobs: bool = False
+
+
+class Followed(Struct, frozen=True, tag="followed"):
+    """What this work follows is over: its transcript is wanted. The audio has to be taken at once."""
+
+    work: int
+    stop: Samples
+    voiced_to: Samples
+    """Between this and `stop` is no voice."""
+
+
 class ScoreTurn(Struct, frozen=True, tag="score_turn"):
     """Ask the audio turn model whether the turn that this stretch ends is over."""
 
@@ -285,7 +308,10 @@ class ItemTruncated(Struct, frozen=True, tag="item_truncated"):
 class TranscriptionGrew(Struct, frozen=True, tag="transcription_grew"):
     item_id: str
     text: str
+    """Append-only: never taken back."""
     logprobs: tuple[tuple[str, float], ...] = ()
+    tail: str | None = None
+    """What seems to follow it, and may change; None where nobody can know."""
 
 
 class TranscriptionDone(Struct, frozen=True, tag="transcription_done"):
@@ -542,6 +568,8 @@ Command = (
     | KeepAudio
     | TurnClosed
     | Transcribe
+    | Follow
+    | Followed
     | RetainAudio
     | TrimAudio
     | ForgetAudio

@@ -99,7 +99,7 @@ class Session:
         """The answer that a truncation ended, as long as no other has begun."""
         self._playback = Playback(self._emit) if config.plays else None
         self._owners: dict[int, Response] = {}
-        self._transcripts: dict[int, outputs.Transcribe] = {}
+        self._transcripts: dict[int, outputs.Transcribe | outputs.Follow] = {}
         self._wanted_for: str | None = None
         self._announcements: deque[Announcement] = deque(maxlen=ANNOUNCEMENTS)
         self._news: deque[inputs.TaskEnded] = deque(maxlen=ANNOUNCEMENTS)
@@ -225,6 +225,8 @@ class Session:
             self._take_for_response(response, result)
         elif result.work in self._transcripts:
             self._take_transcript(result)
+        elif self._floor.following.expects(result):
+            self._floor.following.take(result)
         elif self._floor.expects(result):
             self._floor.take(result)
         elif (toolbox := self._asking.toolbox_of(result)) is not None:
@@ -238,6 +240,8 @@ class Session:
             self._emit(Remark(f"late: {type(result).__name__} of work {result.work}"))
 
     def _settle(self) -> None:
+        if self.settings.kind == "transcription":
+            self._floor.follow_stream()
         self._settle_responses()
         if self._go_on():
             self._settle_responses()
@@ -410,7 +414,7 @@ class Session:
     def _hearing_failed(self, event: inputs.HearingFailed) -> None:
         self._emit(Refused(None, None, event.message, event.code, kind="server_error"))
 
-    def _commit(self, item_id: str, end: Samples, words: outputs.Transcribe | None) -> None:
+    def _commit(self, item_id: str, end: Samples, words: outputs.Transcribe | outputs.Follow | None) -> None:
         """What was said becomes an item; `words` is the recognition of it if that has begun."""
         self._quiet_since = None
         start, stop = self._floor.buffer.take(end)
@@ -439,11 +443,12 @@ class Session:
         task = self._transcripts[result.work]
         item_id = task.item_id
         # A sound that came with an item is the client's own; it asked for the words of its buffer only.
-        tell = self.settings.transcription is not None and task.clip is None
+        is_clip = isinstance(task, outputs.Transcribe) and task.clip is not None
+        tell = self.settings.transcription is not None and not is_clip
         match result:
-            case inputs.TranscriptGrew(text=text, logprobs=logprobs):
+            case inputs.TranscriptGrew(text=text, logprobs=logprobs, tail=tail):
                 if tell:
-                    self._emit(outputs.TranscriptionGrew(item_id, text, logprobs if task.logprobs else ()))
+                    self._emit(outputs.TranscriptionGrew(item_id, text, logprobs if task.logprobs else (), tail))
             case inputs.TranscriptReady(text=text, seconds=seconds, language=language, logprobs=logprobs):
                 del self._transcripts[result.work]
                 self._last_reading = (item_id, result.reading)

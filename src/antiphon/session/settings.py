@@ -256,6 +256,8 @@ class SessionConfig(Struct, frozen=True):
     by then, we go on by ourselves; None: never."""
     max_tool_rounds: int = 8
     """Model, tools, model, tools ...: after this many the response ends, so that a confused model cannot loop."""
+    follows: bool = False
+    """Whether a session that only writes down tells the words while they are spoken."""
     fillers: Fillers = Fillers()
     greeting: str = ""
     """Said to the first connection, unasked."""

@@ -41,6 +41,11 @@ class Turn:
         self._voice_end: Samples = 0
 
     @property
+    def voiced_to(self) -> Samples:
+        """After this was no voice, as far as it was heard."""
+        return self._voice_end if self.state is TurnState.PAUSED else self.heard
+
+    @property
     def is_open(self) -> bool:
         return self.state is not TurnState.QUIET
 

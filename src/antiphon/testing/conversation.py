@@ -18,12 +18,14 @@ import numpy as np
 from antiphon.audio.units import WIRE_RATE, Pcm16, Seconds
 from antiphon.engines.api import Llm, Stt, Tts, TurnModel
 from antiphon.engines.fake import FakeLlm, FakeStt, FakeTts
+from antiphon.engines.registry import listener_of
 from antiphon.engines.vad.energy import EnergyVad
 from antiphon.hearing.hub import HearingHub
 from antiphon.hearing.runners import InPlace
 from antiphon.observe.timeline import Timeline, Turn
 from antiphon.protocol.outbound import Projection
 from antiphon.runtime.drive import Drive, Equipment
+from antiphon.runtime.following import Companion
 from antiphon.runtime.phrases import KeptPhrases
 from antiphon.runtime.workers import Engines
 from antiphon.session import outputs
@@ -84,7 +86,9 @@ class Conversation:
         self.timeline = Timeline()
         self._hub = HearingHub(EnergyVad(), InPlace())
         voice = tts or FakeTts()
-        engines = Engines(stt or FakeStt(), llm or FakeLlm(), voice, KeptPhrases(voice), turns)
+        ears = stt or FakeStt()
+        companion = Companion(listener_of(ears), self._hub)
+        engines = Engines(ears, llm or FakeLlm(), voice, KeptPhrases(voice), turns, companion)
         equipment = Equipment(engines, self._hub, Workroom(Registry(tools)))
         config = config or SessionConfig(Settings(transcription=Transcription()))
         records = (self.timeline.record, lambda now, item, out: self.steps.append((now, item, out)))
@@ -108,6 +112,12 @@ class Conversation:
     async def pause(self, seconds: Seconds) -> None:
         """The person is silent; the microphone goes on."""
         await self._send(seconds, np.zeros(FRAME, np.int16))
+
+    async def play(self, sound: Pcm16) -> None:
+        """The microphone takes in this sound, in real time."""
+        for start in range(0, sound.size, FRAME):
+            await asyncio.sleep(0.02)
+            self.drive.hear(sound[start : start + FRAME])
 
     async def _send(self, seconds: Seconds, frame: Pcm16) -> None:
         for _ in range(round(seconds * 50)):

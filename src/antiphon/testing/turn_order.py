@@ -31,6 +31,8 @@ class Turns(Watcher):
         self._by_hand: str | None = None
         """The item of a commit that nobody but the client asked for, as long as it is the last thing that happened."""
         self._timed_out_item: str | None = None
+        self._told_early: str | None = None
+        """The item whose words were told before it was committed."""
         self._answering = False
 
     def sent(self, message: ClientMessage) -> Complaints:
@@ -59,7 +61,7 @@ class Turns(Watcher):
             case server.AudioCommitted(item_id=item_id):
                 yield from self._committed(item_id)
             case server.AudioCleared():
-                self._turn = None
+                self._turn = self._told_early = None
             case server.OutputItemAdded(item=item):
                 self._written.add(item.id or "")
             case server.ItemAdded(item=item):
@@ -83,10 +85,14 @@ class Turns(Watcher):
             yield "R5", f"item {item_id} has neither a transcript nor a failed transcription"
 
     def _configured(self, session: Session) -> None:
-        self._session = session
-        if session.audio.input.turn_detection is None:
+        before, self._session = self._session, session
+        detects = session.audio.input.turn_detection is not None
+        if not detects:
             self._turn = None
+        if before is None or detects is not (before.audio.input.turn_detection is not None):
+            self._told_early = None
         if session.audio.input.transcription is None:
+            self._told_early = None
             self._awaited.clear()
 
     def _speech_started(self, item_id: str) -> Complaints:
@@ -112,6 +118,9 @@ class Turns(Watcher):
             yield "R5", f"the speech announced as {self._turn} was committed as {item_id}"
         if item_id in self._known:
             yield "R5", f"item {item_id} was committed twice"
+        if self._told_early not in (None, item_id):
+            yield "R5", f"the words told of {self._told_early} were committed as {item_id}"
+        self._told_early = None
         is_asked = self._commits > 0 and self._turn is None and self._timed_out_item != item_id
         self._by_hand = item_id if is_asked else None
         self._commits -= bool(self._commits) and self._by_hand is not None
@@ -129,6 +138,16 @@ class Turns(Watcher):
         if is_whole and item_id not in self._written:
             self._next = "R5", server.ItemDone, item_id
 
+    def _may_be_told_early(self, message: server.OfInputPart) -> bool:
+        """Whether these are words of what is still being said: a streaming recogniser tells them of the turn that was
+        announced, or, where only the client says what an item is, under the id that the next one will have."""
+        if not isinstance(message, server.TranscriptionDelta):
+            return False
+        detects = self._session is None or self._session.audio.input.turn_detection is not None
+        if self._turn is not None or detects:
+            return message.item_id == self._turn
+        return message.item_id not in self._known and self._told_early in (None, message.item_id)
+
     def _response(self, response: Response) -> Complaints:
         if self._by_hand is not None and self._knows_sent and not self._asked:
             yield "R5", f"response {response.id} answers a commit, and nobody asked for it"
@@ -137,7 +156,9 @@ class Turns(Watcher):
 
     def _transcribed(self, message: server.OfInputPart) -> Complaints:
         item_id = message.item_id
-        if item_id not in self._known:
+        if self._may_be_told_early(message):
+            self._told_early = item_id
+        elif item_id not in self._known:
             yield "R5", f"{kind_of(message)} of {item_id}, which was not announced"
         if item_id in self._done:
             yield "R5", f"{kind_of(message)} after the transcription of {item_id} had ended"

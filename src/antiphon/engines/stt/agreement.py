@@ -61,7 +61,7 @@ class Agreement:
 
     def hear(self, text: str) -> None:
         """Another recognition, of the same stretch and perhaps more of it."""
-        rest = self._unsaid(pieces_of(text))
+        rest = unsaid(self._stable, pieces_of(text))
         agreed = 0
         for before, now in zip(self._newest, rest, strict=False):
             if bare(before) != bare(now):
@@ -81,15 +81,16 @@ class Agreement:
         if place < len(said):
             rest._stable = self._stable[place:]
             return "".join(self._stable[:place]), rest
-        return "".join(self._stable + self._unsaid(pieces_of(text))), rest
+        return "".join(self._stable + unsaid(self._stable, pieces_of(text))), rest
 
-    def _unsaid(self, pieces: list[str]) -> list[str]:
-        """What of a recognition comes after the words that are stable, whatever it has made of those."""
-        said = [bare(piece) for piece in self._stable]
-        heard = [bare(piece) for piece in pieces]
-        if heard[: len(said)] == said:
-            return pieces[len(said) :]
-        return pieces[_aligned(said, heard) :]
+
+def unsaid(said: Sequence[str], pieces: list[str]) -> list[str]:
+    """What of a recognition comes after the words that were said already, whatever it has made of those."""
+    before = [bare(piece) for piece in said]
+    heard = [bare(piece) for piece in pieces]
+    if heard[: len(before)] == before:
+        return pieces[len(before) :]
+    return pieces[_aligned(before, heard) :]
 
 
 def _aligned(said: Sequence[str], heard: Sequence[str]) -> int:
@@ -130,7 +131,7 @@ class Agreeing:
             if cut:
                 text = (await self._recognised(utterance.view(anchor, anchor + cut), request, settled)).text
                 newly_settled, agreement = agreement.settle(text)
-                settled, anchor = _joined(settled, newly_settled), anchor + cut
+                settled, anchor = joined(settled, newly_settled), anchor + cut
             look = asyncio.ensure_future(self._recognised(utterance.view(anchor, seen), request, settled))
             if not await _worth_waiting_for(look, utterance, seen):
                 break
@@ -214,11 +215,12 @@ def quietest(sound: Pcm, start: int, stop: int) -> int:
 
 
 def _hypothesis(settled: str, agreement: Agreement) -> Hypothesis:
-    stable = _joined(settled, agreement.stable)
-    return Hypothesis(stable, _joined(stable, agreement.tail)[len(stable) :])
+    stable = joined(settled, agreement.stable)
+    return Hypothesis(stable, joined(stable, agreement.tail)[len(stable) :])
 
 
-def _joined(before: str, after: str) -> str:
+def joined(before: str, after: str) -> str:
+    """Two stretches of text, with a space between them where the script has one."""
     if not before or not after:
         return before + after
     gap = "" if after[0].isspace() or re.match(rf"[{CJK}]", after) else " "

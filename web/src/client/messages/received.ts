@@ -815,6 +815,13 @@ export interface TranscriptionSession {
   include: readonly ("item.input_audio_transcription.logprobs")[] | null
 }
 
+export interface TranscriptionTail {
+  type: "antiphon.transcription.tail"
+  event_id: string
+  item_id: string
+  tail: string
+}
+
 export interface TranscriptionTokens {
   type: "tokens"
   total_tokens: number
@@ -887,4 +894,5 @@ export type ServerMessage =
   | TaskDone
   | ApprovalRequested
   | ApprovalDone
+  | TranscriptionTail
   | Timeline
