@@ -2,6 +2,7 @@
 
     python bench/rejection.py                     the held-out set, with a table of misses
     python bench/rejection.py --voices british    the same in voices that the model is not made for
+    python bench/rejection.py --answers           how well a yes and a no are told apart, and from everything else
     python bench/rejection.py --limits            the tuning set at different limits of doubt (several minutes)
 
 Sentences are said by espeak-ng. The tuning set has its own sentences; limits are chosen on it and never on
@@ -20,7 +21,6 @@ import re
 import struct
 import subprocess
 import sys
-import tempfile
 import time
 import wave
 from collections import defaultdict
@@ -36,10 +36,11 @@ from msgspec import Struct
 from antiphon.audio.units import HEARING_RATE, Pcm
 from antiphon.engines.api import LlmRequest, SttRequest, Transcript, UserSaid
 from antiphon.engines.llm.assistant import UNKNOWN, Call, answer_to
-from antiphon.engines.llm.assistant.intents import INTENTS, SLOTS, grammar
+from antiphon.engines.llm.assistant.intents import ANSWERS, INTENTS, SLOTS
 from antiphon.engines.stt.pocketsphinx import PocketSphinx
 from antiphon.engines.stt.pocketsphinx_sound import pitch_of, prepared
-from antiphon.engines.stt.pocketsphinx_worker import LONGEST_STRETCH, UNEXPLAINED, Doubt, Recogniser, doubt_about
+from antiphon.engines.stt.pocketsphinx_worker import OF_A_REQUEST, Doubt, Limits, Recogniser, doubt_about
+from antiphon.session.consent import consent_in
 from antiphon.tools.builtin import builtin_tools
 
 RENDERER = Path(__file__).with_name("espeak_render.py")
@@ -444,17 +445,14 @@ def from_file(path: Path) -> Case:
 
 def limits() -> None:
     """What share of the tuning set would be accepted at other limits. Decoders as in the worker, in this process."""
-    with tempfile.NamedTemporaryFile("w", suffix=".jsgf") as file:
-        file.write(grammar())
-        file.flush()
-        recogniser = Recogniser(file.name)
-        doubts: list[tuple[Case, Doubt | None, bool]] = []
-        for case in tuning_cases():
-            sound = prepared(case.pcm, pitch_of(case.pcm))
-            words = recogniser.decode("grammar", sound)
-            doubt = doubt_about(words, recogniser.decode("phones", sound)) if words.text else None
-            is_right = meant(words.text) == (meant(case.text) if case.is_inside else UNKNOWN)
-            doubts.append((case, doubt, is_right))
+    recogniser = Recogniser()
+    doubts: list[tuple[Case, Doubt | None, bool]] = []
+    for case in tuning_cases():
+        sound = prepared(case.pcm, pitch_of(case.pcm))
+        words = recogniser.decode("requests", sound)
+        doubt = doubt_about(words, recogniser.decode("phones", sound)) if words.text else None
+        is_right = meant(words.text) == (meant(case.text) if case.is_inside else UNKNOWN)
+        doubts.append((case, doubt, is_right))
     within = [(doubt, is_right) for case, doubt, is_right in doubts if case.is_inside]
     outside = [(doubt, is_right) for case, doubt, is_right in doubts if not case.is_inside]
     heard = sum(is_right for _, is_right in within) / len(within)
@@ -467,16 +465,45 @@ def limits() -> None:
 
 
 def _is_within(doubt: Doubt | None, widest: float) -> bool:
-    return (
-        doubt is not None
-        and doubt.gap + UNEXPLAINED * doubt.unexplained_s <= widest
-        and doubt.stretch <= LONGEST_STRETCH
-    )
+    return doubt is not None and doubt.is_within(Limits(widest, OF_A_REQUEST.longest_stretch))
+
+
+async def answers() -> None:
+    """Every short answer in every held-out voice, and what else may be said when a yes is awaited."""
+    lines = [(text, voice) for text in short_answers() for voice in HELD_OUT_VOICES]
+    others = inside(HELD_OUT_SEED, 4) + phrases(OUTSIDE)
+    lines += list(zip(others, cycle(HELD_OUT_VOICES), strict=False))
+    taken: defaultdict[str, list[bool | None]] = defaultdict(list)
+    engine = PocketSphinx()
+    try:
+        for (text, voice), pcm in zip(lines, said(lines), strict=True):
+            async for event in engine.transcribe(pcm, SttRequest("en", awaits_consent=True)):
+                assert isinstance(event, Transcript)
+                wanted, found = consent_in(text, "en"), consent_in(event.text, "en")
+                taken[KINDS_OF_ANSWER[wanted]].append(found)
+                if found != wanted:
+                    print(f"  {voice.name:10} {text!r} -> {event.text!r}")
+    finally:
+        await engine.close()
+    print(f"{'said':6} {'as yes':>18} {'as no':>18} {'as neither':>18}")
+    for kind, meanings in taken.items():
+        shares = (_share([each is meaning for each in meanings]) for meaning in (True, False, None))
+        print(f"{kind:6} " + " ".join(f"{share:>18}" for share in shares))
+
+
+KINDS_OF_ANSWER = {True: "yes", False: "no", None: "else"}
+
+
+def short_answers() -> list[str]:
+    """All that the recogniser listens for."""
+    chance = random.Random(1)
+    return sorted({_sentence(pattern, chance) for pattern in ANSWERS for _ in range(20)})
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--limits", action="store_true")
+    parser.add_argument("--answers", action="store_true")
     parser.add_argument("--voices", choices=("american", "british", "odd"), default="american")
     parser.add_argument("--gain-db", type=float, default=0.0)
     parser.add_argument("--noise-dbfs", type=float)
@@ -484,6 +511,9 @@ def main() -> None:
     options = parser.parse_args()
     if options.limits:
         limits()
+        return
+    if options.answers:
+        asyncio.run(answers())
         return
     voices = {"american": HELD_OUT_VOICES, "british": BRITISH_VOICES, "odd": ODD_VOICES}[options.voices]
     found = [from_file(path) for path in options.file] or held_out_cases(voices)

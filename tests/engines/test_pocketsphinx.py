@@ -15,7 +15,7 @@ from antiphon.audio.units import Pcm
 from antiphon.engines.api import SttRequest, Transcript
 from antiphon.engines.llm.assistant import UNKNOWN
 from antiphon.engines.stt.pocketsphinx import PocketSphinx
-from antiphon.engines.stt.pocketsphinx_worker import Doubt, Heard, Piece, doubt_about
+from antiphon.engines.stt.pocketsphinx_worker import OF_A_REQUEST, Doubt, Heard, Piece, doubt_about
 from antiphon.errors import EngineError
 
 
@@ -23,19 +23,19 @@ def test_doubt_is_what_the_phones_explain_better_and_what_the_words_leave_out() 
     words = Heard("so", -200.0, 20, (Piece("<sil>", 0, 10), Piece("so", 10, 10)))
     phones = Heard("S OW", -100.0, 20, (Piece("SIL", 0, 6), Piece("S", 6, 9), Piece("OW", 15, 5)))
     assert doubt_about(words, phones) == Doubt(gap=5.0, unexplained_s=0.04, stretch=5.0)
-    assert doubt_about(words, phones).is_small()
+    assert doubt_about(words, phones).is_within(OF_A_REQUEST)
 
 
 @pytest.mark.parametrize("doubt", [Doubt(17.1, 0.0, 5.0), Doubt(10.0, 0.3, 5.0), Doubt(0.0, 0.0, 21.0)])
 def test_each_kind_of_doubt_is_enough(doubt: Doubt) -> None:
-    assert not doubt.is_small()
+    assert not doubt.is_within(OF_A_REQUEST)
 
 
 def test_a_sentence_without_words_is_never_accepted() -> None:
     silence = Heard("", 0.0, 20, (Piece("<sil>", 0, 20),))
     doubt = doubt_about(silence, silence)
     assert doubt.stretch == math.inf
-    assert not doubt.is_small()
+    assert not doubt.is_within(OF_A_REQUEST)
 
 
 def run(story: Callable[[PocketSphinx], Awaitable[None]]) -> None:

@@ -9,7 +9,18 @@ from story import Story
 
 from antiphon.session import inputs as i
 from antiphon.session import outputs as o
-from antiphon.session.items import McpApprovalResponse, McpCall, McpFailure, McpTool, Status
+from antiphon.session.consent import consent_in
+from antiphon.session.items import (
+    FunctionOutput,
+    McpApprovalResponse,
+    McpCall,
+    McpFailure,
+    McpTool,
+    Message,
+    Role,
+    Status,
+    Text,
+)
 from antiphon.session.mcp import FollowUp, function_name
 from antiphon.session.settings import (
     ApprovalFilter,
@@ -530,11 +541,78 @@ def test_out_of_band_the_model_goes_on_by_itself_and_nobody_is_asked_for_approva
     assert story.session.conversation.as_heard()[1:] == ()
 
 
+def asked_aloud() -> Story:
+    """A client that does not ask has left it to us."""
+    story = awaiting()
+    story.wait(1.1)
+    told = next(item for item in story.last(o.Generate).context if isinstance(item, McpCall))
+    assert "Feed an animal: shall I do that?" in told.question
+    return story
+
+
+def type_in(story: Story, words: str) -> None:
+    message = Message("", Role.USER, (Text(words),))
+    story.give(i.CreateItem("browser", None, message, consent=consent_in(words, "en")))
+
+
+def told_later(story: Story) -> str:
+    return next(item.output for item in reversed(story.last(o.Generate).context) if isinstance(item, FunctionOutput))
+
+
+def test_the_person_is_asked_aloud_where_the_client_does_not_and_a_yes_makes_the_call() -> None:
+    story = asked_aloud()
+    story.write("Shall I feed the lion?")
+    type_in(story, "yes please")
+    story.respond()
+    generated = len(story.all(o.Generate))
+    returns(story)
+    assert len(story.all(o.Generate)) == generated + 1, "the answer waits for what came of it"
+    assert told_later(story) == "It sleeps."
+    assert story.last(o.McpCallSettled).item.output == "It sleeps."
+
+
+@pytest.mark.parametrize(("words", "why"), [("no", "did not allow"), ("what is that", "neither yes nor no")])
+def test_anything_but_a_yes_to_the_question_forbids_the_call(words: str, why: str) -> None:
+    story = asked_aloud()
+    story.write("Shall I feed the lion?")
+    type_in(story, words)
+    assert not story.all(o.CallMcpTool)
+    story.respond()
+    assert why in told_later(story)
+    assert '"status":"not done"' in told_later(story)
+
+
+def test_before_it_was_asked_aloud_nothing_that_is_said_is_an_answer() -> None:
+    story = awaiting()
+    type_in(story, "yes")
+    assert not story.all(o.CallMcpTool)
+    answer(story, approve=True)
+    assert len(story.all(o.CallMcpTool)) == 1
+
+
+def test_who_answers_by_hand_while_the_question_is_asked_hears_no_more_of_it() -> None:
+    story = asked_aloud()
+    answer(story, approve=True)
+    assert story.last(o.ResponseEnded).response.status == "cancelled"
+    assert story.all(o.CallMcpTool)
+    type_in(story, "yes")
+    assert len(story.all(o.CallMcpTool)) == 1
+
+
+def test_a_server_that_leaves_all_to_clients_never_asks() -> None:
+    story = listed(zoo(approval="always"), follow_up_s=None)
+    story.respond()
+    call(story, "feed")
+    end_writing(story)
+    story.wait(30)
+    assert len(story.all(o.Generate)) == 1
+
+
 # --- the operator's own servers --------------------------------------------------------------------------------------
 
 
 def test_tools_of_the_operators_servers_are_the_servers_own() -> None:
-    own = McpServer("home", address=0, approval="always", allowed=ToolFilter(("look",)))
+    own = McpServer("home", address=0, approval="never", allowed=ToolFilter(("look",)))
     story = Story(Settings(speaks=False), mcp_servers=(own,))
     assert story.names() == ["Welcomed", "ListMcpTools"]
     story.respond()
@@ -547,10 +625,25 @@ def test_tools_of_the_operators_servers_are_the_servers_own() -> None:
     assert story.names()[-2:] == ["ToolBegan", "CallMcpTool"]
     returns(story, None, McpFailure("tool", "it bites"))
     assert story.names() == ["ToolEnded", "Generate"]
-    assert '"error": "it bites"' in story.last(o.ToolEnded).output
+    assert '"error":"it bites"' in story.last(o.ToolEnded).output
     story.write("It bites.")
     assert story.last(o.ResponseEnded).response.status == "completed"
     assert len(story.last(o.ResponseEnded).response.output) == 1
+
+
+def test_a_call_of_the_operators_server_that_has_to_be_allowed_is_asked_about_as_the_servers_own() -> None:
+    own = McpServer("home", address=0, approval=ApprovalFilter(never=ToolFilter(("look",))))
+    story = Story(Settings(speaks=False), mcp_servers=(own,))
+    story.give(i.McpToolsListed(story.last(o.ListMcpTools).work, (LOOK, FEED)))
+    story.respond()
+    call(story, "feed")
+    end_writing(story)
+    assert story.last(o.ApprovalAsked).name == "feed"
+    assert not story.all(o.CallMcpTool)
+    story.write("Shall I?")
+    type_in(story, "yes")
+    story.respond()
+    assert story.last(o.CallMcpTool).name == "feed"
 
 
 def test_an_operators_server_that_fails_is_remarked_and_nothing_else() -> None:
@@ -575,7 +668,7 @@ def test_an_operators_server_that_has_failed_is_asked_again_with_each_response_a
 
 
 def test_a_round_with_tools_of_both_leaves_the_answer_to_the_client_with_all_that_was_brought() -> None:
-    story = Story(Settings(speaks=False, tools=(zoo(),)), mcp_servers=(McpServer("home", address=0),))
+    story = Story(Settings(speaks=False, tools=(zoo(),)), mcp_servers=(McpServer("home", address=0, approval="never"),))
     first, second = story.all(o.ListMcpTools)
     assert (first.address, second.address) == (0, 3)
     story.give(i.McpToolsListed(first.work, (LOOK,)))

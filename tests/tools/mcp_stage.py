@@ -48,6 +48,12 @@ class Stage:
             """What has to be bought for the animals."""
             return '{"items": ["hay", "apples"]}'
 
+        @zoo.tool(annotations=ToolAnnotations(destructive_hint=True))
+        def list_remove(item: str) -> str:
+            """Takes something off the animals' list."""
+            self.fed.append(f"no {item}")
+            return '{"item": "' + item + '", "removed": true}'
+
         @zoo.tool()
         def roar(letters: int) -> str:
             """Make noise."""

@@ -76,6 +76,8 @@ class SttRequest(Struct, frozen=True):
     """Whether this is a look at an utterance that goes on: it may wait for others' whole ones, and cut corners."""
     translate: bool = False
     """Whether to write it down in English, whatever was spoken. Only for engines whose `translates` is true."""
+    awaits_consent: bool = False
+    """Whether the person was just asked something that a yes or a no answers."""
 
 
 class TranscriptDelta(Struct, frozen=True):

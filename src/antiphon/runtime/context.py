@@ -102,6 +102,8 @@ def _messages(item: Item) -> tuple[ChatMessage, ...]:
 
 
 def _outcome(call: McpCall) -> str:
+    if call.question:
+        return call.question
     if call.failure is not None:
         return json.dumps({"error": call.failure.message})
     if call.output is None:

@@ -198,7 +198,9 @@ class Workers:
     async def _recognise(self, task: Transcribe, pcm: Pcm16) -> None:
         sound = resampled(float_from_int16(pcm), WIRE_RATE, HEARING_RATE)
         purpose: Literal["conversation", "transcription"] = "conversation" if task.answer else "transcription"
-        request = SttRequest(task.language, task.prompt, task.model, purpose, task.logprobs)
+        request = SttRequest(
+            task.language, task.prompt, task.model, purpose, task.logprobs, awaits_consent=task.awaits_consent
+        )
         async with closing(self._engines.stt.transcribe(sound, request)) as events:
             async for event in events:
                 match event:

@@ -13,10 +13,15 @@ LONGEST_LOOK = 400  # characters: an essay is no answer, and is not read for one
 LONGEST_YES = 8  # words: whoever says more than yes is answered by the model, not taken at one word
 
 YES: Mapping[str, frozenset[str]] = {
-    "en": frozenset({"yes", "yeah", "yep", "sure", "okay", "ok", "absolutely", "definitely", "confirmed", "confirm"}),
-    "de": frozenset({"ja", "jawohl", "gerne", "klar", "okay", "ok", "sicher", "genau", "bestätigt"}),
-    "fr": frozenset({"oui", "ouais", "okay", "ok", "d'accord", "vas-y", "volontiers", "confirmé"}),
-    "es": frozenset({"sí", "si", "claro", "vale", "okay", "ok", "adelante", "confirmo"}),
+    "en": frozenset(
+        {"yes", "yeah", "yep", "sure", "okay", "ok", "absolutely", "definitely", "confirmed", "confirm"}
+        | {"go ahead", "please do", "of course"}
+    ),
+    "de": frozenset(
+        {"ja", "jawohl", "gerne", "klar", "okay", "ok", "sicher", "genau", "bestätigt", "natürlich", "mach das"}
+    ),
+    "fr": frozenset({"oui", "ouais", "okay", "ok", "d'accord", "vas-y", "volontiers", "confirmé", "bien sûr"}),
+    "es": frozenset({"sí", "si", "claro", "vale", "okay", "ok", "adelante", "confirmo", "por supuesto"}),
     "it": frozenset({"sì", "si", "certo", "okay", "ok", "confermo"}),
     "pt": frozenset({"sim", "claro", "okay", "ok", "confirmo"}),
     "nl": frozenset({"ja", "jazeker", "zeker", "okay", "oké", "ok", "graag", "bevestigd"}),
@@ -38,11 +43,16 @@ def consent_in(words: str, language: str | None) -> bool | None:
     code = (language or "").partition("-")[0].lower()
     said = re.findall(r"[\w'-]+", words[:LONGEST_LOOK].casefold().replace("’", "'"))
     yes, no = (_known(table, code) for table in (YES, NO))
-    if any(word in no for word in said):
+    if _is_among(said, no):
         return False
-    if any(word in yes for word in said) and len(said) <= LONGEST_YES:
+    if _is_among(said, yes) and len(said) <= LONGEST_YES:
         return True
     return None
+
+
+def _is_among(said: list[str], entries: frozenset[str]) -> bool:
+    text = f" {' '.join(said)} "
+    return any(f" {entry} " in text for entry in entries)
 
 
 def _known(table: Mapping[str, frozenset[str]], code: str) -> frozenset[str]:

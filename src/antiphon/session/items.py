@@ -121,6 +121,8 @@ class McpCall(Struct, frozen=True, tag="mcp_call"):
     """JSON text, as the model wrote it."""
     approval: str | None = None
     """Id of the item that asked whether it may run, if anybody was asked."""
+    question: str = ""
+    """What the model reads in place of an outcome where the person was asked aloud: that it told later."""
     output: str | None = None
     failure: McpFailure | None = None
     status: Status = Status.COMPLETED

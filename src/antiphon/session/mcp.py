@@ -35,6 +35,7 @@ from antiphon.session.outputs import (
     ToolListingBegan,
     ToolListingEnded,
 )
+from antiphon.session.questions import not_done, question_about
 from antiphon.session.settings import FunctionTool, McpServer, Tool, ToolFilter
 
 LONGEST_NAME = 64  # characters of a function's name: what models' servers accept
@@ -154,8 +155,7 @@ class Toolbox:
         function = FunctionTool(_free_name(label, tool.name, taken), tool.description, tool.parameters)
         taken.add(function.name)
         is_ours = self._conversation is None
-        needs_approval = not is_ours and server.needs_approval(tool)
-        return RemoteTool(function, label, _address(server), tool.name, needs_approval, is_ours)
+        return RemoteTool(function, label, _address(server), tool.name, server.needs_approval(tool), is_ours)
 
     def _of(self, servers: Iterable[McpServer]) -> list[Listing]:
         return [self._listings[_key(server)] for server in servers if _key(server) in self._listings]
@@ -343,12 +343,17 @@ class AwaitingCall(Struct, frozen=True):
     previous: str | None
 
 
+TellLater = Callable[[McpCall, str], None]
+
+
 class Approvals:
     """Calls that wait to be allowed or, once they are, run outside of any response."""
 
-    def __init__(self, conversation: Conversation, emit: Emit) -> None:
+    def __init__(self, conversation: Conversation, emit: Emit, tell_later: TellLater) -> None:
+        """`tell_later` takes calls that the person was asked about aloud, and what the model is to read of each."""
         self._conversation = conversation
         self._emit = emit
+        self._tell_later = tell_later
         self._awaiting: dict[str, AwaitingCall] = {}
         self._answered: set[str] = set()
         self._running: dict[int, AwaitingCall] = {}
@@ -357,6 +362,20 @@ class Approvals:
     @property
     def are_running(self) -> bool:
         return bool(self._running)
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether a call runs that the person has allowed aloud: what they are told next is what comes of it."""
+        entries = (self._conversation.visible(call.item_id) for call in self._running.values())
+        return any(isinstance(entry.item, McpCall) and entry.item.question for entry in entries if entry is not None)
+
+    def ask_aloud(self, request: str) -> None:
+        """The model is to ask the person about this call."""
+        call = self._awaiting[request]
+        entry = self._conversation.visible(call.item_id)
+        assert entry is not None
+        assert isinstance(entry.item, McpCall)
+        entry.item = msgspec.structs.replace(entry.item, question=question_about(call.tool.function))
 
     def expects(self, result: Result) -> bool:
         return result.work in self._running
@@ -390,7 +409,7 @@ class Approvals:
         self._answered.add(answer.request)
         if not answer.approve:
             why = f"{FORBIDDEN} {answer.why}".strip()
-            self._settle(call, McpToolReturned(0, failure=McpFailure("tool", why)))
+            self._settle(call, McpToolReturned(0, failure=McpFailure("tool", why)), not_done(why))
             return True
         work = new_work()
         self._running[work] = call
@@ -400,9 +419,10 @@ class Approvals:
 
     def take(self, result: Result) -> None:
         """What a running call has brought."""
-        self._settle(self._running.pop(result.work), outcome_of(result))
+        outcome = outcome_of(result)
+        self._settle(self._running.pop(result.work), outcome, told(outcome))
 
-    def _settle(self, call: AwaitingCall, outcome: McpToolReturned) -> None:
+    def _settle(self, call: AwaitingCall, outcome: McpToolReturned, words: str) -> None:
         self._emit(McpCallEnded(call.index, call.item_id, outcome.failure is None))
         entry = self._conversation.visible(call.item_id)
         if entry is None:
@@ -413,6 +433,8 @@ class Approvals:
         )
         entry.item = item
         self._emit(McpCallSettled(item, call.previous))
+        if item.question:
+            self._tell_later(item, words)
 
     def withdraw(self, item_id: str) -> list[str]:
         """The call was deleted from the conversation, or the question about it, which nobody can answer then. Returns
@@ -423,7 +445,7 @@ class Approvals:
                 del self._awaiting[request]
                 closed.append(request)
             if item_id == request:
-                self._settle(call, McpToolReturned(0, failure=McpFailure("tool", FORBIDDEN)))
+                self._settle(call, McpToolReturned(0, failure=McpFailure("tool", FORBIDDEN)), not_done(FORBIDDEN))
         for work, call in list(self._running.items()):
             if item_id == call.item_id:
                 del self._running[work]
@@ -445,6 +467,13 @@ def outcome_of(result: Result) -> McpToolReturned:
             return McpToolReturned(work, failure=McpFailure("tool", message))
         case _:
             raise TypeError(f"no call expects {result!r}")
+
+
+def told(outcome: McpToolReturned) -> str:
+    """What the model reads of it."""
+    if outcome.failure is not None:
+        return msgspec.json.encode({"error": outcome.failure.message}).decode()
+    return outcome.output or ""
 
 
 # --- what is owed after a call ---------------------------------------------------------------------------------------

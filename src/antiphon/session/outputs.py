@@ -55,6 +55,8 @@ class Transcribe(Struct, frozen=True, tag="transcribe"):
     """The stretch is of this sound, which came with the request, and not of the stream."""
     is_provisional: bool = False
     """The person may go on speaking; then the words were for nothing."""
+    awaits_consent: bool = False
+    """The person was asked whether something may be done: a yes or a no is likely."""
 
 
 class Follow(Struct, frozen=True, tag="follow"):

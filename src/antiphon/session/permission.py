@@ -1,7 +1,7 @@
 """What a person is asked to allow, and what they say: yes, no, or nothing until the time is over, which is no.
 
 One machine for calls of the server's tools, which are asked about aloud and by event, and for those of MCP servers,
-whose client asks. It does not know what is allowed, nor what follows from it: questions are ids here.
+whose client asks first. It does not know what is allowed, nor what follows from it: questions are ids here.
 """
 
 from __future__ import annotations
@@ -48,6 +48,10 @@ class Permissions:
             oldest = next(iter(self._states))
             self._close(oldest)
             del self._states[oldest]
+
+    def raise_voice(self, id: str) -> None:
+        """What was asked by hand is from now on asked aloud as well."""
+        self._aloud.add(id)
 
     def state(self, id: str) -> Consent | None:
         return self._states.get(id)

@@ -9,7 +9,6 @@ whatever happens.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import Any, assert_never
@@ -48,7 +47,7 @@ from antiphon.session.items import (
 )
 from antiphon.session.ledger import Ledger
 from antiphon.session.machine import Table, step
-from antiphon.session.mcp import AwaitingCall, RemoteTool, outcome_of
+from antiphon.session.mcp import AwaitingCall, RemoteTool, outcome_of, told
 from antiphon.session.outputs import (
     ArgumentsSent,
     AudioSent,
@@ -73,6 +72,7 @@ from antiphon.session.outputs import (
     ToolEnded,
 )
 from antiphon.session.playout import Playout
+from antiphon.session.questions import NOBODY_TO_ASK, not_done, question_about
 from antiphon.session.settings import AudioFormat, FunctionTool, McpServer
 from antiphon.session.whole_json import WholeJson
 
@@ -83,7 +83,7 @@ Made = Message | FunctionCall | McpCall | McpApprovalRequest
 
 NOT_MADE = McpFailure("tool", "The answer was interrupted before this call was made.")
 CUT = McpFailure("tool", "The answer was interrupted. This call may have been carried out, or not.")
-UNASKED = McpFailure("tool", "This call needs a person's approval, and out of band nobody can be asked.")
+UNASKED = McpFailure("tool", NOBODY_TO_ASK)
 
 
 class ResponseState(Enum):
@@ -116,7 +116,6 @@ MOVES: Table[ResponseState] = {
     ResponseState.FAILED: {},
 }
 
-NOBODY_TO_ASK = '{"error":"This call needs a person\'s approval, and out of band nobody can be asked."}'
 NO_RESULT = '{"error":"The answer was interrupted before there was a result. It may have been done, or not."}'
 EXHAUSTED = {"length": "max_output_tokens", "content_filter": "content_filter"}
 """Reasons of a model to stop before it was done, and what the protocol calls them."""
@@ -501,15 +500,21 @@ class Response:
 
     def _begin_hidden(self, call: HiddenCall, new_work: NewWork) -> None:
         """Run it, or ask whether we may."""
-        if call.name not in self.manner.asks_before or call.remote is not None:
+        needs_approval = call.name in self.manner.asks_before if call.remote is None else call.remote.needs_approval
+        if not needs_approval:
             self._run_hidden(call, new_work())
             return
         call.started = True
         if self.conversation is None:
-            self._answered.append((call, NOBODY_TO_ASK))
+            self._answered.append((call, not_done(NOBODY_TO_ASK)))
             return
-        self._answered.append((call, question_about(call, self.manner)))
+        self._answered.append((call, question_about(self._function_of(call))))
         self._to_ask.append(call)
+
+    def _function_of(self, call: HiddenCall) -> FunctionTool:
+        if call.remote is not None:
+            return call.remote.function
+        return next(tool for tool in self.manner.server_tools if tool.name == call.name)
 
     def take_to_ask(self) -> list[HiddenCall]:
         """The calls of the server's tools that wait to be allowed since this was last asked."""
@@ -740,26 +745,12 @@ class Response:
         self._emit(DropAudio(piece.work))
 
 
-def question_about(call: HiddenCall, manner: Manner) -> str:
-    """What the model reads in place of a result: it has to ask the person, and nothing was done yet."""
-    about = next((tool.description for tool in manner.server_tools if tool.name == call.name), "") or call.name
-    told = {
-        "status": "not done yet: the person has to say yes or no",
-        "question": f"{about.rstrip('.')}: shall I do that?",
-        "note": "Ask them now, in one short sentence that says what will happen. It runs by itself when they say yes; "
-        "do not call it again.",
-    }
-    return json.dumps(told)
-
-
 def _told(result: Result) -> tuple[str, bool]:
     """What a model is told that a hidden tool has answered, and whether it did what it should."""
     if isinstance(result, ToolReturned):
         return result.output, result.ok
     outcome = outcome_of(result)
-    if outcome.failure is None:
-        return outcome.output or "", True
-    return json.dumps({"error": outcome.failure.message}), False
+    return told(outcome), outcome.failure is None
 
 
 def _text_of(ledger: Ledger) -> str:

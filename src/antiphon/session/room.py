@@ -24,6 +24,8 @@ class Room:
         """Of the input that is being acted on."""
         self.heard_language: str | None = None
         """What the recogniser took the last words for."""
+        self.awaits_consent = False
+        """The person was asked aloud whether something may be done."""
         self.summary = ""
         """Of what the conversation has left behind; empty until there is one."""
         self._out: list[Output] = []
@@ -66,4 +68,5 @@ class Room:
             clip=clip,
             logprobs=self.settings.logprobs,
             is_provisional=is_provisional,
+            awaits_consent=self.awaits_consent,
         )

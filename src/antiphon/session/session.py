@@ -34,6 +34,7 @@ from antiphon.session.items import (
     FunctionOutput,
     Item,
     McpApprovalResponse,
+    McpCall,
     Message,
     Role,
     Speech,
@@ -106,9 +107,11 @@ class Session:
         """Of tasks that have ended, which the model has not been told of."""
         self._asking = Asking(self._room)
         self._summary = Summary(self._room)
-        self._approvals = Approvals(self.conversation, self._emit)
+        self._approvals = Approvals(self.conversation, self._emit, self._tell_mcp)
         self._allowances = Allowances(self._room, self._tell_later, self._answer_mcp)
         self._follow_up = FollowUp(config.follow_up_s, config.max_tool_rounds)
+        self._question: Response | None = None
+        """The response in which the person is asked about calls that a client was to ask about."""
         self._is_welcome_said = False
         self._has_greeted = False
         self._quiet_since: Seconds | None = None
@@ -281,10 +284,14 @@ class Session:
         if self._wanted_for is not None and self._active is None:
             self._respond_to_turn(self._wanted_for)
             return True
-        # What MCP servers have brought is answered, by us if the client leaves it to us.
+        # What MCP servers have brought is answered, and what they wait for asked, by us if the client leaves it to us.
         due = self._follow_up.due
         if due is not None and due <= self._now and self._may_follow_up():
-            self._begin_response(ResponseOptions(), None, by_itself=True)
+            asked = [request for request in self._approvals.awaiting() if self._allowances.ask_aloud(request)]
+            for request in asked:
+                self._approvals.ask_aloud(request)
+            response = self._begin_response(ResponseOptions(), None, by_itself=True)
+            self._question = response if asked else None
             return True
         # What the person has allowed without a word is done when nobody speaks.
         if self._allowances.allowed and self._may_announce(ignoring_playback=False):
@@ -515,6 +522,8 @@ class Session:
             self._recognise_clip(item.id, speech)
         if isinstance(item, McpApprovalResponse):
             self._answer_mcp(item)
+            if self._active is not None and self._active is self._question:
+                self._end(self._active, Ending("cancel", "client_cancelled"))  # nobody has to be asked any more
         if isinstance(item, Message) and item.role is Role.USER and speech is None:
             self._allowances.hear(request.consent)
 
@@ -651,6 +660,8 @@ class Session:
         return tuple(as_heard(entry) if isinstance(entry, Entry) else entry for entry in entries if entry is not None)
 
     def _awaits(self, response: Response) -> bool:
+        if response.conversation is not None and self._approvals.is_answering:
+            return True
         return self._awaits_words(response) or self._asking.awaits_tools(response.manner)
 
     def _awaits_words(self, response: Response) -> bool:
@@ -822,8 +833,8 @@ class Session:
                 self.conversation.add(Entry(item, hidden=True))
         # A client can only ask once it was told of all that the answer wants.
         for request in self._approvals.awaiting():
-            if self._active in (None, response):
-                self._allowances.watch(request)
+            if self._active in (None, response) and self._allowances.watch(request):
+                self._follow_up.owe(self._now)
         if response is self._active:
             self._active = None
             if response.state in (ResponseState.CANCELLED, ResponseState.FAILED):
@@ -881,6 +892,10 @@ class Session:
         call = FunctionCall(self._ids.make("item"), call_id + LATER, name, arguments)
         self.conversation.add(Entry(call, hidden=True))
         self.conversation.add(Entry(FunctionOutput(self._ids.make("item"), call_id + LATER, output), hidden=True))
+
+    def _tell_mcp(self, item: McpCall, words: str) -> None:
+        """What came of a call that the person was asked about aloud."""
+        self._tell_later(item.id, item.function, item.arguments, words)
 
     def _tell_news(self) -> None:
         for news in self._news:

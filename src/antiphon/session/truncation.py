@@ -28,8 +28,8 @@ def tokens_of(item: Item) -> int:
             return TOKENS_PER_ITEM + tokens_in(name) + tokens_in(arguments)
         case FunctionOutput(output=output):
             return TOKENS_PER_ITEM + tokens_in(output)
-        case McpCall(function=name, arguments=arguments, output=output, failure=failure):
-            answer = failure.message if failure else output or ""
+        case McpCall(function=name, arguments=arguments, output=output, failure=failure, question=question):
+            answer = question or (failure.message if failure else output or "")
             return 2 * TOKENS_PER_ITEM + tokens_in(name) + tokens_in(arguments) + tokens_in(answer)
         case _:
             return TOKENS_PER_ITEM

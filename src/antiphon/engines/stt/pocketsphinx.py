@@ -12,7 +12,6 @@ import asyncio
 import json
 import logging
 import sys
-import tempfile
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator
 
@@ -21,7 +20,6 @@ import numpy as np
 from antiphon.audio.pcm import int16_from_float
 from antiphon.audio.units import HEARING_RATE, Pcm
 from antiphon.engines.api import SttRequest, Transcript, TranscriptDelta
-from antiphon.engines.llm.assistant.intents import grammar
 from antiphon.errors import EngineError
 
 log = logging.getLogger("antiphon.stt")
@@ -47,8 +45,8 @@ class PocketSphinx:
     async def warm(self) -> None:
         """Load the models: all workers decode a second of silence."""
         for _ in self._workers:  # they take turns
-            for by_grammar in (True, False):
-                await self._recognise(np.zeros(HEARING_RATE, np.float32), by_grammar)
+            for listens_for in ("requests", "anything"):
+                await self._recognise(np.zeros(HEARING_RATE, np.float32), listens_for)
 
     async def transcribe(self, pcm: Pcm, request: SttRequest) -> AsyncIterator[TranscriptDelta | Transcript]:
         """See `Stt.transcribe`. There are no deltas."""
@@ -59,18 +57,19 @@ class PocketSphinx:
                 "Ask for language 'en', or set stt.base_url to an OpenAI-compatible recogniser.",
                 code="unsupported_language",
             )
-        by_grammar = request.purpose == "conversation"
-        if not by_grammar and not self._has_warned:
+        is_free = request.purpose == "transcription"
+        if is_free and not self._has_warned:
             self._has_warned = True
             log.warning("free transcription by PocketSphinx is poor, and English only; set stt.base_url for better")
-        text, accepted = await self._recognise(pcm, by_grammar)
-        yield Transcript(text, "en", 1.0 if accepted and by_grammar else None)
+        listens_for = "anything" if is_free else "answers" if request.awaits_consent else "requests"
+        text, accepted = await self._recognise(pcm, listens_for)
+        yield Transcript(text, "en", 1.0 if accepted and not is_free else None)
 
-    async def _recognise(self, pcm: Pcm, by_grammar: bool) -> tuple[str, bool]:
+    async def _recognise(self, pcm: Pcm, listens_for: str) -> tuple[str, bool]:
         queue = self._queue()
         worker = await queue.get()
         try:
-            return await worker.recognise(_bounded(pcm), by_grammar)
+            return await worker.recognise(_bounded(pcm), listens_for)
         finally:
             queue.put_nowait(worker)
 
@@ -89,20 +88,20 @@ class PocketSphinx:
 
 
 class Worker:
-    """One helper process, and the file with its grammar."""
+    """One helper process."""
 
     def __init__(self) -> None:
         self._process: Process | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    async def recognise(self, sound: bytes, by_grammar: bool) -> tuple[str, bool]:
-        """Words, and whether they are a sentence of the grammar. Cancelling ends the process."""
+    async def recognise(self, sound: bytes, listens_for: str) -> tuple[str, bool]:
+        """Words, and whether they are what was listened for. Cancelling ends the process."""
         process = await self._running()
         assert process.stdin is not None
         assert process.stdout is not None
         is_done = False
         try:
-            request = json.dumps({"bytes": len(sound), "grammar": by_grammar}).encode()
+            request = json.dumps({"bytes": len(sound), "listens_for": listens_for}).encode()
             process.stdin.write(request + b"\n" + sound)
             async with asyncio.timeout(max(START_S, PATIENCE * len(sound) / 2 / HEARING_RATE)):
                 await process.stdin.drain()
@@ -133,10 +132,8 @@ class Worker:
         if self._process is not None and self._process.returncode is None and self._loop is loop:
             return self._process
         self._loop = loop
-        with tempfile.NamedTemporaryFile("w", suffix=".jsgf", prefix="antiphon-", delete=False) as file:
-            file.write(grammar())
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", MODULE, file.name, stdin=PIPE, stdout=PIPE, stderr=DEVNULL
+            sys.executable, "-m", MODULE, stdin=PIPE, stdout=PIPE, stderr=DEVNULL
         )
         return self._process
 

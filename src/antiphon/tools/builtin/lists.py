@@ -85,7 +85,7 @@ class Show:
 
 
 class Clear:
-    conduct: Conduct = Conduct(resource="list")
+    conduct: Conduct = Conduct(resource="list", destroys=True)
     spec: ToolSpec = spec("list_clear", "Empties the list.")
 
     def __init__(self, lists: Lists) -> None:

@@ -11,6 +11,8 @@ import re
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from antiphon.engines.api import (
     AssistantSaid,
     CallDelta,
@@ -34,6 +36,7 @@ UNKNOWN = (
     "Sorry, I did not understand that. I can tell the time, calculate, convert units, set timers, and keep a list."
 )
 FAILED = "That did not work."
+FORBIDDEN = "All right, I have not done it."
 NO_TOOL = "I know what you mean, but I have no tool for it here."
 FIXED: Mapping[str, str] = {
     "help": HELP,
@@ -86,7 +89,7 @@ def answer_to(request: LlmRequest) -> str | Call:
     """What to say, or which tool to call."""
     last = request.messages[-1] if request.messages else None
     if isinstance(last, ToolAnswered):
-        return _worded(last, request.messages)
+        return _after_tool(last, request)
     if not isinstance(last, UserSaid) or not last.text.strip():
         return "I did not hear anything. " + HELP
     found = understand(last.text)
@@ -103,6 +106,24 @@ def answer_to(request: LlmRequest) -> str | Call:
     if call[0] not in offered or not _may_call(call[0], request.tool_choice):
         return NO_TOOL
     return call
+
+
+def _after_tool(last: ToolAnswered, request: LlmRequest) -> str | Call:
+    if not _was_forbidden(last):
+        return _worded(last, request.messages)
+    # Whoever asked for something else in place of a yes, right before, is answered that.
+    *_, said, _call, _answer = (None, *request.messages)
+    if isinstance(said, UserSaid) and understand(said.text) is not None:
+        return answer_to(msgspec.structs.replace(request, messages=(*request.messages, said)))
+    return FORBIDDEN
+
+
+def _was_forbidden(answer: ToolAnswered) -> bool:
+    try:
+        facts = json.loads(answer.output)
+    except ValueError:
+        return False
+    return isinstance(facts, dict) and facts.get("status") == "not done"
 
 
 def _may_call(name: str, choice: str | Mapping[str, Any]) -> bool:

@@ -135,6 +135,19 @@ INTENTS = (
     Intent("goodbye", ("goodbye", "good night", "see you later"), "goodbye"),
 )
 
+ANSWERS = (
+    "yes [please]", "yes do (it | that)", "yeah", "yep", "sure", "okay [do it]", "go ahead",
+    "no [thanks | thank you | don't | stop]", "nope", "don't", "never mind", "stop", "cancel",
+)  # fmt: skip
+"""What is listened for besides when the person was asked whether something may be done. `session.consent` knows what
+each of them means."""
+
+
+def grammar_of_answers() -> str:
+    """The recogniser's grammar of a yes and a no."""
+    sentences = " | ".join(f"({pattern})" for pattern in ANSWERS)
+    return f"#JSGF V1.0;\ngrammar answers;\npublic <answer> = {sentences};\n"
+
 
 class Understood(Struct, frozen=True):
     """An intent with the words that fill its slots, in the order of the pattern: ("number", "twelve")."""
