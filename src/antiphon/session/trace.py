@@ -28,7 +28,8 @@ SCHEMA = 1  # raised whenever a line of this module's making could no longer be 
 
 PRIVATE = frozenset(
     {"text", "transcript", "instructions", "arguments", "output", "prompt", "description", "message"}
-    | {"error_message", "greeting", "phrases", "url", "logprobs", "why", "summary", "apologies", "question", "unreachable", "tail"}
+    | {"error_message", "greeting", "phrases", "url", "logprobs", "why", "summary", "apologies", "unreachable", "tail"}
+    | {"question"}
 )
 """Fields that hold what people or models said. Ids, names, codes and numbers are not among them."""
 
