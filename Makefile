@@ -20,7 +20,7 @@ help:
 	@echo "make e2e          the page in a real browser, with a recorded microphone (up to 6 minutes)"
 	@echo "make desktop      talk and dictate on a virtual sound card and screen (a minute; first: make desktop-test-deps)"
 	@echo "make web          build the page that the package contains, after a change in web/"
-	@echo "make bench        how many conversations a core holds, for us and for Pipecat (under 15 minutes)"
+	@echo "make bench        how many conversations a core holds, for us, Pipecat and LiveKit (under 15 minutes)"
 	@echo "make bench-full   all points, and how well requests and ends of turns are recognised (an hour)"
 	@echo "make costs        write down anew what a frame, a turn and a session cost, counted"
 	@echo "make docs         docs/coverage.md: what of the protocol is done, from the code"
@@ -88,14 +88,14 @@ conformance: install-dev install-clients
 install-clients: $(foreach name,agents livekit node pipecat,$(CLIENTS)/$(name)/.installed)
 install-clients: $(PROGRAMS)/node/node_modules/.installed
 
-# Pipecat as a server, for the bench.
-install-peers: .venv-peers/pipecat/.installed
+# Pipecat and LiveKit Agents as servers, for the bench.
+install-peers: .venv-peers/pipecat/.installed .venv-peers/livekit/.installed
 
-.venv-peers/pipecat/.installed: bench/locks/pipecat.lock $(VENV)/bin/python
-	@echo "== installing Pipecat, to be measured beside us"
-	@rm -rf .venv-peers/pipecat
-	@$(BIN)/python -m venv .venv-peers/pipecat
-	@.venv-peers/pipecat/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+.venv-peers/%/.installed: bench/locks/%.lock $(VENV)/bin/python
+	@echo "== installing $*, to be measured beside us"
+	@rm -rf .venv-peers/$*
+	@$(BIN)/python -m venv .venv-peers/$*
+	@.venv-peers/$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
 $(CLIENTS)/%/.installed: $(PROGRAMS)/locks/%.lock $(VENV)/bin/python
@@ -141,7 +141,7 @@ desktop-test-deps:
 browser: install-dev
 	@$(BIN)/python tests/e2e/browser.py --install
 
-# Three points for us and for Pipecat, and what a core holds, in under 15 minutes on two cores. docs/load.md is made of it.
+# Three points for us and for the others, and what a core holds, in under 15 minutes on two cores. docs/load.md is made of it.
 bench: install-dev install-peers
 	$(BIN)/python bench/density.py --sessions 200 --ungated
 	$(BIN)/python bench/gate.py

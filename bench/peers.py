@@ -1,17 +1,18 @@
-"""Antiphon beside Pipecat: how late answers become as one process on one core is given more conversations.
+"""Antiphon beside Pipecat and LiveKit Agents: how late answers become as one process is given more conversations.
 
-    python bench/peers.py                  three points for each, about six minutes
-    python bench/peers.py --full           more points, about twenty
+    python bench/peers.py                  three points for each, about nine minutes
+    python bench/peers.py --full           more points, about half an hour
 
 The callers are the same (`antiphon.bench`), on the other core: sentences of espeak-ng in a quiet room, in real time, in
 frames of 20 ms; nobody interrupts. The scripted engines are the same: 50, 100 and 50 ms, and 3.1 s of answer. What
-differs, differs in Pipecat's favour: it gets and gives raw PCM on a bare socket, at the rates that it likes best, and
-we base64 in JSON in WebSocket frames. `added` is from the end of speech to the first sound of the answer, by the
-caller, less the engines and the silence that each asks for to end a turn: 500 ms here, 200 ms in Pipecat, whose Smart
-Turn model then has to agree ("pipecat"), or 500 ms without that model ("pipecat, no model"). It includes the detector's
-own tail of 60 to 140 ms on either side.
+differs, differs in the others' favour: they get and give raw PCM on a bare socket, at the rates that they like best,
+and we base64 in JSON in WebSocket frames. `added` is from the end of speech to the first sound of the answer, by the
+caller, less the engines and the silence that each asks for to end a turn. That is 500 ms here; with the others as they
+come, 200 ms in Pipecat and 300 in LiveKit, and a model of theirs then has to agree; without that model 500 ms.
+LiveKit recognises within that silence, so only model and voice are taken off. `added` includes each detector's own tail
+of 60 to 140 ms.
 
-Pipecat lives in an environment of its own: `make install-peers`.
+Both live in environments of their own: `make install-peers`.
 """
 
 from __future__ import annotations
@@ -35,23 +36,34 @@ from antiphon.bench.result import Result
 from antiphon.bench.run import _talk
 from antiphon.bench.sound import in_room, spoken, websocket_frame
 from antiphon.bench.talker import Plan, Talker
-from common import CALLER_CORE, SCRIPTED_MS, arguments_of, machine, pin
+from common import CALLER_CORE, LLM_MS, SCRIPTED_MS, TTS_MS, arguments_of, machine, pin
 from common import Wish as ServerWish
 from common import server as our_server
 
 ROOT = Path(__file__).parents[1]
-PIPECAT = ROOT / ".venv-peers/pipecat/bin/python"
 ANSWER = "It is about a quarter past nine in the morning."  # 3.1 s of the scripted voice
 ANSWER_BYTES = round(3.1 * WIRE_RATE) * 2
-PIPECAT_HZ = 16_000
-OURS = "antiphon"
-SMART, PLAIN = "pipecat", "pipecat, no model"
-SILENCE_MS = {OURS: 500, SMART: 200, PLAIN: 500}
-POINTS = {OURS: (25, 100, 200), SMART: (8, 16, 24), PLAIN: (16, 32, 40)}
-MORE_POINTS = {
-    OURS: (1, 10, 25, 50, 100, 150, 200, 250),
-    SMART: (1, 4, 8, 12, 16, 24),
-    PLAIN: (1, 8, 12, 16, 24, 32, 48),
+PEER_HZ = 16_000
+
+
+class System(Struct, frozen=True):
+    """One that is measured."""
+
+    points: tuple[int, ...]
+    """How many sessions at once."""
+    more_points: tuple[int, ...]
+    own_ms: float
+    """Of silence, by its settings, and of engines that work after it."""
+    peer: tuple[str, str] | None = None
+    """Its folder in .venv-peers, which names its script too, and the script's mode; None is ours."""
+
+
+SYSTEMS = {
+    "antiphon": System((25, 100, 200), (1, 10, 25, 50, 100, 150, 200, 250), 500 + SCRIPTED_MS),
+    "pipecat": System((8, 16, 24), (1, 4, 8, 12, 16, 24), 200 + SCRIPTED_MS, ("pipecat", "smart")),
+    "pipecat, no model": System((16, 32, 40), (1, 8, 16, 24, 32, 40, 48), 500 + SCRIPTED_MS, ("pipecat", "timeout")),
+    "livekit": System((8, 16, 32), (1, 4, 8, 16, 24, 32), 300 + LLM_MS + TTS_MS, ("livekit", "model")),
+    "livekit, no model": System((16, 32, 48), (1, 8, 16, 24, 32, 48, 64), 500 + LLM_MS + TTS_MS, ("livekit", "vad")),
 }
 PLAN = Plan(interrupt_share=0.0)
 PATIENCE_S: Seconds = 30.0
@@ -103,19 +115,23 @@ class RawLine(asyncio.Protocol):
         self.transport.close()
 
 
+def python_of(folder: str) -> Path:
+    return ROOT / ".venv-peers" / folder / "bin/python"
+
+
 @contextlib.asynccontextmanager
-async def pipecat(mode: str) -> AsyncIterator[tuple[int, int]]:
+async def peer(folder: str, mode: str) -> AsyncIterator[tuple[int, int]]:
     """Its port and its process."""
+    command = (str(python_of(folder)), str(ROOT / f"bench/peer_{folder}.py"), mode)
     process = await asyncio.create_subprocess_exec(
-        str(PIPECAT), str(ROOT / "bench/peer_pipecat.py"), mode,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={"OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+        *command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={"OMP_NUM_THREADS": "1"}
+    )
     assert process.stdout is not None
     assert process.stdin is not None
     try:
         line = await process.stdout.readline()
         if not line:
-            raise SystemExit(f"Pipecat did not start: {PIPECAT} bench/peer_pipecat.py {mode} says why")
+            raise SystemExit(f"it did not start: {' '.join(command)} says why")
         yield int(line), process.pid
     finally:
         process.stdin.close()
@@ -135,31 +151,28 @@ def pcm_bytes(pcm: Pcm16) -> bytes:
     return pcm.tobytes()
 
 
-async def run(system: str, sessions: int, said: Sequence[Pcm16], seconds: Seconds) -> Result:
-    own_ms = SILENCE_MS[system] + SCRIPTED_MS
+async def run(name: str, sessions: int, said: Sequence[Pcm16], seconds: Seconds) -> Result:
+    system = SYSTEMS[name]
     async with contextlib.AsyncExitStack() as stack:
-        lines: list[Line] | list[RawLine] = []
-        connect_s = []
-        if system == OURS:
+        opened: list[tuple[Line, Seconds]] | list[tuple[RawLine, Seconds]]
+        if system.peer is None:
             ours = await stack.enter_async_context(our_server(ServerWish(answer=ANSWER)))
             await asyncio.sleep(1.0)
-            wish = Wish(ours.url, sessions, seconds, PLAN, own_ms, ours.process_id)
-            gauge = Gauge(ours.process_id)
+            process, gauge = ours.process_id, Gauge(ours.process_id)
             opened = [await dial(ours.url, None) for _ in range(sessions)]
             sound = in_room(said, -50.0, WIRE_RATE, websocket_frame)
         else:
-            port, process = await stack.enter_async_context(pipecat("smart" if system == SMART else "timeout"))
+            port, process = await stack.enter_async_context(peer(*system.peer))
             await asyncio.sleep(1.0)
-            wish = Wish(system, sessions, seconds, PLAN, own_ms, process)
             gauge = Gauge(process)
             opened = [await raw_line(port) for _ in range(sessions)]
-            sound = in_room(said, -50.0, PIPECAT_HZ, pcm_bytes)
+            sound = in_room(said, -50.0, PEER_HZ, pcm_bytes)
+        wish = Wish(name, sessions, seconds, PLAN, system.own_ms, process)
         lines = [line for line, _ in opened]
-        connect_s = [took_s for _, took_s in opened]
         try:
             crowd = Crowd(wish, lines, sound)
             costs = await _talk(crowd, gauge, lambda _: None)
-            return result_of(wish, crowd, connect_s, sum(line.is_lost for line in lines), costs)
+            return result_of(wish, crowd, [took_s for _, took_s in opened], sum(one.is_lost for one in lines), costs)
         finally:
             for line in lines:
                 line.close()
@@ -186,14 +199,13 @@ async def measure(options: argparse.Namespace) -> list[Point]:
     said = await spoken()
     points = []
     print(HEADER)
-    for system, sizes in (MORE_POINTS if options.full else POINTS).items():
-        if options.only and system not in options.only:
-            continue
-        for sessions in sizes:
-            found = await trusted(system, sessions, said, options.seconds)
+    for name in options.only or SYSTEMS:
+        system = SYSTEMS[name]
+        for sessions in options.sessions or (system.more_points if options.full else system.points):
+            found = await trusted(name, sessions, said, options.seconds)
             if found is None:
                 continue
-            points.append(Point(system, found))
+            points.append(Point(name, found))
             added = found.added_ms
             if added is not None and (added.p50 > GIVEN_UP_MS or not added.count):
                 break
@@ -214,12 +226,13 @@ async def trusted(system: str, sessions: int, said: Sequence[Pcm16], seconds: Se
 def main() -> None:
     parser = arguments_of(__doc__)
     parser.add_argument("--full", action="store_true", help="more points")
-    parser.add_argument("--only", nargs="*", choices=list(POINTS), help="these systems")
+    parser.add_argument("--only", nargs="*", choices=list(SYSTEMS), help="these systems")
+    parser.add_argument("--sessions", type=int, nargs="*", help="instead of the points that are set")
     parser.add_argument("--seconds", type=float, default=21.0, help="that callers talk, of each run")
     parser.add_argument("--json", type=Path, help="where to keep the figures, for bench/results.py")
     options = parser.parse_args()
-    if not PIPECAT.exists():
-        raise SystemExit("Pipecat is not installed: make install-peers")
+    if not all(python_of(folder).exists() for folder in ("pipecat", "livekit")):
+        raise SystemExit("the others are not installed: make install-peers")
     pin(CALLER_CORE)
     print(machine())
     points = uvloop.run(measure(options))

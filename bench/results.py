@@ -1,6 +1,6 @@
 """Makes docs/load.md and its picture out of what `peers.py` has measured.
 
-python bench/results.py build/bench/peers.json
+python bench/results.py build/bench/peers.json          or several, with different systems in each
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from peers import Point
 DOCS = Path(__file__).parents[1] / "docs"
 WIDE, HIGH, LEFT, BOTTOM = 640, 300, 60, 40
 MOST_SESSIONS, LEAST_MS, MOST_MS = 300, 5, 20_000
-COLOURS = ("#1a7f5a", "#b3261e", "#8a6d00")
+COLOURS = ("#1a7f5a", "#b3261e", "#8a6d00", "#3559c7", "#8c3fa8")
 
 
 class Measured(Struct, frozen=True):
@@ -88,21 +88,25 @@ Made by `make bench`, from `bench/peers.py`, which says how. {measured.machine}.
 |---|--:|--:|--:|--:|--:|--:|--:|--:|
 {rows}
 
-`added` is what a caller waits beyond the scripted engines (200 ms) and the silence that ends a turn by the settings:
-500 ms for us and for Pipecat without its model, 200 ms for Pipecat as it comes, whose Smart Turn model then has to
-agree. When that model thinks that somebody has not finished, Pipecat waits for three seconds of silence: that, and not
-the load, is its p95 with few sessions. It has only synthetic voices to judge here. `added` contains the detector's own
-tail, which is longer here: ours waits until the detector says that the voice has ended, Pipecat's also ends it where
-the sound becomes less loud, and takes who speaks quietly for silent.
+`added` is what a caller waits beyond the scripted engines and the silence that ends a turn by the settings: 500 ms for
+us and for the others without their model of turns, 200 ms for Pipecat and 300 for LiveKit as they come, whose models
+then have to agree. When those think that somebody has not finished, Pipecat waits for 3 seconds of silence and LiveKit
+for 2.5: that, and not the load, is their p95 with few sessions. They have only synthetic voices to judge here. LiveKit
+recognises within the silence, so 150 ms of engines are taken off and not 200. `added` contains the detector's own tail.
+It is longer here than in Pipecat: ours waits until the detector says that the voice has ended, Pipecat's also ends it
+where the sound becomes less loud, and takes who speaks quietly for silent.
 
-What differs is in Pipecat's favour: bare sockets with raw PCM at the rates that it likes best, where we have WebSockets
-with base64 in JSON; scripted engines as plain processors without its services around them; no metrics, no RTVI. Its
-memory is what its process grew by, with the models that each of its sessions loads for itself.
+What differs is in the others' favour: bare sockets with raw PCM at the rates that they like best, where we have
+WebSockets with base64 in JSON; scripted engines as plain processors and nodes without their services around them; no
+metrics. LiveKit runs without its server and its process for each session, in frames of 50 ms. Answers begun before
+their turn is over are switched off in LiveKit and here: delays could not be taken off. Memory is what a process grew
+by: with the models that each session of Pipecat loads for itself, and the one that LiveKit loads for all.
 """
 
 
 def main() -> None:
-    measured = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Measured)
+    parts = [msgspec.json.decode(Path(name).read_bytes(), type=Measured) for name in sys.argv[1:]]
+    measured = Measured(parts[0].machine, [point for part in parts for point in part.points])
     (DOCS / "load.svg").write_text(picture(measured.points))
     (DOCS / "load.md").write_text(page(measured))
 
