@@ -126,6 +126,8 @@ class SessionDefaults(Section, frozen=True):
     """What the model may be told at once; older items are left out then. The default suits a context of 32,768."""
     summarise: bool = False
     """Have the model sum up what it can no longer be told of, while nobody waits for it. It costs tokens."""
+    resume_s: Annotated[float, Meta(ge=0, le=600)] = 30.0
+    """How long a session whose connection broke waits for its client, if that asked for it with `resumable=1`."""
     retained_audio_bytes: NotNegative = 4_000_000
     """Of a session's items, kept to be retrieved: 83 s. The oldest is given up first."""
     time_zone: str = "UTC"

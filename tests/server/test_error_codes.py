@@ -336,6 +336,7 @@ ELSEWHERE = {
     "session_expired": "server/test_session_end.py",
     "session_in_progress": "server/test_history.py",
     "session_not_found": "server/test_history.py",
+    "session_not_resumable": "server/test_resume.py",
     "too_many_sessions": "server/test_client_secrets.py",
     "too_many_calls": "server/test_calls.py",
     "invalid_form": "server/test_rest.py",

@@ -110,6 +110,8 @@ def test_to_clients_they_are_one_server() -> None:
         async with together(ANTIPHON_SERVER__MAX_SESSIONS="12", ANTIPHON_SERVER__MAX_SESSIONS_PER_SECRET="3") as made:
             await limits_secrets_and_figures_are_those_of_one_server(made)
             await until_empty(made)
+            await a_session_is_taken_up_again_through_whichever_worker_is_asked(made)
+            await until_empty(made)
             await a_call_is_joined_and_ended_through_whichever_worker_is_asked(made)
             await a_worker_that_dies_gives_its_places_back_and_is_replaced(made)
 
@@ -120,6 +122,23 @@ async def until_empty(made: Together) -> None:
     async with asyncio.timeout(10):
         while sum((await made.figures())["voice_active_sessions"].values()):  # noqa: ASYNC110 - it is another process
             await asyncio.sleep(0.05)
+
+
+async def a_session_is_taken_up_again_through_whichever_worker_is_asked(made: Together) -> None:
+    async with call(made, "?antiphon=1&resumable=1") as connection:
+        session_id = (await first(connection))["session"]["id"]
+        offer = await first(connection)
+        assert offer["type"] == "antiphon.session.resumable"
+        connection.transport.abort()
+    last = offer["event_id"]
+    for number in range(8):  # each connection goes to any of the workers
+        async with call(made, f"?antiphon=1&resume={offer['token']}&after={last}") as connection:
+            resumed = await first(connection)
+            assert resumed["is_complete"]
+            assert resumed["session_id"] == session_id
+            last = resumed["event_id"]
+            if number < 7:
+                connection.transport.abort()
 
 
 async def limits_secrets_and_figures_are_those_of_one_server(made: Together) -> None:

@@ -40,7 +40,7 @@ def test_items_come_in_their_order_and_the_last_version_counts(path: Path) -> No
     write(path, said("s", "b", "two, changed", 0.5), ItemGone("s", "c"), TurnKept("s", 0, b'{"status":"completed"}'))
     reader = Reader(path)
     assert [(item.id, item.text) for item in reader.items("s")] == [("b", "two, changed"), ("a", "one")]
-    assert [item.id for item in reader.conversation("s")] == ["b", "a"]
+    assert [item.id for item in reader.conversation("s", 10)] == ["b", "a"]
     assert reader.turns("s") == [{"status": "completed"}]
 
 

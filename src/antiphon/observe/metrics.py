@@ -154,6 +154,7 @@ class Metrics:
         )
         self.started = self._counter("voice_sessions_started", "Sessions that were begun.")
         self.ended = self._counters("voice_sessions_ended", "Sessions that are over.", "reason", ENDINGS)
+        self.resumed = self._counter("voice_connections_resumed", "Broken connections that were taken up again.")
         self.refused = self._counters("voice_requests_refused", "Requests turned away.", "code", REFUSALS)
         self.session_length = self._histogram("voice_session_seconds", "How long sessions lasted.", LENGTHS)
         self.session_bytes = self._histogram("voice_session_bytes", "Sound held by sessions as they end.", SIZES)

@@ -59,6 +59,7 @@ class Watch:
         self._inputs: Mapping[type, Callable[[Seconds, Any], None]] = {
             inputs.VoiceSuspected: self._voice,
             inputs.VoiceBegan: self._voice,
+            inputs.LineLost: self._line_lost,
             inputs.TranscriptReady: self._recognised,
             inputs.TextWritten: self._written,
             inputs.CallWritten: self._written,
@@ -226,6 +227,10 @@ class Watch:
             self._metrics.underrun_s.inc(gap)
         sounding.until = max(sounding.until, now) + length
         sounding.is_held = False
+
+    def _line_lost(self, now: Seconds, item: inputs.LineLost) -> None:
+        if self._sounding is not None:
+            self._sounding.is_held = True
 
     def _response_ended(self, now: Seconds, output: outputs.ResponseEnded) -> None:
         response, metrics = output.response, self._metrics

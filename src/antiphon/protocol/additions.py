@@ -55,6 +55,32 @@ REQUESTS: Mapping[str, type[AdditionRequest]] = {
 # --- to the client ---------------------------------------------------------------------------------------------------
 
 
+class SessionResumable(Struct, frozen=True, tag_field="type", tag="antiphon.session.resumable", kw_only=True):
+    """Whoever asked for it with `resumable=1` may come back after the connection broke: open another one in time, with
+    `?antiphon=1&resume=TOKEN&after=EVENT`, the last event that came."""
+
+    event_id: str
+    session_id: str
+    token: str
+    """For nobody else: with it and the key the session can be taken over."""
+    within_s: float
+
+
+class SessionResumed(Struct, frozen=True, tag_field="type", tag="antiphon.session.resumed", kw_only=True):
+    """The first message of a connection that goes on where another one broke. What that one missed follows, as it
+    would have come."""
+
+    event_id: str
+    session_id: str
+    missed: int
+    """Messages that follow from before."""
+    is_complete: bool
+    """False: there were more of them than are kept, and the first are lost."""
+    heard_ms: int
+    """How much of the client's sound has come, since the session began. What was sent after it is to be sent again, if
+    it is to be heard."""
+
+
 class ToolStarted(Struct, frozen=True, tag_field="type", tag="antiphon.tool.started", kw_only=True):
     """The server runs one of its own tools for this response."""
 
@@ -162,7 +188,16 @@ class Timeline(Struct, frozen=True, tag_field="type", tag="antiphon.timeline", k
 
 
 AdditionMessage = (
-    ToolStarted | ToolProgress | ToolDone | TaskDone | ApprovalRequested | ApprovalDone | TranscriptionTail | Timeline
+    SessionResumable
+    | SessionResumed
+    | ToolStarted
+    | ToolProgress
+    | ToolDone
+    | TaskDone
+    | ApprovalRequested
+    | ApprovalDone
+    | TranscriptionTail
+    | Timeline
 )
 
 TYPES: Mapping[str, type[AdditionMessage]] = {

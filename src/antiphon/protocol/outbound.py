@@ -49,6 +49,7 @@ from antiphon.session.settings import (
     TurnDetection,
 )
 
+Resuming = additions.SessionResumable | additions.SessionResumed
 Outgoing = server.ServerMessage | additions.AdditionMessage
 
 
@@ -72,6 +73,10 @@ class Projection:
     def timeline(self, report: additions.Timeline) -> list[Outgoing]:
         """A turn's timeline, for a connection that wants to know."""
         return [msgspec.structs.replace(report, event_id=self._id())] if self._with_additions else []
+
+    def own(self, message: Resuming) -> list[Outgoing]:
+        """What a connection is told of itself, with an id."""
+        return [msgspec.structs.replace(message, event_id=self._id())]
 
     def _id(self) -> str:
         self._count += 1

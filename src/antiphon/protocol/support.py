@@ -326,6 +326,8 @@ FIELDS: Mapping[type[Struct], Fields] = {
     items.TextPart: works("text"),
     items.AudioPart: works("transcript"),
     # --- our own
+    additions.SessionResumable: _ID | works("session_id token within_s"),
+    additions.SessionResumed: _ID | works("session_id missed is_complete heard_ms"),
     additions.Playout: _OF_ITEM | works("played_ms"),
     additions.ApprovalAnswer: _ID | works("call_id approve"),
     additions.ApprovalRequested: _ID | works("call_id name arguments expires_in_s"),

@@ -12,6 +12,7 @@ import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import msgspec
@@ -34,6 +35,7 @@ from antiphon.server import pages
 from antiphon.server.admission import Turnstile
 from antiphon.server.calls import LEAD_MS, Calls, read_call, worker_of
 from antiphon.server.client_secrets import make_client_secret, read_body
+from antiphon.server.continuing import Earlier, earlier_items
 from antiphon.server.cors import Cors
 from antiphon.server.door import Door, Visitor
 from antiphon.server.history import history_routes
@@ -42,6 +44,8 @@ from antiphon.server.mcp import addresses_for_session, own_servers
 from antiphon.server.opening import Wish, first_settings, further_settings, read_wish, speaks_beta
 from antiphon.server.refusals import Refusal, refusal_from, turn_away
 from antiphon.server.rest import Building, audio_routes
+from antiphon.server.resuming import UNKNOWN, Resumable, new_token
+from antiphon.server.resuming import worker_of as worker_of_resumable
 from antiphon.server.sessions import Sessions
 from antiphon.server.shared import SharedLimits
 from antiphon.server.siblings import Siblings, one_page
@@ -53,6 +57,7 @@ from antiphon.session.settings import Fillers, FunctionTool, SessionConfig, Sett
 from antiphon.tools.mcp import McpAddresses
 from antiphon.tools.registry import Registry
 from antiphon.tools.runner import Workroom
+from antiphon.transport.resumable import ResumableLink
 from antiphon.transport.websocket import WebSocketLink, close_with_error
 
 log = logging.getLogger("antiphon.server")
@@ -60,12 +65,14 @@ log = logging.getLogger("antiphon.server")
 SUBPROTOCOL = "realtime"
 METRICS_PATH = "/metrics"
 IDLE_SWEEP_S = 5.0
+LONGEST_ID = 100  # characters of a message's
 GONE = {
     "/v1/realtime/sessions": "POST /v1/realtime/client_secrets",
     "/v1/realtime/transcription_sessions": 'POST /v1/realtime/client_secrets with a session of type "transcription"',
 }
 """Routes of the beta, and what took their place: see docs/decisions/0007-beta-dialect.md."""
 WARMING = Refusal(503, "warming", "The server is still loading its engines. Try again in a few seconds.")
+POLICY_CLOSE_CODE = 1008
 BETA_CLOSE_CODE = 4000
 """What the official server closes with; no official client tries again after it."""
 
@@ -115,6 +122,7 @@ class State:
         self._fallback = secrets.token_bytes(32)
         self.ids = Ids(secrets.randbits(64))
         self.links: set[WebSocketLink] = set()
+        self.resumable = Resumable()
         self.calls = Calls(config.webrtc, sessions)
         self.turnstile = Turnstile()
         self.captions = 0
@@ -153,16 +161,24 @@ class State:
         self.calls.close_idle(self.config.server.idle_timeout_s)
 
     def begin(
-        self, settings: Settings, visitor: Visitor, addresses: McpAddresses, *, plays: bool = False
+        self,
+        settings: Settings,
+        visitor: Visitor,
+        addresses: McpAddresses,
+        earlier: Earlier | None = None,
+        *,
+        plays: bool = False,
     ) -> Drive | Refusal:
         """A session with these settings, unless there is no room for it now. With `plays`, for a call."""
         if not self.is_ready:
             return WARMING
         config = _session_config(self, settings)
+        if earlier is not None:
+            config = msgspec.structs.replace(config, earlier=earlier.items)
         if plays:
             # Whoever calls by WebRTC has an echo canceller of its own; what comes through it is the person.
             config = msgspec.structs.replace(config, plays=True, lead_ms=LEAD_MS, knows_echo=False)
-        return self.sessions.begin(config, visitor.owner, addresses)
+        return self.sessions.begin(config, visitor.owner, addresses, earlier.session_id if earlier else None)
 
     async def page(self) -> bytes:
         """What this process counts."""
@@ -239,7 +255,10 @@ def make_app(state: State) -> ASGIApp:
         return refusal.response
 
     async def realtime(socket: WebSocket) -> None:
-        await _in_a_place(state, socket, _realtime)
+        if socket.query_params.get("resume"):  # its session has a place
+            await _resume(state, socket, socket.query_params["resume"], socket.query_params.get("after", ""))
+        else:
+            await _in_a_place(state, socket, _realtime)
 
     async def transcribe(socket: WebSocket) -> None:
         await _in_a_place(state, socket, _captions)
@@ -361,7 +380,11 @@ async def _realtime(state: State, socket: WebSocket) -> None:
     except PeerError as error:
         await _turn_away(state, socket, refusal_from(error))
         return
-    drive = state.begin(settings, visitor, addresses)
+    earlier = await _earlier(state, visitor, wish)
+    if isinstance(earlier, Refusal):
+        await _turn_away(state, socket, earlier)
+        return
+    drive = state.begin(settings, visitor, addresses, earlier)
     if isinstance(drive, Refusal):
         await _turn_away(state, socket, drive)
         return
@@ -372,6 +395,31 @@ async def _realtime(state: State, socket: WebSocket) -> None:
         reason = await _serve(state, socket, drive, wish)
     finally:
         await state.sessions.end(drive, reason)
+
+
+async def _earlier(state: State, visitor: Visitor, wish: Wish) -> Earlier | Refusal | None:
+    if wish.continues is None:
+        return None
+    items = await earlier_items(state.sessions.history, wish.continues, visitor.owner)
+    return items if isinstance(items, Refusal) else Earlier(wish.continues, items)
+
+
+async def _resume(state: State, socket: WebSocket, token: str, after: str) -> None:
+    """Go on with a session whose connection broke. There may be two for a moment: the newer one is right."""
+    visitor: Visitor = socket.state.visitor
+    worker = worker_of_resumable(token)
+    elsewhere = await state.siblings.find(worker) if state.siblings is not None and worker is not None else None
+    if elsewhere is not None and state.siblings is not None:
+        await state.siblings.join(elsewhere, socket)
+        return
+    link = state.resumable.find(token, visitor.owner)
+    if link is None:
+        await _turn_away(state, socket, UNKNOWN)
+        return
+    await socket.accept(_subprotocol(socket.scope.get("subprotocols", [])))
+    state.metrics.resumed.inc()
+    if not await link.resume(socket, after[:LONGEST_ID]):
+        await close_with_error(socket, UNKNOWN.message, UNKNOWN.code or "", POLICY_CLOSE_CODE)
 
 
 async def _refuse_beta(socket: WebSocket) -> None:
@@ -395,11 +443,18 @@ async def _serve(state: State, socket: WebSocket, drive: Drive, wish: Wish) -> s
     name = state.next_connection()
     projection = state.projection(drive, name, wish)
     visitor: Visitor = socket.state.visitor
-    link = WebSocketLink(name, socket, projection, state.budgets.of(visitor.name).allow)
+    allow = state.budgets.of(visitor.name).allow
+    patience_s = state.config.session.resume_s
+    link = WebSocketLink(name, socket, projection, allow)
+    offer: AbstractContextManager[None] = nullcontext()
+    if wish.is_resumable and patience_s > 0:
+        link = ResumableLink(name, socket, projection, allow, new_token(), patience_s)
+        offer = state.resumable.offered(link, visitor.owner)
     state.links.add(link)
     log.info("session %s: %s connected", drive.session.id, name)
     try:
-        reason = await link.serve(drive)
+        with offer:
+            reason = await link.serve(drive)
     finally:
         state.links.discard(link)
     log.info("session %s: %s is gone: %s", drive.session.id, name, reason)
@@ -423,7 +478,8 @@ async def _call(state: State, request: Request) -> Response:
         settings = first_settings(state.config, wish, asked.session, addresses)
     else:
         settings = _settings(state, visitor, wish, addresses)
-    drive = state.begin(settings, visitor, addresses, plays=True)
+    earlier = await _earlier(state, visitor, wish)
+    drive = earlier if isinstance(earlier, Refusal) else state.begin(settings, visitor, addresses, earlier, plays=True)
     if isinstance(drive, Refusal):
         state.note_refusal(drive)
         return drive.response

@@ -23,7 +23,7 @@ from websockets.http11 import Request
 from websockets.protocol import State
 
 from antiphon.server.frames import BINARY, MASK_BYTES, MASKED, TEXT, frame_at, frame_header
-from antiphon.transport.websocket import SHORT_WAY, TakeFrame
+from antiphon.transport.websocket import NO_GOODBYE, SHORT_WAY, TakeFrame
 
 try:
     from websockets.speedups import apply_mask
@@ -252,6 +252,9 @@ class BoundedWebSocket(Drained, WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._unread_timer is not None:
             self._unread_timer.cancel()
+        if self.conn.close_rcvd is None and not self.disconnected:
+            # uvicorn says the same of a client that hung up without a word and of a cable that was pulled.
+            self.queue.put_nowait({"type": "websocket.disconnect", "code": NO_GOODBYE})
         super().connection_lost(exc)
 
 

@@ -50,6 +50,10 @@ class History:
         """Without keys, what somebody is called is made up anew by each process."""
         return principal if self.has_owners else ""
 
+    async def settle(self) -> None:
+        """Wait until what was acknowledged can be read, but not for long."""
+        await self.writer.settle(SETTLE_S)
+
     def keep(self, session: Session, principal: str, now: Seconds, continues: str | None = None) -> Keeping:
         """Begin to keep a session that begins now."""
         began_at = time.time()
@@ -94,7 +98,7 @@ async def _answered(
     if history is None:
         return NOT_KEPT.response
     visitor: Visitor = request.state.visitor
-    await history.writer.settle(SETTLE_S)
+    await history.settle()
     try:
         return await asyncio.to_thread(answer, request, history, history.owner_of(visitor.owner))
     except EngineError as error:

@@ -43,6 +43,10 @@ class Wish(Struct, frozen=True):
     call_id: str | None = None
     additions_version: int = 0
     """Of our own messages beside the protocol's; 0 is without."""
+    is_resumable: bool = False
+    """The client may want to come back after its connection broke."""
+    continues: str | None = None
+    """Id of a kept session whose conversation is to go on."""
 
 
 def read_wish(query: Mapping[str, str]) -> Wish:
@@ -50,7 +54,7 @@ def read_wish(query: Mapping[str, str]) -> Wish:
 
     None of them is needed: without, it is a conversation with the model that there is.
     """
-    asked = {name: query.get(name) or None for name in ("model", "call_id", "intent")}
+    asked = {name: query.get(name) or None for name in ("model", "call_id", "intent", "continue")}
     intent = asked["intent"]
     if intent not in (None, "realtime", "conversation", "transcription"):
         raise _invalid("intent", str(intent), ["transcription"])
@@ -69,7 +73,8 @@ def read_wish(query: Mapping[str, str]) -> Wish:
     if version not in ("", "0", *known):
         raise _invalid("antiphon", version, known)
     kind: Kind | None = "transcription" if intent == "transcription" else "realtime" if intent else None
-    return Wish(kind, asked["model"], asked["call_id"], int(version or 0))
+    is_resumable = query.get("resumable") in ("1", "true") and int(version or 0) > 0
+    return Wish(kind, asked["model"], asked["call_id"], int(version or 0), is_resumable, asked["continue"])
 
 
 def first_settings(config: Config, wish: Wish, patch: SessionPatch | None, addresses: Addresses) -> Settings:

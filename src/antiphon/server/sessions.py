@@ -78,15 +78,20 @@ class Sessions:
         self._is_empty.set()
 
     def begin(
-        self, config: SessionConfig, principal: str = "", addresses: McpAddresses | None = None
+        self,
+        config: SessionConfig,
+        principal: str = "",
+        addresses: McpAddresses | None = None,
+        continues: str | None = None,
     ) -> Drive | Refusal:
         """Start a session, or say why there is no place for it. It runs until `end`. `principal` is who is served: see
-        `ToolContext`. `addresses` are those of the MCP servers that it begins with."""
+        `ToolContext`. `addresses` are those of the MCP servers that it begins with; `continues` is the id of the
+        session whose conversation it goes on with."""
         refusal = self.admission.enter()
         if refusal is not None:
             return refusal
         try:
-            drive = self._make(config, principal, addresses)
+            drive = self._make(config, principal, addresses, continues)
         except BaseException:
             self.admission.leave()
             raise
@@ -94,7 +99,9 @@ class Sessions:
         self._is_empty.clear()
         return drive
 
-    def _make(self, config: SessionConfig, principal: str, addresses: McpAddresses | None) -> Drive:
+    def _make(
+        self, config: SessionConfig, principal: str, addresses: McpAddresses | None, continues: str | None
+    ) -> Drive:
         seed = secrets.randbits(64)
         session = Session(config, Ids(seed))
         watch = Watch(self.metrics, asyncio.get_running_loop().time())
@@ -103,7 +110,7 @@ class Sessions:
         if trace is not None:
             records.append(trace.record)
             self._traces[session.id] = trace
-        kept = self._keep(session, principal)
+        kept = self._keep(session, principal, continues)
         if kept is not None:
             records.append(kept.record)
         context = partial(self._tool_context, principal)
@@ -116,10 +123,10 @@ class Sessions:
             drive.watch_scores(trace.score)
         return drive
 
-    def _keep(self, session: Session, principal: str) -> Keeping | None:
+    def _keep(self, session: Session, principal: str, continues: str | None) -> Keeping | None:
         if self.history is None:
             return None
-        kept = self.history.keep(session, principal, asyncio.get_running_loop().time())
+        kept = self.history.keep(session, principal, asyncio.get_running_loop().time(), continues)
         self._kept[session.id] = kept
         return kept
 

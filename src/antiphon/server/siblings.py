@@ -22,6 +22,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 from websockets.typing import Origin, Subprotocol
 
 from antiphon.server.refusals import Refusal, turn_away
+from antiphon.transport.websocket import NO_GOODBYE
 
 log = logging.getLogger("antiphon.siblings")
 
@@ -114,6 +115,9 @@ async def _carry(socket: WebSocket, other: ClientConnection) -> None:
     async def there() -> None:
         while True:
             message = await socket.receive()
+            if message["type"] == "websocket.disconnect" and message.get("code") == NO_GOODBYE:
+                other.transport.abort()  # the other one's session may wait for who was lost
+                return
             if message["type"] == "websocket.disconnect":
                 await other.close(1000)
                 return

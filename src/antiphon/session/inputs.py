@@ -28,6 +28,18 @@ class Detach(Struct, frozen=True, tag="detach"):
     connection: str
 
 
+class LineLost(Struct, frozen=True, tag="line_lost"):
+    """A connection broke, and may be taken up again: whom it serves hears nothing meanwhile."""
+
+    connection: str
+
+
+class LineRestored(Struct, frozen=True, tag="line_restored"):
+    """It was taken up again. What its client missed it has been told by now."""
+
+    connection: str
+
+
 class Finish(Struct, frozen=True, tag="finish"):
     """The session is over: stop all work. Nothing may follow."""
 
@@ -377,6 +389,8 @@ class TimePassed(Struct, frozen=True, tag="time_passed"):
 Input = (
     Attach
     | Detach
+    | LineLost
+    | LineRestored
     | Finish
     | Malformed
     | UpdateSettings

@@ -29,6 +29,8 @@ class Playout:
         """What the player itself has said last."""
         self.is_held = False
         """Nothing goes out: somebody may be interrupting. What was sent plays on."""
+        self.is_cut_off = False
+        """Nothing goes out: nobody is there to hear it. What was sent plays on, for it may have got there."""
 
     def report(self, played: Samples, now: Seconds) -> None:
         """The player has played so much by now: the clock goes on from there."""
@@ -52,14 +54,14 @@ class Playout:
     def may_send(self, piece: Samples, settled: bool, now: Seconds) -> bool:
         """Whether this piece goes out now. An unsettled piece may still grow to a whole delta: it goes only if the
         player is about to run dry."""
-        if piece == 0 or self.is_held:
+        if piece == 0 or self.is_held or self.is_cut_off:
             return False
         ahead = self.sent - self.played(now)
         return ahead <= self._room(piece, settled) + GRAIN
 
     def due(self, piece: Samples, settled: bool) -> Seconds | None:
         """When `may_send` becomes true by the mere passing of time; None if there is nothing to wait for."""
-        if piece == 0 or self.is_held or self._anchor is None:
+        if piece == 0 or self.is_held or self.is_cut_off or self._anchor is None:
             return None
         since, before = self._anchor
         return since + seconds_from_samples(self.sent - self._room(piece, settled) - before)

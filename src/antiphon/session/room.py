@@ -5,9 +5,12 @@ The parts change it and do not know each other through it; what joins them is `s
 
 from __future__ import annotations
 
+import msgspec
+
 from antiphon.audio.units import Samples, Seconds
-from antiphon.session.conversation import Conversation
+from antiphon.session.conversation import Conversation, Entry
 from antiphon.session.ids import Ids
+from antiphon.session.items import Message
 from antiphon.session.outputs import Output, Transcribe
 from antiphon.session.settings import SessionConfig
 
@@ -20,6 +23,10 @@ class Room:
         self.settings = config.settings
         self.ids = ids
         self.conversation = Conversation(ids.make("conv"))
+        for item in config.earlier:
+            # What tools did then, no connection of this session has to know.
+            size = len(msgspec.json.encode(item))
+            self.conversation.add(Entry(item, hidden=not isinstance(item, Message), size=size))
         self.now: Seconds = 0.0
         """Of the input that is being acted on."""
         self.heard_language: str | None = None

@@ -114,11 +114,15 @@ class Session:
         """The response in which the person is asked about calls that a client was to ask about."""
         self._is_welcome_said = False
         self._has_greeted = False
+        self._is_cut_off = False
+        """The connection that the person hears us by broke, and may be taken up again."""
         self._quiet_since: Seconds | None = None
         """When the last answer was played to its end, if nothing has happened since."""
         self._acts: Mapping[type, Callable[[Any], None]] = {
             inputs.Attach: self._attach,
             inputs.Detach: self._detach,
+            inputs.LineLost: self._line_lost,
+            inputs.LineRestored: self._line_restored,
             inputs.Finish: self._finish,
             inputs.Malformed: self._malformed,
             inputs.UpdateSettings: self._update_settings,
@@ -310,6 +314,8 @@ class Session:
             self._has_greeted = True
             self._announcements.append(Announcement(self.config.greeting, is_fixed=True))
         self._emit(outputs.Welcomed(item.connection, self.id, self.conversation.id, self.settings, self.expires_in_s))
+        if not self._is_welcome_said:
+            self._tell_earlier()
         self._emit(outputs.Listen(self.settings.turn_detection))
         self._warn_of_namesakes()
         if not self._is_welcome_said and self.settings.kind == "realtime":
@@ -320,8 +326,29 @@ class Session:
             # Nobody but the client says where an item ends, so all since the last one may become one.
             self._emit(outputs.KeepAudio(self._floor.buffer.start))
 
+    def _tell_earlier(self) -> None:
+        previous = None
+        for item in self.config.earlier:
+            if not isinstance(item, Message):
+                continue
+            self._emit(outputs.ItemAdded(item, previous))
+            previous = item.id
+
     def _detach(self, item: inputs.Detach) -> None:
         """The session goes on without it; whoever owns the session decides for how long."""
+
+    def _line_lost(self, item: inputs.LineLost) -> None:
+        """What was begun goes on, and is said when somebody is there to hear it."""
+        self._is_cut_off = True
+        for response in self._responses.values():
+            response.playout.is_cut_off = True
+
+    def _line_restored(self, item: inputs.LineRestored) -> None:
+        self._is_cut_off = False
+        for response in self._responses.values():
+            response.playout.is_cut_off = False
+        if self._quiet_since is not None:
+            self._quiet_since = max(self._quiet_since, self._now)
 
     def _finish(self, item: inputs.Finish) -> None:
         for response in list(self._responses.values()):
@@ -701,6 +728,7 @@ class Session:
             self._emit,
         )
         response.context = context
+        response.playout.is_cut_off = self._is_cut_off
         self._responses[response.id] = response
         if self._playback is not None:
             self._playback.add(response)
@@ -910,7 +938,9 @@ class Session:
         return self._now if ends is None else max(self._now, ends)
 
     def _may_announce(self, *, ignoring_playback: bool) -> bool:
-        if self._active is not None or self._floor.turn.is_open or self.conversation.unrecognised():
+        if self._active is not None or self._floor.turn.is_open or self._is_cut_off:
+            return False
+        if self.conversation.unrecognised():
             return False
         return ignoring_playback or self._plays_until() <= self._now
 
@@ -936,7 +966,7 @@ class Session:
         )
 
     def _filler_due(self, response: Response) -> Seconds | None:
-        has_phrase = self._filler() is not None and response is self._active
+        has_phrase = self._filler() is not None and response is self._active and not self._is_cut_off
         return response.filler_due(self.config.fillers.after_s) if has_phrase else None
 
     def _filler(self) -> str | None:
@@ -954,7 +984,7 @@ class Session:
     def _silence_due(self) -> Seconds | None:
         """When the person will have said nothing for so long that it counts as a turn; None: never."""
         detection = self.settings.turn_detection
-        if self._quiet_since is None or detection is None or detection.idle_timeout_ms is None:
+        if self._quiet_since is None or detection is None or detection.idle_timeout_ms is None or self._is_cut_off:
             return None
         if self._floor.turn.is_open or self._active is not None or detection.kind != "server_vad":
             return None

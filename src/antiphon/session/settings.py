@@ -215,6 +215,8 @@ class SessionConfig(Struct, frozen=True):
     """What a session starts with. Only `settings` can change later, and only through the session."""
 
     settings: Settings = Settings()
+    earlier: tuple[Item, ...] = ()
+    """What was said before, in a session that this one continues: words without sound."""
     server_tools: tuple[FunctionTool, ...] = ()
     """Functions that the server runs itself. A client that offers one of the same name takes it over."""
     asks_before: tuple[str, ...] = ()

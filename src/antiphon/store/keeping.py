@@ -60,6 +60,8 @@ class Keeping:
         self._began_at = began_at
         self._known: dict[str, tuple[Item, str | None]] = {}
         """The versions that were handed over of the items at the end, and how much of them was heard."""
+        for entry in conversation.latest(conversation.count):  # they are another session's
+            self._known[entry.item.id] = entry.item, entry.heard
         self._wordless: set[str] = set()
         """Items that wait for their words, wherever they are."""
         self._places: dict[str, float] = {}

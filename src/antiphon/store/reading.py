@@ -38,6 +38,17 @@ WHERE word MATCH ? AND session.owner = ? ORDER BY rank LIMIT ?
 """
 
 
+CONVERSATION = """
+WITH RECURSIVE line (id, age) AS (
+    VALUES (?1, 0)
+    UNION SELECT session.continues, line.age + 1 FROM session JOIN line ON session.id = line.id
+    WHERE session.continues IS NOT NULL AND line.age < 100
+)
+SELECT item.data FROM line JOIN item ON item.session = line.id
+ORDER BY line.age, item.place DESC, item.number DESC LIMIT ?2
+"""
+
+
 class KeptSession(Struct, frozen=True):
     """What is known of a session besides its words."""
 
@@ -105,11 +116,12 @@ class Reader:
         with self._open() as opened:
             return [KeptItem(*row) for row in opened.execute(query, (session_id,))]
 
-    def conversation(self, session_id: str) -> list[Item]:
-        """Its items as the model knew them, in order."""
-        query = "SELECT data FROM item WHERE session = ? ORDER BY place, number"
+    def conversation(self, session_id: str, most: int) -> list[Item]:
+        """Its items as the model knew them, in order, after those of the sessions that it goes on with: at most so
+        many, the last ones."""
         with self._open() as opened:
-            return [_items.decode(data) for (data,) in opened.execute(query, (session_id,))]
+            found = opened.execute(CONVERSATION, (session_id, most)).fetchall()
+        return [_items.decode(data) for (data,) in reversed(found)]
 
     def turns(self, session_id: str) -> list[dict[str, Any]]:
         query = "SELECT data FROM turn WHERE session = ? ORDER BY number"

@@ -36,6 +36,7 @@ log = logging.getLogger("antiphon.transport")
 
 OUTBOX_BYTES = 4 * 1024 * 1024  # about a minute of audio as base64: whoever is further behind is not listening
 WRITE_BYTES = 64 * 1024  # in one piece: what a transport takes before it asks for a pause
+NO_GOODBYE = 1006  # the code of a connection that broke
 FAREWELL_S = 5.0  # for what is left to be said, and the closing handshake; then the connection is dropped
 
 
@@ -88,7 +89,7 @@ class WebSocketLink:
         self.last_heard = self._loop.time()
         """When the last frame came, on the loop's clock."""
         self._socket = socket
-        self._short_way: ShortWay = socket.scope.get("extensions", {}).get(SHORT_WAY) or _LongWay(socket)
+        self._short_way = short_way_of(socket)
         self._projection = projection
         self._allow = allow
         self._outbox: deque[str] = deque()
@@ -98,6 +99,7 @@ class WebSocketLink:
         self._reason: str | None = None
         self._farewell: asyncio.TimerHandle | None = None
         self._writer: asyncio.Task[None] | None = None
+        self._hearing: asyncio.Task[int] | None = None
         self._reader = SoundReader("pcm")
 
     @property
@@ -146,29 +148,37 @@ class WebSocketLink:
     async def serve(self, drive: Drive) -> str:
         """Carry frames both ways until either side ends it. Returns why it ended. Cancelling closes the socket."""
         drive.attach(self)
+        try:
+            await self._carry(drive)
+        finally:
+            drive.detach(self)
+        return self._reason or "closed by the client"
+
+    async def _carry(self, drive: Drive) -> int:
+        """Carry frames until either side ends it. Returns the code with which the client closed, `NO_GOODBYE` if it did
+        not."""
         self._short_way.hear(partial(self._heard, drive))
         self._writer = writer = asyncio.create_task(self._write(), name=f"writer {self.name}")
-        reader = asyncio.create_task(self._read(drive), name=f"reader {self.name}")
+        self._hearing = reader = asyncio.create_task(self._read(drive), name=f"reader {self.name}")
         try:
             await asyncio.wait([reader, writer], return_when=asyncio.FIRST_COMPLETED)
             for task in (reader, writer):
                 if task.done() and not task.cancelled() and (failure := task.exception()) is not None:
                     raise failure
-            return self._reason or "closed by the client"
+            return reader.result() if reader.done() and not reader.cancelled() else NO_GOODBYE
         finally:
             self._short_way.hear(None)
-            drive.detach(self)
             if self._farewell is not None:
                 self._farewell.cancel()
             reader.cancel()
             writer.cancel()
             await asyncio.gather(reader, writer, return_exceptions=True)
 
-    async def _read(self, drive: Drive) -> None:
+    async def _read(self, drive: Drive) -> int:
         while True:
             message = await self._socket.receive()
             if message["type"] == "websocket.disconnect":
-                return
+                return int(message.get("code") or NO_GOODBYE)
             self._heard(drive, message.get("text"), message.get("bytes") or b"")
 
     def _heard(self, drive: Drive, text: str | None, data: bytes) -> None:
@@ -240,6 +250,12 @@ class WebSocketLink:
                 await self._has_mail.wait()
         except (WebSocketDisconnect, RuntimeError):
             return  # the client is gone; the reader knows it too
+
+
+def short_way_of(socket: WebSocket) -> ShortWay:
+    """What the server offers, or the same by way of ASGI."""
+    found: ShortWay | None = socket.scope.get("extensions", {}).get(SHORT_WAY)
+    return found or _LongWay(socket)
 
 
 class _LongWay:

@@ -571,6 +571,23 @@ export interface SessionCreated {
   session: RealtimeSession | TranscriptionSession
 }
 
+export interface SessionResumable {
+  type: "antiphon.session.resumable"
+  event_id: string
+  session_id: string
+  token: string
+  within_s: number
+}
+
+export interface SessionResumed {
+  type: "antiphon.session.resumed"
+  event_id: string
+  session_id: string
+  missed: number
+  is_complete: boolean
+  heard_ms: number
+}
+
 export interface SessionUpdated {
   type: "session.updated"
   event_id: string
@@ -888,6 +905,8 @@ export type ServerMessage =
   | McpCallInProgress
   | McpCallCompleted
   | McpCallFailed
+  | SessionResumable
+  | SessionResumed
   | ToolStarted
   | ToolProgress
   | ToolDone
