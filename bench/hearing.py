@@ -57,7 +57,7 @@ async def append_us() -> float:
         stream.append(sound, 0.0)
         times.append(time.perf_counter_ns() - start)
         if stream.waiting:
-            stream.take()
+            stream.take(1)
     stream.close()
     return statistics.fmean(sorted(times)[: len(times) * 99 // 100]) / 1000
 

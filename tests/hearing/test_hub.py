@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from antiphon.audio.units import Pcm16
 from antiphon.engines.vad.energy import EnergyVad
 from antiphon.errors import Bug, EngineError
-from antiphon.hearing.edges import WINDOW
+from antiphon.hearing.edges import RESET_WINDOWS, WINDOW
 from antiphon.hearing.hub import LARGEST_BATCH, LONGEST_WAIT_S, HearingHub
 from antiphon.hearing.runners import Answer, InPlace
 from antiphon.hearing.stream import HearingStream
@@ -62,6 +62,31 @@ class RecordingVad(EnergyVad):
             raise RuntimeError("the graph is torn")
         scores, _ = super().score(windows, memories[:, :0])
         return (self.answer_of(scores) if self.answer_of else scores), memories + 1
+
+
+class OrderedVad(EnergyVad):
+    """Takes several windows of a stream at once, and remembers how many each has behind it and how the last one was."""
+
+    memory = 2
+    most_at_once = 4
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lengths: list[tuple[int, int]] = []
+        """Of each call: streams, and windows of each."""
+
+    def score(
+        self, windows: NDArray[np.float32], memories: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        streams = memories.shape[0]
+        count = windows.shape[0] // streams
+        self.lengths.append((streams, count))
+        scores, _ = super().score(windows, memories[:, :0])
+        moments = scores.reshape(count, streams)
+        after = np.stack((memories[:, 0] + count, moments[-1]), axis=1)
+        # Two windows have to agree, so that a wrong order shows.
+        before = np.concatenate((memories[None, :, 1], moments[:-1]))
+        return np.minimum(moments, before).ravel(), after
 
 
 class Slow:
@@ -157,6 +182,67 @@ def test_messages_of_any_length_make_the_same_windows(chunk: int) -> None:
         ]
         for event in events:  # the message that completed the window is the first to reach its end and lookahead
             assert event.arrived - chunk < event.heard + REACH <= event.arrived
+
+    run(story())
+
+
+def test_windows_that_wait_go_together_and_mean_what_they_mean_alone() -> None:
+    async def heard_by(most_at_once: int) -> tuple[list[Events], OrderedVad]:
+        vad = OrderedVad()
+        vad.most_at_once = most_at_once
+        hub = HearingHub(vad, InPlace())
+        sounds = [
+            np.concatenate((quiet(3), voice(5), quiet(4), voice(3), quiet(70), voice(4), quiet(2))),
+            np.concatenate((voice(2.5), quiet(1), voice(40), quiet(9))),
+            np.concatenate((quiet(2, 8000), voice(5, 8000), quiet(4, 8000))),
+        ]
+        told = [Events() for _ in sounds]
+        rates = (24_000, 24_000, 8_000)
+        streams = [hub.open(events.append, rate_hz=rate) for events, rate in zip(told, rates, strict=True)]
+        for stream, sound in zip(streams, sounds, strict=True):
+            stream.append(sound, 1.0)
+        await settled(hub)
+        await hub.close()
+        return told, vad
+
+    async def story() -> None:
+        alone, one = await heard_by(1)
+        together, four = await heard_by(4)
+        assert together == alone
+        assert {count for _, count in one.lengths} == {1}
+        assert max(count for _, count in four.lengths) == 4
+        assert len(four.lengths) < len(one.lengths) / 3
+
+    run(story())
+
+
+def test_a_crowd_brings_one_window_each() -> None:
+    async def story() -> None:
+        vad = OrderedVad()
+        hub = HearingHub(vad, InPlace())
+        for stream in [hub.open(lambda event: None) for _ in range(LARGEST_BATCH // 2 + 1)]:
+            stream.append(quiet(5.1), 0.0)
+        await settled(hub)
+        assert {count for _, count in vad.lengths} == {1}
+
+    run(story())
+
+
+def test_no_run_goes_on_when_the_memory_is_begun_anew() -> None:
+    class Watched(OrderedVad):
+        longest = 0.0
+
+        def score(self, windows: Any, memories: Any) -> Any:
+            scores, after = super().score(windows, memories)
+            self.longest = max(self.longest, float(after[:, 0].max()))
+            return scores, after
+
+    async def story() -> None:
+        vad = Watched()
+        hub = HearingHub(vad, InPlace())
+        hub.open(lambda event: None).append(quiet(RESET_WINDOWS * 3 + 0.1), 0.0)
+        await settled(hub)
+        assert vad.longest == RESET_WINDOWS
 
     run(story())
 

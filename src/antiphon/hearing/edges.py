@@ -78,6 +78,11 @@ class Edges:
         """Whether no turn is open and no voice goes on."""
         return self.voice is Voice.QUIET
 
+    @property
+    def until_stale(self) -> int:
+        """Windows, one at least, after which `memory_went_stale` may be true, and not before."""
+        return max(1, RESET_WINDOWS - self._run)
+
     def memory_went_stale(self) -> bool:
         """Whether the detector's memory of this stream should be zeroed before its next window. Says so once."""
         was, self._is_stale = self._is_stale, False

@@ -1,8 +1,8 @@
 """One voice detector for every session of the process: windows of many streams are scored in one batch.
 
 It knows neither turns nor messages. Sound goes in through a stream, events come out through its owner's
-callback, and one thread computes. Whoever has a whole window is taken along with the next batch, with one
-window, so that a minute of sound in one message delays its sender's other windows and nobody else's.
+callback, and one thread computes. Whoever has a whole window is taken along with the next batch, with a few windows
+at most, so that a minute of sound in one message delays its sender's other windows and nobody else's.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from antiphon.hearing.stream import HearingStream, OnEvent, Piece
 from antiphon.hearing.windows import Cutter, cutter_for
 from antiphon.session.inputs import HearingFailed
 
-LARGEST_BATCH = 64  # a window costs no less in larger ones, and 64 keep the thread for under 3 ms
+LARGEST_BATCH = 64  # windows: one costs no less in larger ones, and 64 keep the thread for under 1 ms
 LONGEST_WAIT_S: Seconds = 0.010  # for company, before a batch is made of who is there
 CROWD = 64  # streams from which on the wait is the longest; with fewer it is shorter in proportion
 BACKLOG_S: Seconds = 60.0  # of one stream: as long as the longest turn
@@ -171,17 +171,13 @@ class HearingHub:
             self._timer = loop.call_at(due, self._start)
 
     def _start(self) -> None:
-        """Send off one window of each stream that has one, up to the largest batch, who waited longest first."""
+        """Send off what each stream has, up to the largest batch, who waited longest first."""
         self._timer = None
         batch = self._gather()
         if batch is None:
             return
         self._last_start = asyncio.get_running_loop().time()
-        groups = [
-            (cutter, [piece.span for _, piece in group])
-            for cutter, group in groupby(zip(batch.streams, batch.pieces, strict=True), key=lambda pair: pair[0].cutter)
-        ]
-        work = partial(_score, self._vad, groups, self._pool[batch.slots])
+        work = partial(_score, self._vad, _stacks(batch), self._pool[batch.slots])
         self._under_way = self._runner.run(work)
         self._under_way.add_done_callback(partial(self._finish, batch))
 
@@ -197,10 +193,16 @@ class HearingHub:
         if not chosen:
             return None
         oldest = min(since for _, since in chosen)
-        # Rates side by side, so that each is resampled as one array.
-        streams = sorted((stream for stream, _ in chosen), key=lambda stream: stream.cutter.step)
-        slots = np.fromiter((stream.slot for stream in streams), np.intp, len(streams))
-        return Batch(streams, [stream.take() for stream in streams], slots, oldest)
+        # Of a crowd one window each, of a few as many as the detector takes.
+        most = min(self._vad.most_at_once, LARGEST_BATCH // len(chosen))
+        if len(chosen) == 1:
+            stream = chosen[0][0]
+            return Batch([stream], [stream.take(most)], np.array([stream.slot]), oldest)
+        # Rates and lengths side by side, so that each is cut, resampled and scored as one array.
+        taken = [(stream, stream.take(most)) for stream, _ in chosen]
+        taken.sort(key=_kind_of)
+        slots = np.fromiter((stream.slot for stream, _ in taken), np.intp, len(taken))
+        return Batch([stream for stream, _ in taken], [piece for _, piece in taken], slots, oldest)
 
     def _finish(self, batch: Batch, future: asyncio.Future[tuple[NDArray[np.float32], NDArray[np.float32]]]) -> None:
         """Hand out what a batch has brought, and send off the next one if anybody has more."""
@@ -230,15 +232,17 @@ class HearingHub:
 
     def _hand_out(self, batch: Batch, scores: NDArray[np.float32], memories: NDArray[np.float32]) -> None:
         self.batches += 1
-        self.windows += len(batch.pieces)
+        self.windows += scores.size
         wanted = [piece.epoch == stream.epoch for stream, piece in zip(batch.streams, batch.pieces, strict=True)]
         if all(wanted):
             self._pool[batch.slots] = memories
         else:  # rows of streams that were closed or reset may be somebody else's by now
             self._pool[batch.slots[wanted]] = memories[wanted]
-        for stream, piece, score, is_wanted in zip(batch.streams, batch.pieces, scores.tolist(), wanted, strict=True):
+        found, at = scores.tolist(), 0
+        for stream, piece, is_wanted in zip(batch.streams, batch.pieces, wanted, strict=True):
             if is_wanted:
-                stream.hear(piece, score)
+                stream.hear(piece, found[at : at + piece.windows])
+            at += piece.windows
 
     def _hand_out_failure(self, batch: Batch, failure: BaseException) -> None:
         self.failures += 1
@@ -248,15 +252,57 @@ class HearingHub:
                 stream.fail(error)
 
 
+Stack = tuple[Cutter, int, list[bytearray]]
+"""Spans of one rate and one number of windows, stream after stream."""
+
+
+def _kind_of(taken: tuple[HearingStream, Piece]) -> tuple[int, int]:
+    """Of equal ones there is one stack: the rate, and how many windows."""
+    return taken[0].cutter.step, taken[1].windows
+
+
+def _stacks(batch: Batch) -> list[Stack]:
+    if len(batch.pieces) == 1:
+        return [(batch.streams[0].cutter, batch.pieces[0].windows, [batch.pieces[0].span])]
+    stacks = []
+    for (_, windows), group in groupby(zip(batch.streams, batch.pieces, strict=True), key=_kind_of):
+        rows = list(group)
+        stacks.append((rows[0][0].cutter, windows, [piece.span for _, piece in rows]))
+    return stacks
+
+
 def _score(
-    vad: Vad, groups: Sequence[tuple[Cutter, Sequence[bytearray]]], memories: NDArray[np.float32]
+    vad: Vad, stacks: Sequence[Stack], memories: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The worker thread's part: cut, resample, score. Touches nothing that the loop's thread writes."""
-    rows = [cutter.windows(spans) for cutter, spans in groups]
-    scores, after = vad.score(rows[0] if len(rows) == 1 else np.concatenate(rows), memories)
-    if scores.shape != memories.shape[:1] or after.shape != memories.shape:
+    """The worker thread's part: cut, resample, score. Touches nothing that the loop's thread writes. Returns scores,
+    stream after stream, and the memories."""
+    if len(stacks) == 1:
+        return _score_stack(vad, stacks[0], memories)
+    ends = np.cumsum([len(spans) for _, _, spans in stacks])[:-1]
+    parts = [_score_stack(vad, *each) for each in zip(stacks, np.split(memories, ends), strict=True)]
+    return np.concatenate([scores for scores, _ in parts]), np.concatenate([after for _, after in parts])
+
+
+def _score_stack(
+    vad: Vad, stack: Stack, memories: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    cutter, count, spans = stack
+    windows = cutter.windows(spans, count)
+    if count == 1 or len(spans) == 1:
+        return _checked(vad, windows, memories)
+    # The detector wants moment after moment.
+    moments = windows.reshape(len(spans), count, -1).swapaxes(0, 1).reshape(windows.shape)
+    scores, after = _checked(vad, moments, memories)
+    return scores.reshape(count, len(spans)).T.ravel(), after
+
+
+def _checked(
+    vad: Vad, windows: NDArray[np.float32], memories: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    scores, after = vad.score(windows, memories)
+    if scores.shape != windows.shape[:1] or after.shape != memories.shape:
         raise EngineError(
-            f"the voice detector answered {scores.shape} and {after.shape} to {memories.shape}",
+            f"the voice detector answered {scores.shape} and {after.shape} to {windows.shape} and {memories.shape}",
             "This is a mistake in the engine: see the contract of `Vad.score`.",
         )
     if not np.isfinite(scores).all():

@@ -1,15 +1,15 @@
 """One person's sound on its way to the voice detector: what waits to be scored, and where in the stream it
 lies.
 
-It does not know when it will be scored, nor by whom: the hub takes one window at a time and brings back its
-score.
+It does not know when it will be scored, nor by whom: the hub takes a few windows at a time and brings back their
+scores.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -49,14 +49,19 @@ class Place(Protocol):
 
 
 class Piece(Struct, frozen=True):
-    """One window on its way through the detector."""
+    """Some windows on their way through the detector, one after the other."""
 
     span: bytearray
     heard: Samples
-    """Where the window ends in the stream."""
-    arrived: Seconds
+    """Where the first window ends in the stream."""
+    arrived: Sequence[Seconds]
+    """When the message came that completed each of them."""
     epoch: int
-    """The stream's when the window was taken: a score from an earlier one is no longer wanted."""
+    """The stream's when the windows were taken: scores from an earlier one are no longer wanted."""
+
+    @property
+    def windows(self) -> int:
+        return len(self.arrived)
 
 
 class HearingStream:
@@ -227,22 +232,38 @@ class HearingStream:
     # --- what the hub calls
     # ------------------------------------------------------------------------------------------
 
-    def take(self) -> Piece:
-        """The next window. There is one."""
-        span = self._bytes[: self.cutter.span * SAMPLE_BYTES]
-        del self._bytes[: self.cutter.step * SAMPLE_BYTES]
-        self._taken += 1
-        while self._arrivals[0][0] < self._taken:
-            self._arrivals.popleft()
-        return Piece(span, self._origin + self._taken * WINDOW, self._arrivals[0][1], self.epoch)
+    def take(self, most: int) -> Piece:
+        """The next windows, at most so many: all that can be scored before the detector's memory may have to be begun
+        anew. There is one."""
+        count = self._complete - self._taken
+        if count > 1:
+            count = min(most, count, self.edges.until_stale)
+        step = self.cutter.step * SAMPLE_BYTES
+        span = self._bytes[: self.cutter.span * SAMPLE_BYTES + (count - 1) * step]
+        del self._bytes[: count * step]
+        first = self._taken + 1
+        self._taken += count
+        arrived = [self._arrival(number) for number in range(first, first + count)]
+        return Piece(span, self._origin + first * WINDOW, arrived, self.epoch)
 
-    def hear(self, piece: Piece, score: float) -> None:
-        """The score of a window that was taken in this epoch."""
+    def _arrival(self, window: int) -> Seconds:
+        while self._arrivals[0][0] < window:
+            self._arrivals.popleft()
+        return self._arrivals[0][1]
+
+    def hear(self, piece: Piece, scores: Sequence[float]) -> None:
+        """The scores of windows that were taken in this epoch."""
         self.has_failed = False
-        if self.on_score is not None:
-            self.on_score(piece.heard, score)
         self._is_dropping = self._is_dropping and self.waiting > self._backlog_windows // 2
-        event = self.edges.hear(score, piece.heard, piece.arrived)
+        heard = piece.heard
+        for score, arrived in zip(scores, piece.arrived, strict=True):
+            self._hear(score, heard, arrived)
+            heard += WINDOW
+
+    def _hear(self, score: float, heard: Samples, arrived: Seconds) -> None:
+        if self.on_score is not None:
+            self.on_score(heard, score)
+        event = self.edges.hear(score, heard, arrived)
         if self._gate is not None:
             self._gate.scored(is_dead=self.edges.is_dead(score))
         if event is not None:
@@ -251,7 +272,7 @@ class HearingStream:
             self._place.forget_memory(self)
 
     def fail(self, error: EngineError) -> None:
-        """The window that was taken has no score. The owner is told once, until one has a score again."""
+        """The windows that were taken have no score. The owner is told once, until one has a score again."""
         self.edges.skip()
         if self._gate is not None:
             self._gate.scored(is_dead=False)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from antiphon.audio.pcm import FULL_SCALE
@@ -42,11 +43,14 @@ class Cutter:
         self.span = self.step + 2 * self.reach
         """Samples that one window is made of."""
 
-    def windows(self, spans: Sequence[bytes | bytearray]) -> NDArray[np.float32]:
-        """[B, window] in [-1, 1] from B times `span` samples; a row does not depend on the others, to the
-        bit.
+    def windows(self, spans: Sequence[bytes | bytearray], count: int = 1) -> NDArray[np.float32]:
+        """[B * count, window] in [-1, 1] from B spans of `count` adjoining windows, that is of `span` samples and
+        another `step` for each window more; a row does not depend on the others, to the bit.
         """
-        samples = np.frombuffer(b"".join(spans), dtype="<i2").reshape(len(spans), self.span)
+        length = self.span + (count - 1) * self.step
+        samples = np.frombuffer(b"".join(spans), dtype="<i2").reshape(len(spans), length)
+        if count > 1:
+            samples = sliding_window_view(samples, self.span, axis=1)[:, :: self.step].reshape(-1, self.span)
         sound = np.multiply(samples, np.float32(1 / FULL_SCALE), dtype=np.float32)
         return self._filter.apply(sound) if self._filter else sound
 

@@ -29,10 +29,10 @@ from antiphon.session.inputs import HearingFailed
 
 log = logging.getLogger("antiphon.live")
 
-PIECE = HEARING_RATE // 10  # samples that are taken in at once
-# 128 ms that may wait for the detector. With a piece it is less than the shortest silence between two utterances, so
-# that nobody looks at the beginning of the next one before this one is known to be over.
-AHEAD_WINDOWS = 4
+# Samples that are taken in at once: eight of the detector's windows, which it scores together. No more comes before it
+# has, and that is less than the shortest silence between two utterances, so that nobody looks at the beginning of the
+# next one before this one is known to be over.
+PIECE = 8 * 512
 AHEAD_UTTERANCES = 4  # that may wait for the recogniser
 KEPT_S = 8  # of sound that no utterance has taken: what goes before a voice, and what is cut off too long a one
 CUT_WITHIN_S = 5.0  # of the end of what has become too long
@@ -125,7 +125,7 @@ class LiveTranscription:
             if self._open is not None:
                 self._open.sound.append(float_from_int16(piece))
             self._stream.append(piece, asyncio.get_running_loop().time())
-            await self._stream.caught_up(AHEAD_WINDOWS)
+            await self._stream.caught_up()
             await self._show_failures()
             while self._queue.qsize() > AHEAD_UTTERANCES:
                 self._is_moving.clear()
@@ -165,7 +165,7 @@ class LiveTranscription:
             case Begun(at):
                 self._begin(at)
             case Ended(at, quiet_to):
-                self._stream.turn_closed()
+                self._stream.turn_closed(event.heard)
                 self._finish(at, quiet_to)
             case TooLong(heard):
                 self._cut(heard)
