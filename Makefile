@@ -135,7 +135,7 @@ desktop: install-dev
 	$(BIN)/python -m pytest -q $(AGAIN) tests/desktop/machine
 
 desktop-test-deps:
-	apt-get install -y --no-install-recommends xvfb xdotool xclip pulseaudio pulseaudio-utils libportaudio2 \
+	apt-get install -y --no-install-recommends xvfb xdotool xclip x11-xkb-utils dbus pulseaudio pulseaudio-utils libportaudio2 \
 		libasound2-plugins python3-tk wtype wl-clipboard sway
 
 browser: install-dev

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from blockbuster import BlockBuster
 
-for folder in ("session", "conformance", "media", "engines", "tools", "models", "server"):
+for folder in ("session", "conformance", "media", "engines", "tools", "models", "server", "desktop/machine"):
     sys.path.insert(0, str(Path(__file__).parent / folder))
 pytest.register_assert_rewrite("stage")
-pytest_plugins = ["troupe"]
+pytest_plugins = ["troupe", "virtual"]
 
 MAY_BLOCK = (
     ("antiphon/config.py", {"load"}),  # before a server starts, or on SIGHUP

@@ -104,7 +104,8 @@ TASK_STARTERS = {
     "testing/caller.py", "server/run.py", "cli/demo.py", "testing/contract.py", "testing/upstream.py",
     "testing/loopback.py", "testing/wire.py", "tools/runner.py", "runtime/live.py", "tools/mcp_client.py",
     "runtime/whole.py", "server/rest.py", "server/workers.py", "server/siblings.py", "bench/call.py",
-    "desktop/talk.py", "desktop/dictation/dictation.py", "runtime/following.py",
+    "runtime/following.py", "desktop/talk.py", "desktop/dictation/dictation.py", "desktop/dictation/running.py",
+    "desktop/dictation/hotkeys/evdev.py",
 }  # fmt: skip
 
 

@@ -26,16 +26,35 @@ PREFERENCES = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
 @click.option("--preferences", type=click.Path(path_type=Path), default=PREFERENCES, help="Replacements, profiles.")
 @click.option("--history", "folder", type=click.Path(path_type=Path), default=DATA, help="Where recordings are kept.")
 @click.option("--assistant", is_flag=True, help="Expect the offline assistant's requests, and nothing else.")
+@click.option(
+    "--hotkeys",
+    type=click.Choice(["auto", "x11", "portal", "evdev", "none"]),
+    default="auto",
+    show_default=True,
+    help="Who is asked to watch the keys. evdev works everywhere, and takes the right to read all that is typed.",
+)
 @click.pass_context
 def command(context: click.Context, /, config_path: Path | None, folder: Path, **flags: Any) -> None:
-    """Dictate into any window. Bind a key of your desktop to: antiphon dictate toggle. Ctrl-C ends it."""
+    """Dictate into any window: hold ctrl+alt+space, or bind a key of your desktop to: antiphon dictate toggle.
+    Ctrl-C ends it."""
     context.obj = folder
     if context.invoked_subcommand is not None:
         return
     set_up_log(verbose=False)
     config = load_config(config_path, stt__engine=flags["stt"])
+    from antiphon.desktop.dictation.running import Options, dictate
+
+    options = Options(
+        folder,
+        flags["preferences"],
+        microphone=flags["microphone"],
+        language=flags["language"],
+        cleans=flags["clean"],
+        asks_assistant=flags["assistant"],
+        hotkeys=flags["hotkeys"],
+    )
     try:
-        asyncio.run(_dictate(config, folder, flags))
+        asyncio.run(dictate(config, options))
     except KeyboardInterrupt:
         click.echo()
 
@@ -109,74 +128,3 @@ async def _whole(config: Any, path: Path) -> str:
     finally:
         await hub.close()
         await engines.close()
-
-
-async def _dictate(config: Any, folder: Path, flags: dict[str, Any]) -> None:
-    from antiphon.audio.units import HEARING_RATE
-    from antiphon.desktop.card import Microphone, Request, refresh
-    from antiphon.desktop.dictation.control import listening, socket_path
-    from antiphon.desktop.dictation.dictation import Dictation, Show, Ways
-    from antiphon.desktop.dictation.history import History
-    from antiphon.desktop.dictation.injection import Injector, desktop
-    from antiphon.desktop.dictation.preferences import load
-    from antiphon.desktop.screen import Screen
-    from antiphon.desktop.sound import Sound
-    from antiphon.engines import registry
-    from antiphon.engines.api import SttRequest
-    from antiphon.hearing.hub import HearingHub
-
-    preferences = load(flags["preferences"])
-    store = await asyncio.to_thread(History, folder)
-    engines = registry.make(config)
-    screen = Screen(sys.stdout)
-    for choice in engines.choices:
-        if choice.role == "stt" and choice.caveat:
-            screen.line("state", choice.caveat)
-    if store.recovered:
-        screen.line("state", f"{store.recovered} recordings of a run that was cut short are in the history")
-    hub = HearingHub(engines.vad)
-    request = Request(flags["microphone"])
-    injector = Injector(await asyncio.to_thread(desktop))
-    purpose = "conversation" if flags["assistant"] else "transcription"
-    try:
-        await engines.stt.warm()
-        async with Sound(
-            lambda: Microphone(request), None, partial(screen.line, "state"), refresh=refresh, rate_hz=HEARING_RATE
-        ) as sound:
-            ways = Ways(
-                sound,
-                hub,
-                registry.listener_of(engines.stt),
-                store,
-                injector,
-                engines.llm if flags["clean"] else None,
-            )
-            show = Show(partial(_preview, screen), partial(_told, screen), partial(screen.line, "error"))
-            dictation = Dictation(ways, preferences, show, SttRequest(flags["language"], purpose=purpose))  # type: ignore[arg-type]
-            try:
-                async with listening(dictation.act, socket_path()):
-                    screen.line("state", "ready: antiphon dictate toggle (bind a key of your desktop to it)")
-                    await sound.tend()
-            finally:
-                await dictation.close()
-    finally:
-        await hub.close()
-        await engines.close()
-        await asyncio.to_thread(store.close)
-        screen.close()
-
-
-def _preview(screen: Any, stable: str, tail: str) -> None:
-    screen.status(f"● {stable} {tail}".rstrip(), asyncio.get_running_loop().time())
-
-
-def _told(screen: Any, report: Any) -> None:
-    screen.status("", asyncio.get_running_loop().time(), is_urgent=True)
-    screen.line("you", report.text or "(nothing was heard)")
-    screen.line(
-        "timeline",
-        f"{report.seconds:.1f} s spoken · tail {report.tail_ms:.0f} ms · recognised {report.recognised_ms:.0f} · "
-        f"cleaned {report.cleaned_ms:.0f} · {report.outcome} by {report.way} in {report.injected_ms:.0f}",
-    )
-    if report.note and report.outcome != "nothing":
-        screen.line("state", report.note)

@@ -14,8 +14,13 @@ from antiphon.desktop.ring import CaptureRing
 class Intake:
     """One reader of a capture ring."""
 
-    def __init__(self, ring: CaptureRing, from_hz: int, to_hz: int, *, pre_roll_ms: int = 0) -> None:
-        """Begins with the newest sound, and `pre_roll_ms` before it as far as there is some."""
+    def __init__(
+        self, ring: CaptureRing, from_hz: int, to_hz: int, *, pre_roll_ms: int = 0, not_before: int = 0
+    ) -> None:
+        """Begins with the newest sound, and `pre_roll_ms` before it as far as there is some.
+
+        What is before the position `not_before` is somebody else's.
+        """
         self.lost = 0
         """Frames that were overwritten before they were read: the reader stood still for too long."""
         self.repaired = 0
@@ -24,12 +29,14 @@ class Intake:
         """Of the sound that was taken last."""
         self._ring = ring
         self._resampler = Resampler(from_hz, to_hz)
-        self._position = max(0, ring.end - pre_roll_ms * from_hz // 1000)
+        self.position = max(not_before, ring.end - pre_roll_ms * from_hz // 1000)
+        """Of the next frame in the ring."""
 
-    def take(self) -> Pcm:
-        """What has come since the last time; may be empty. Every sample is finite and in [-1, 1]."""
-        captured = self._ring.read(self._position)
-        self._position = captured.end
+    def take(self, until: int | None = None) -> Pcm:
+        """What has come since the last time, up to a position of the ring; may be empty. Every sample is finite and in
+        [-1, 1]."""
+        captured = self._ring.read(self.position, until)
+        self.position = captured.end
         self.lost += captured.lost
         if not len(captured.frames):
             return captured.frames[:, 0]

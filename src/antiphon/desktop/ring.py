@@ -81,11 +81,11 @@ class CaptureRing:
             self._bytes[: len(view) - first] = view[first:]
         self._written = end
 
-    def read(self, start: int) -> Captured:
-        """A copy of everything from `start` to the newest frame, or of what is left of it. May be empty."""
+    def read(self, start: int, stop: int | None = None) -> Captured:
+        """A copy of everything from `start` to `stop` or the newest frame, or of what is left of it. May be empty."""
         wanted = start
         for _ in range(ATTEMPTS):
-            end = self._written
+            end = self._written if stop is None else max(start, min(stop, self._written))
             first = min(max(start, end - self.capacity), end)
             frames = self._copy(first, end)
             oldest = self._claimed - self.capacity

@@ -81,8 +81,9 @@ class History:
     def begin(self, now: datetime) -> Recording:
         """A new dictation, which is on disk from its first sample on."""
         moment = now.astimezone(UTC)
-        cursor = self._db.execute("INSERT INTO dictation (began_at, sound) VALUES (?, '')", (moment.isoformat(),))
-        entry_id = int(cursor.lastrowid or 0)
+        (entry_id,) = self._db.execute(  # which two threads may do at once: the last row may be the other's
+            "INSERT INTO dictation (began_at, sound) VALUES (?, '') RETURNING id", (moment.isoformat(),)
+        ).fetchone()
         # The number makes it the only one of its name, whatever the clock says.
         name = f"{moment:%Y%m%d-%H%M%S}-{entry_id}.wav"
         recording = Recording(entry_id, self.folder / name)

@@ -18,7 +18,7 @@ from msgspec import Struct
 from antiphon.audio.units import Seconds
 
 Way = Literal["xdotool", "x11-paste", "wtype", "wayland-paste", "copy"]
-Outcome = Literal["typed", "pasted", "copied", "failed"]
+Outcome = Literal["typed", "pasted", "copied", "failed", "nothing"]
 
 TYPED_LETTERS = 40  # more is pasted: typing takes a millisecond or more a letter, and a window may lose some
 RESTORE_S: Seconds = 0.5  # after which a window has taken what it was to paste
@@ -45,7 +45,7 @@ class Done(Struct, frozen=True):
     """What became of a text."""
 
     outcome: Outcome
-    way: Way
+    way: Way | Literal["none"]
     note: str = ""
     """What the person should know, such as that they have to paste it themselves."""
 

@@ -1,4 +1,4 @@
-"""How one person dictates: words, replacements and snippets, and what differs from window to window.
+"""How one person dictates: keys, words, replacements and snippets, and what differs from window to window.
 
 Read from a TOML file; what it cannot be is a `ConfigError` that names the key. It does not know who uses it.
 """
@@ -10,6 +10,8 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from antiphon.desktop.dictation.hotkeys.chord import Shortcut, chord
+from antiphon.desktop.dictation.modes import Mode
 from antiphon.desktop.dictation.text import Writing
 from antiphon.errors import ConfigError
 
@@ -26,6 +28,27 @@ class Profile(Struct, frozen=True, forbid_unknown_fields=True):
     trailing_space: bool = False
 
 
+class Keys(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which keys do what; an empty one does nothing."""
+
+    dictate: str = "ctrl+alt+space"
+    raw: str = "ctrl+alt+shift+space"
+    cancel: str = "ctrl+alt+escape"
+    mode: Mode = "hold"
+
+    def shortcuts(self) -> list[Shortcut]:
+        """Raises `ConfigError` for what is no key, and for a key that is to do two things."""
+        wanted = (
+            ("dictate", self.dictate, "Dictate"),
+            ("raw", self.raw, "Dictate, and leave the text as it was recognised"),
+            ("cancel", self.cancel, "Throw away what is being dictated"),
+        )
+        found = [Shortcut(name, chord(text), description) for name, text, description in wanted if text]
+        if len({shortcut.chord for shortcut in found}) < len(found):
+            raise ConfigError("one key is to do two things", 'Give each of [keys] one of its own, or none: "".')
+        return found
+
+
 class Preferences(Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file."""
 
@@ -36,6 +59,7 @@ class Preferences(Struct, frozen=True, forbid_unknown_fields=True):
     replacements: dict[str, str] = {}
     snippets: dict[str, str] = {}
     profiles: tuple[Profile, ...] = ()
+    keys: Keys = Keys()
 
     def profile(self, window_class: str) -> Profile:
         """The first that fits; one that changes nothing if none does."""

@@ -1,0 +1,104 @@
+"""What the tests on a virtual desktop share: a sound card, a screen and a text field that exist only in memory, and
+ways to wait, to speak and to start our programs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+NEEDED = ("Xvfb", "xdotool", "xclip", "pulseaudio", "paplay", "parec")
+SCREEN = ":93"
+NULL_SINKS = ("mouth", "room")
+SYSTEM_PYTHON = "/usr/bin/python3"  # which has Tk
+PATIENCE_S = 40.0  # with a machine whose cores may be taken away for seconds
+
+
+def until(happens: Callable[[], bool], what: str = "it") -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not happens():
+        assert time.monotonic() < end, f"{what} did not happen"
+        time.sleep(0.05)
+
+
+def question(folder: Path, words: str) -> Path:
+    """A recording of somebody who asks this in a quiet room. "What time is it" is what the recogniser is surest of."""
+    from antiphon.audio.wav import read_wav, wav_from_mono
+    from antiphon.cli.demo import _spoken
+
+    pcm = 0.5 * read_wav(wav_from_mono(asyncio.run(_spoken(words)), 24_000)).pcm
+    sound = np.concatenate([np.zeros(12_000), pcm, np.zeros(24_000)])
+    sound += np.random.default_rng(1).normal(0, 10 ** (-50 / 20), sound.size)
+    path = folder / "question.wav"
+    path.write_bytes(wav_from_mono((np.clip(sound, -1, 1) * 32767).astype(np.int16), 24_000))
+    return path
+
+
+def antiphon(*words: str) -> list[str]:
+    return [sys.executable, "-m", "antiphon", *words]
+
+
+def succeeds(*command: str) -> bool:
+    return not subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL).returncode
+
+
+@contextmanager
+def started(*command: str, log: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """A program that runs while the block does; what it writes is in `log`."""
+    out = log.open("wb") if log is not None else None
+    process = subprocess.Popen(
+        command, stdout=out or subprocess.DEVNULL, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait()
+        if out is not None:
+            out.close()
+
+
+@pytest.fixture(scope="session")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with a running sound server and screen, which everything started by the tests uses."""
+    missing = [name for name in NEEDED if shutil.which(name) is None]
+    if missing:
+        pytest.fail(f"{', '.join(missing)} are not installed: sudo make desktop-test-deps")
+    folder = tmp_path_factory.mktemp("machine")
+    folder.chmod(0o700)
+    sinks = [word for name in NULL_SINKS for word in ("-L", f"module-null-sink sink_name={name}")]
+    remap = ("-L", "module-remap-source source_name=microphone master=room.monitor")
+    with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
+        for name in ("XDG_RUNTIME_DIR", "HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"):
+            patch.setenv(name, str(folder))
+        patch.setenv("DISPLAY", SCREEN)
+        patch.delenv("WAYLAND_DISPLAY", raising=False)
+        patch.delenv("DBUS_SESSION_BUS_ADDRESS", raising=False)
+        stack.enter_context(
+            started("pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--disable-shm=yes",
+                    "-L", "module-native-protocol-unix", *sinks, *remap)
+        )  # fmt: skip
+        stack.enter_context(started("Xvfb", SCREEN, "-screen", "0", "800x600x24"))
+        until(lambda: succeeds("pactl", "info"), "the sound server's start")
+        until(lambda: succeeds("xdotool", "getmouselocation"), "the screen's start")
+        yield folder
+
+
+@pytest.fixture
+def field(machine: Path) -> Iterator[Path]:
+    """What stands in the text field of the window that has the focus."""
+    path = machine / "field.txt"
+    path.unlink(missing_ok=True)
+    with started(SYSTEM_PYTHON, str(Path(__file__).parent / "field.py"), str(path)):
+        until(path.exists, "the window")
+        time.sleep(0.5)  # the window is mapped and takes the focus: nothing says so without a window manager
+        yield path
