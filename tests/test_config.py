@@ -290,9 +290,32 @@ def test_an_mcp_server_has_its_token_from_the_environment_and_shows_it_nowhere()
         ('[mcp]\nallowed_hosts = ["https://a.example"]', "mcp.allowed_hosts"),
         ('[mcp]\nallowed_hosts = ["*"]', "mcp.allowed_hosts"),
         ("[mcp]\nfollow_up_s = -1", "mcp.follow_up_s is -1"),
+        ("[mcp.servers.home]\n", "mcp.servers.home needs a url or a command"),
+        (HOME + 'command = ["swordfish"]', "mcp.servers.home needs a url or a command"),
     ],
 )
 def test_mcp_servers_that_cannot_be_are_refused_without_their_secrets(text: str, named: str) -> None:
     error = refused(written(text))
     assert named in error.message
     assert "swordfish" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ('[server.named_keys]\n"my guest" = "swordfish"', "'my guest'"),
+        ('[server]\nkeys = ["swordfish"]\nnamed_keys = { guest = "swordfish" }', "a key twice"),
+        ('[server.named_keys]\nguest = "swordfish"\n[tools.for_keys.gest]', "no key is called 'gest'"),
+        ('[server.named_keys]\nguest = "swordfish"\n[tools.for_keys.guest]\napproval = "no"', "tools.for_keys"),
+    ],
+)
+def test_what_keys_may_use_is_said_of_keys_that_have_names(text: str, named: str) -> None:
+    error = refused(written(text))
+    assert named in str(error)
+    assert "swordfish" not in str(error)
+
+
+def test_keys_with_names_are_keys() -> None:
+    server = load(None, {"ANTIPHON_SERVER__KEYS": "a", "ANTIPHON_SERVER__NAMED_KEYS": '{"guest": "b"}'}).server
+    assert server.all_keys == ("a", "b")
+    assert "'b'" not in repr(server)

@@ -105,7 +105,7 @@ TASK_STARTERS = {
     "testing/loopback.py", "testing/wire.py", "tools/runner.py", "runtime/live.py", "tools/mcp_client.py",
     "runtime/whole.py", "server/rest.py", "server/workers.py", "server/siblings.py", "bench/call.py",
     "runtime/following.py", "desktop/talk.py", "desktop/dictation/dictation.py", "desktop/dictation/running.py",
-    "desktop/dictation/hotkeys/evdev.py",
+    "desktop/dictation/hotkeys/evdev.py", "tools/mcp_program.py",
 }  # fmt: skip
 
 

@@ -29,14 +29,18 @@ FILE_NAME = "antiphon.toml"
 EXAMPLE = "See antiphon.toml.example for every key, its type and its range."
 SHOWN_CHARS = 60  # of a value that is wrong: enough to find it again
 LOCALE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|\d{3}))?")
-TABLES = frozenset({"fallbacks", "extra", "voices", "servers", "ice_servers", "amplifier", "conduct"})
+TABLES = frozenset({"fallbacks", "extra", "voices", "servers", "ice_servers", "amplifier", "conduct"}) | {
+    "named_keys",
+    "for_keys",
+}
 """What is written as JSON in an environment variable."""
 LISTS = frozenset(
     {"keys", "vocabulary", "allowed_origins", "allowed_hosts", "modules", "entry_points", "offer", "roots", "fetch"}
 )
 """What is written with commas in an environment variable."""
 SECRET = frozenset(
-    {"keys", "api_key", "token_secret", "credential", "authorization", "headers", "servers", "fallbacks"}
+    {"keys", "named_keys", "api_key", "token_secret", "credential", "authorization", "headers", "servers"}
+    | {"fallbacks", "environment"}
 )
 LABEL = re.compile(r"[A-Za-z0-9_-]{1,64}")
 ICE_URL = re.compile(r"(stun|turns?):[^\s?]+(\?transport=(udp|tcp))?")
@@ -69,6 +73,8 @@ class Server(Section, frozen=True):
     """0 takes a free one."""
     keys: tuple[Word, ...] = ()
     """API keys. Without any, only this machine can connect."""
+    named_keys: Mapping[str, Word] = {}
+    """More of them, by names that the rest of the configuration knows them by."""
     token_secret: str | None = None
     """What client secrets are sealed with, beside the key that made them: at least 32 characters, the same for all
     processes that share a port. Without, they are sealed with the key alone."""
@@ -103,6 +109,11 @@ class Server(Section, frozen=True):
     tls_cert: Path | None = None
     tls_key: Path | None = None
     tls_self_signed: bool = False
+
+    @property
+    def all_keys(self) -> tuple[str, ...]:
+        """With and without names."""
+        return (*self.keys, *self.named_keys.values())
 
 
 class SessionDefaults(Section, frozen=True):
@@ -314,6 +325,20 @@ class AmplifierModule(Section, frozen=True):
     config: Mapping[str, Any] = {}
 
 
+Approval = Literal["auto", "safe-only", "confirm-dangerous", "always-ask"]
+
+
+class KeyTools(Section, frozen=True):
+    """What the sessions of one key may use of the server's tools."""
+
+    offer: tuple[Word, ...] = ("*",)
+    """Names, or patterns of names, out of what `tools.offer` lets through."""
+    servers: tuple[Word, ...] = ("*",)
+    """Labels, or patterns of labels, of the operator's MCP servers."""
+    approval: Approval | None = None
+    """In place of `tools.approval`."""
+
+
 class Tools(Section, frozen=True):
     """What the server can do for the model by itself, and within which limits."""
 
@@ -335,8 +360,10 @@ class Tools(Section, frozen=True):
     """By names, or patterns of names, how tools are run: what is said here wins over what a tool says itself."""
     offer: tuple[Word, ...] = ("*",)
     """Names, or patterns of names such as "list_*", of the tools that models are told of."""
-    approval: Literal["auto", "safe-only", "confirm-dangerous", "always-ask"] = "confirm-dangerous"
+    approval: Approval = "confirm-dangerous"
     """What the person has to allow: nothing; nothing, but only what changes nothing is offered; what destroys; all."""
+    for_keys: Mapping[str, KeyTools] = {}
+    """By the names in `server.named_keys`."""
     approval_s: UpToADay = 60.0
     deadline_s: UpToADay = 60.0
     parallel: Annotated[int, Meta(ge=1, le=256)] = 8
@@ -347,9 +374,15 @@ class Tools(Section, frozen=True):
 
 
 class OwnMcpServer(Section, frozen=True):
-    """An MCP server whose tools all sessions have."""
+    """An MCP server whose tools all sessions have: an address, or a program that is started with ours."""
 
-    url: Word
+    url: Word | None = None
+    command: tuple[Word, ...] = ()
+    """A program and its arguments, spoken to over its standard input and output."""
+    environment: Mapping[str, str] = {}
+    """Variables for the program, beside PATH, HOME and the like."""
+    folder: Path | None = None
+    """Where the program works."""
     authorization: Word | None = None
     """A token that it is shown: "Bearer" is put before it."""
     authorization_env: Word | None = None
@@ -357,6 +390,8 @@ class OwnMcpServer(Section, frozen=True):
     headers: Mapping[str, str] = {}
     allowed_tools: tuple[Word, ...] | None = None
     """Only these of its tools."""
+    approval: Approval | None = None
+    """In place of `tools.approval`. What reads and what destroys is as the server says."""
 
 
 class Mcp(Section, frozen=True):
@@ -518,10 +553,25 @@ def _check(config: Config) -> None:
             _check_remote(place, other)
             if other.fallbacks:
                 raise ConfigError(f"{place} has fallbacks of its own", f"Write them one after the other in {role}.")
+    _check_named_keys(server, config.tools)
     for url in (url for one in config.webrtc.ice_servers for url in one.urls):
         if not ICE_URL.fullmatch(url):
             raise ConfigError(f"webrtc.ice_servers: {url!r} is no STUN or TURN server", f"Write it like {ICE_EXAMPLE}.")
     _check_mcp(config.mcp)
+
+
+def _check_named_keys(server: Server, tools: Tools) -> None:
+    for name in server.named_keys:
+        if not LABEL.fullmatch(name):
+            raise ConfigError(f"server.named_keys: {name[:SHOWN_CHARS]!r} is no name", "Use letters, digits, '_', '-'.")
+    if len(set(server.all_keys)) < len(server.all_keys):
+        raise ConfigError("server.keys and server.named_keys have a key twice", "Give everybody a key of their own.")
+    for name in tools.for_keys:
+        if name not in server.named_keys:
+            raise ConfigError(
+                f"tools.for_keys: no key is called {name!r} in server.named_keys",
+                did_you_mean(name, server.named_keys),
+            )
 
 
 def _check_mcp(mcp: Mcp) -> None:
@@ -529,7 +579,9 @@ def _check_mcp(mcp: Mcp) -> None:
         key = f"mcp.servers.{label}"
         if not LABEL.fullmatch(label):
             raise ConfigError(f"mcp.servers: {label[:SHOWN_CHARS]!r} is no label", "Use letters, digits, '_' and '-'.")
-        if not _is_http_address(server.url):
+        if bool(server.command) == (server.url is not None):
+            raise ConfigError(f"{key} needs a url or a command, one of the two", EXAMPLE)
+        if server.url is not None and not _is_http_address(server.url):
             raise ConfigError(f"{key}.url is not the address of an MCP server", "Write it like https://host/mcp")
         for name, value in server.headers.items():
             if not (name + value).isascii() or not (name + value).isprintable():

@@ -53,8 +53,9 @@ async def refused(made: McpConnections, number: int) -> str:
 def test_tools_are_listed_and_called_on_one_connection(transport: Transport) -> None:
     async def story(stage: Stage, made: McpConnections, addresses: McpAddresses) -> None:
         tools = await made.list_tools(0)
-        assert [tool.name for tool in tools] == ["look", "feed", "tease", "list_show", "roar", "hide"]
-        assert [tool.read_only for tool in tools] == [True, False, False, True, False, False]
+        assert [tool.name for tool in tools] == ["look", "feed", "tease", "list_show", "list_remove", "roar", "hide"]
+        assert [tool.name for tool in tools if tool.read_only] == ["look", "list_show"]
+        assert [tool.name for tool in tools if tool.destroys] == ["list_remove"]
         assert tools[0].description == "Say what an animal does."
         assert tools[0].parameters["required"] == ["animal"]
         before = len(stage.headers)

@@ -16,7 +16,7 @@ from antiphon.server.tools import tools_page
 from antiphon.tools.api import Conduct
 from antiphon.tools.function import tool
 from antiphon.tools.loading import workroom
-from antiphon.tools.registry import Policy, Registry
+from antiphon.tools.registry import Offer, Policy, Registry
 from antiphon.tools.runner import Workroom
 
 MODULE = '''
@@ -138,9 +138,9 @@ def test_a_configuration_says_which_there_are_and_which_are_offered(shop: str, t
 
 
 def test_the_page_tells_what_there_is(shop: str) -> None:
-    registry = Registry([alpha], offered=("b*",))
+    registry = Registry([alpha], Offer(("b*",)))
     registry.add_module(shop)
-    page = json.loads(tools_page(registry))
+    page = json.loads(tools_page(registry, None))
     assert [(each["id"], each["offered"]) for each in page["data"]] == [("alpha", False), ("opening_hours", False)]
     assert page["data"][1]["conduct"]["reads_only"] is True
     assert page["data"][1]["source"] == "the module shop_tools"
@@ -183,7 +183,7 @@ def test_policies() -> None:
     def undo() -> None: ...
 
     def of(policy: Policy) -> tuple[list[str], tuple[str, ...]]:
-        registry = Registry([alpha, look, wipe, pay, undo], policy=policy)
+        registry = Registry([alpha, look, wipe, pay, undo], Offer(policy=policy))
         return [each.name for each in registry.offered()], registry.asks_before()
 
     everything = ["alpha", "look", "pay", "undo", "wipe"]
@@ -191,3 +191,12 @@ def test_policies() -> None:
     assert of("safe-only") == (["look"], ())
     assert of("confirm-dangerous") == (everything, ("pay", "wipe"))
     assert of("always-ask") == (everything, ("alpha", "look", "pay", "wipe"))
+
+
+def test_a_narrower_offer_lets_through_less_and_never_more() -> None:
+    registry = Registry([alpha, beta], Offer(("a*",)))
+    assert [each.name for each in registry.offered(Offer(("*",)))] == ["alpha"]
+    assert registry.offered(Offer(("b*",))) == ()
+    assert registry.offered(Offer(policy="safe-only")) == ()
+    assert registry.asks_before(Offer(policy="always-ask")) == ("alpha",)
+    assert registry.asks_before() == ()

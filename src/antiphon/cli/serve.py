@@ -83,7 +83,7 @@ def _announce(server: Running) -> None:
     click.echo(f"Antiphon listens on {server.url}")
     page = server.url.replace("ws", "http", 1).removesuffix("v1/realtime")
     click.echo(f"  to talk to it, open {page}")
-    if not state.config.server.keys:
+    if not state.config.server.all_keys:
         click.echo("  without a key: from this machine only")
     for choice in state.engines.choices:
         click.echo(f"  {choice.role}: {choice.name} ({choice.reason})")

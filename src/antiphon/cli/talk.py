@@ -80,7 +80,7 @@ async def _server(config: Any, flags: dict[str, Any], stack: AsyncExitStack, scr
     for choice in one.state.engines.choices:
         if choice.caveat:
             screen.line("state", f"{choice.role}: {choice.name}. {choice.caveat}")
-    key = config.server.keys[0] if config.server.keys else None
+    key = config.server.all_keys[0] if config.server.all_keys else None
     return Server(one.url, key, is_ours=True, skips_certificate=True)
 
 

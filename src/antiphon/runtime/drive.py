@@ -74,6 +74,8 @@ class Equipment(Struct, frozen=True):
     hub: HearingHub
     tools: Workroom = field(default_factory=Workroom)
     mcp: McpLimits = McpLimits()
+    programs: McpConnections | None = None
+    """To the MCP servers that are programs, which all sessions share."""
 
 
 class Drive:
@@ -106,7 +108,7 @@ class Drive:
         """
         self._audio = SpokenAudio()
         self._tools = tools = ToolRunner(equipment.tools, lambda: tool_context(self), self)
-        mcp = McpConnections(self.mcp_addresses, equipment.mcp)
+        mcp = McpConnections(self.mcp_addresses, equipment.mcp, equipment.programs)
         self._workers = Workers(equipment.engines, tools, mcp, self._audio, self.put)
         self._pre_roll = samples_from_ms(PRE_ROLL_MS)
         self._retained = RetainedAudio(session.config.retained_bytes)

@@ -54,8 +54,9 @@ from antiphon.server.tools import tools_page
 from antiphon.server.transcribe import Captions, read_form
 from antiphon.session.ids import Ids
 from antiphon.session.settings import Fillers, FunctionTool, SessionConfig, Settings, Speculating
+from antiphon.tools.loading import offer_for
 from antiphon.tools.mcp import McpAddresses
-from antiphon.tools.registry import Registry
+from antiphon.tools.registry import Offer, Registry
 from antiphon.tools.runner import Workroom
 from antiphon.transport.resumable import ResumableLink
 from antiphon.transport.websocket import WebSocketLink, close_with_error
@@ -116,7 +117,6 @@ class State:
         self.sessions = sessions
         self.tools = room.registry
         self.cache = room.cache
-        self.offers = tool_offers(self.tools)
         self.is_ready = False
         # Without any key or secret configured, client secrets live as long as this process.
         self._fallback = secrets.token_bytes(32)
@@ -138,11 +138,12 @@ class State:
         """Take keys, names and limits from a configuration; what is running goes on under the new ones."""
         self.config = config
         server = config.server
-        secret = server.token_secret.encode() if server.token_secret else b"" if server.keys else self._fallback
+        secret = server.token_secret.encode() if server.token_secret else b"" if server.all_keys else self._fallback
         open_paths = (METRICS_PATH,) if server.open_metrics else ()
-        self.door = Door(server.keys, server.allowed_hosts, server.allowed_origins, secret, open_paths)
+        self.door = Door(server.all_keys, server.allowed_hosts, server.allowed_origins, secret, open_paths)
         if self.sessions.history is not None:
-            self.sessions.history.has_owners = bool(server.keys)
+            self.sessions.history.has_owners = bool(server.all_keys)
+        self._key_names = {self.door.tokens.name_of(key): name for name, key in server.named_keys.items()}
         self.admission.room.most = server.max_sessions
         self.admission.most_lag_ms = server.max_lag_ms
         self.places.most = server.max_sessions_per_secret
@@ -160,6 +161,11 @@ class State:
                 link.close("idle")
         self.calls.close_idle(self.config.server.idle_timeout_s)
 
+    def key_of(self, visitor: Visitor) -> str:
+        """The name that the configuration gives the visitor's key, or the key that their client secret was made with;
+        empty if it has none."""
+        return self._key_names.get(visitor.owner, "")
+
     def begin(
         self,
         settings: Settings,
@@ -172,7 +178,7 @@ class State:
         """A session with these settings, unless there is no room for it now. With `plays`, for a call."""
         if not self.is_ready:
             return WARMING
-        config = _session_config(self, settings)
+        config = _session_config(self, settings, self.key_of(visitor))
         if earlier is not None:
             config = msgspec.structs.replace(config, earlier=earlier.items)
         if plays:
@@ -209,7 +215,8 @@ def make_app(state: State) -> ASGIApp:
         return JSONResponse({"object": "list", "data": [_model(choice.name) for choice in state.engines.choices]})
 
     async def tools(request: Request) -> Response:
-        return Response(tools_page(state.tools), media_type="application/json")
+        narrower = offer_for(state.config.tools, state.key_of(request.state.visitor))
+        return Response(tools_page(state.tools, narrower), media_type="application/json")
 
     async def health(request: Request) -> Response:
         resting = [f"{one.name} failed and rests\n" for one in engine_states(state.engines) if one.rests]
@@ -545,16 +552,19 @@ def _settings(state: State, visitor: Visitor, wish: Wish, addresses: McpAddresse
     return first_settings(state.config, wish, patch, addresses)
 
 
-def _session_config(state: State, settings: Settings) -> SessionConfig:
-    """What a session with these settings is made of."""
+def _session_config(state: State, settings: Settings, key: str) -> SessionConfig:
+    """What a session with these settings is made of, for who comes with the key of this name."""
     defaults, mcp, turns = state.config.session, state.config.mcp, state.config.turns
     prepares = turns.prepare == "always" or (turns.prepare == "auto" and state.engines.costs_nothing)
+    narrower = offer_for(state.config.tools, key)
+    offered = tool_offers(state.tools, narrower)
     return SessionConfig(
         settings=settings,
-        server_tools=() if settings.kind == "transcription" else state.offers,
-        asks_before=state.tools.asks_before(),
+        server_tools=() if settings.kind == "transcription" else offered,
+        withheld_tools=tuple(each.name for each in state.tools if not state.tools.offers(each.name, narrower)),
+        asks_before=state.tools.asks_before(narrower),
         approval_s=state.config.tools.approval_s,
-        mcp_servers=own_servers(mcp),
+        mcp_servers=own_servers(state.config, key),
         max_mcp_servers=mcp.max_servers,
         max_mcp_tools=mcp.max_tools,
         follow_up_s=mcp.follow_up_s or None,
@@ -579,7 +589,7 @@ def _session_config(state: State, settings: Settings) -> SessionConfig:
     )
 
 
-def tool_offers(tools: Registry) -> tuple[FunctionTool, ...]:
+def tool_offers(tools: Registry, narrower: Offer | None) -> tuple[FunctionTool, ...]:
     """The server's tools as a session offers them to a model."""
-    specs = (each.tool.spec for each in tools.offered())
+    specs = (each.tool.spec for each in tools.offered(narrower))
     return tuple(FunctionTool(spec.name, spec.description, spec.parameters) for spec in specs)

@@ -6,11 +6,14 @@ A translation: who is asked when, and what for, is decided there.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from typing import Literal
 
-from antiphon.config import Mcp
+from antiphon.config import Approval, Config, KeyTools, Mcp, OwnMcpServer
 from antiphon.errors import EngineError
-from antiphon.session.settings import McpServer, ToolFilter
-from antiphon.tools.mcp import Address, McpAddresses, McpLimits, library
+from antiphon.session.settings import ApprovalFilter, McpServer, ToolFilter
+from antiphon.tools.mcp import Address, McpAddresses, McpConnections, McpLimits, Program, library
+from antiphon.tools.registry import matches
 
 log = logging.getLogger("antiphon.server")
 
@@ -25,17 +28,36 @@ def limits_from(mcp: Mcp) -> McpLimits:
     )
 
 
-def own_servers(mcp: Mcp) -> tuple[McpServer, ...]:
-    """The operator's servers; their addresses are the numbers in `addresses_for_session`."""
+def own_servers(config: Config, key: str) -> tuple[McpServer, ...]:
+    """The operator's servers for the sessions of the key of this name; their addresses are the numbers in
+    `addresses_for_session`."""
+    narrower = config.tools.for_keys.get(key, KeyTools())
+    usual = narrower.approval or config.tools.approval
     return tuple(
         McpServer(
             label=label,
             address=number,
-            allowed=None if server.allowed_tools is None else ToolFilter(server.allowed_tools),
-            approval="never",
+            allowed=_allowed(server, server.approval or usual),
+            approval=APPROVALS[server.approval or usual],
         )
-        for number, (label, server) in enumerate(mcp.servers.items())
+        for number, (label, server) in enumerate(config.mcp.servers.items())
+        if matches(label, narrower.servers)
     )
+
+
+APPROVALS: Mapping[Approval, Literal["always", "never"] | ApprovalFilter] = {
+    "auto": "never",
+    "safe-only": "never",
+    "confirm-dangerous": ApprovalFilter(always=ToolFilter(destroys=True), never=ToolFilter(destroys=False)),
+    "always-ask": "always",
+}
+
+
+def _allowed(server: OwnMcpServer, approval: Approval) -> ToolFilter | None:
+    is_safe = True if approval == "safe-only" else None
+    if server.allowed_tools is None and is_safe is None:
+        return None
+    return ToolFilter(server.allowed_tools, is_safe)
 
 
 def addresses_for_session(mcp: Mcp) -> McpAddresses:
@@ -45,15 +67,31 @@ def addresses_for_session(mcp: Mcp) -> McpAddresses:
         headers = dict(server.headers)
         if server.authorization is not None:
             headers["Authorization"] = f"Bearer {server.authorization}"
-        own.append(Address(server.url, headers, is_ours=True))
+        program = Program(server.command, dict(server.environment), server.folder) if server.command else None
+        own.append(Address(server.url or "", headers, is_ours=True, program=program))
     return McpAddresses(own)
 
 
-async def warm_mcp(mcp: Mcp) -> None:
-    """Load what speaks MCP, if any server may be asked: that takes a second, in which a call would stutter."""
+def programs(mcp: Mcp) -> McpConnections | None:
+    """Connections to the operator's servers that are programs: one process of each, for all sessions. To be closed."""
+    if not any(server.command for server in mcp.servers.values()):
+        return None
+    return McpConnections(addresses_for_session(mcp), limits_from(mcp))
+
+
+async def warm_mcp(mcp: Mcp, started: McpConnections | None) -> None:
+    """Load what speaks MCP, if any server may be asked: that takes a second, in which a call would stutter. And start
+    the operator's programs."""
     if not mcp.servers and not mcp.allowed_hosts:
         return
     try:
         await library()
     except EngineError as error:
         log.error("%s", error)
+        return
+    for number, (label, server) in enumerate(mcp.servers.items()):
+        if server.command and started is not None:
+            try:
+                await started.list_tools(number)
+            except EngineError as error:
+                log.error("the MCP server %s: %s", label, error)

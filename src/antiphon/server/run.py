@@ -44,7 +44,7 @@ from antiphon.server.bounded import BoundedHttp, BoundedWebSocket, allow_many_fi
 from antiphon.server.door import is_loopback
 from antiphon.server.history import History
 from antiphon.server.limits import OwnLimits
-from antiphon.server.mcp import limits_from, warm_mcp
+from antiphon.server.mcp import limits_from, programs, warm_mcp
 from antiphon.server.sessions import Sessions, Surroundings, Tracing
 from antiphon.server.shared import SharedLimits, SharedTable
 from antiphon.server.siblings import Siblings, with_own_page
@@ -53,7 +53,8 @@ from antiphon.server.tokens import PREFIX as CLIENT_SECRET_PREFIX
 from antiphon.store.database import default_path
 from antiphon.store.writer import Writer
 from antiphon.tools.loading import limits, workroom
-from antiphon.tools.registry import Registry
+from antiphon.tools.mcp import McpConnections
+from antiphon.tools.registry import Offer, Registry
 from antiphon.tools.runner import Workroom
 
 if TYPE_CHECKING:
@@ -153,9 +154,10 @@ async def housed(
     hub = HearingHub(engines.vad, backlog_s=BACKLOG_S, gates=config.vad.gate)
     phrases = KeptPhrases(engines.tts)
     runners = Engines(engines.stt, engines.llm, engines.tts, phrases, engines.turns, Companion(engines.listener, hub))
-    equipment = Equipment(runners, hub, tooling, limits_from(config.mcp))
+    started = programs(config.mcp)
+    equipment = Equipment(runners, hub, tooling, limits_from(config.mcp), started)
     surroundings = Surroundings(ZoneInfo(config.session.time_zone), config.session.locale)
-    metrics = Metrics(each.tool.spec.name for each in tooling.registry.offered())
+    metrics = Metrics(each.name for each in tooling.registry.offered())
     lag = LoopLag(metrics.loop_lag.observe)
     admission = Admission(bounds.room(config.server.max_sessions), Lateness(lag, hub), config.server.max_lag_ms)
     export = _export(config)
@@ -163,7 +165,7 @@ async def housed(
     async with _history(config) as history:
         sessions = Sessions(equipment, admission, metrics, surroundings, tracing, told, history)
         state = State(config, engines, hub, sessions, tooling, bounds)
-        warming = asyncio.create_task(_warm(state, phrases), name="warm-up")
+        warming = asyncio.create_task(_warm(state, phrases, started), name="warm-up")
         lag.start()
         sweeping = asyncio.create_task(_sweep(state), name="idle sweep")
         try:
@@ -176,6 +178,8 @@ async def housed(
             await hub.close()
             await engines.close()
             await tooling.registry.close()
+            if started is not None:
+                await started.close()
             if export is not None:
                 await asyncio.to_thread(export.close)
 
@@ -273,7 +277,7 @@ async def _begin_wyoming(config: Config, engines: EngineSet) -> WyomingService |
 def check(config: Config) -> None:
     """Refuse what would be open to the world by mistake. Raises `ConfigError`."""
     server = config.server
-    if not server.keys and not is_loopback(server.host):
+    if not server.all_keys and not is_loopback(server.host):
         raise ConfigError(
             f"{server.host} can be reached from other machines, and no key is configured",
             "Set server.keys (or ANTIPHON_SERVER__KEYS), or listen on 127.0.0.1.",
@@ -287,7 +291,7 @@ def check(config: Config) -> None:
 
 
 def _check_secrets(server: ServerSection) -> None:
-    if any(key.startswith(CLIENT_SECRET_PREFIX) for key in server.keys):
+    if any(key.startswith(CLIENT_SECRET_PREFIX) for key in server.all_keys):
         raise ConfigError(
             f"a key in server.keys begins with {CLIENT_SECRET_PREFIX!r}, as client secrets do", "Choose another key."
         )
@@ -300,7 +304,8 @@ def _check_secrets(server: ServerSection) -> None:
 
 async def _workroom(config: Config, tools: tuple[object, ...] | None) -> Workroom:
     if tools is not None:
-        return Workroom(Registry(tools, config.tools.offer), limits(config))
+        offer = Offer(config.tools.offer, config.tools.approval)
+        return Workroom(Registry(tools, offer, config.tools.conduct), limits(config))
     return await workroom(config, with_assistants=registry.choose("llm", config.llm).name == "assistant")
 
 
@@ -374,11 +379,11 @@ def _tracing(config: Config) -> Tracing | None:
     return Tracing(folder, config.trace.redact, config.trace.scores)
 
 
-async def _warm(state: State, phrases: KeptPhrases) -> None:
+async def _warm(state: State, phrases: KeptPhrases, started: McpConnections | None) -> None:
     """Ready is said only once the first person would not wait."""
     await asyncio.to_thread(importlib.import_module, "av")  # a tenth of a second, which nobody's call should pay
     await state.engines.warm()
-    await warm_mcp(state.config.mcp)
+    await warm_mcp(state.config.mcp, started)
     state.is_ready = True
     log.info("the engines are loaded: ready")
     await _learn_apologies(state.config.session, phrases)

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from antiphon.tools.api import Conduct
-from antiphon.tools.registry import Registry
+from antiphon.tools.registry import Offer, Registry
 
 
 class ListedTool(Struct, frozen=True, kw_only=True):
@@ -22,7 +22,7 @@ class ListedTool(Struct, frozen=True, kw_only=True):
     parameters: Mapping[str, Any]
     source: str
     offered: bool
-    """Whether models are told of it."""
+    """Whether models are told of it, in the sessions of whoever asks."""
     conduct: Conduct
 
 
@@ -31,15 +31,15 @@ class ToolList(Struct, frozen=True, kw_only=True):
     data: list[ListedTool]
 
 
-def tools_page(registry: Registry) -> bytes:
-    """As JSON, by name."""
+def tools_page(registry: Registry, narrower: Offer | None) -> bytes:
+    """As JSON, by name, for somebody with this offer."""
     listed = [
         ListedTool(
             id=each.name,
             description=each.tool.spec.description,
             parameters=each.tool.spec.parameters,
             source=each.source,
-            offered=registry.offers(each.name),
+            offered=registry.offers(each.name, narrower),
             conduct=each.conduct,
         )
         for each in registry

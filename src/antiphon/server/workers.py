@@ -66,7 +66,7 @@ async def serve_together(
 def _made_common(config: Config, folder: Path, port: int) -> Config:
     """What every worker would otherwise make for itself, and differently."""
     server = msgspec.structs.replace(config.server, port=port)
-    if not server.keys and server.token_secret is None:
+    if not server.all_keys and server.token_secret is None:
         server = msgspec.structs.replace(server, token_secret=secrets.token_urlsafe(32))
     if server.tls_self_signed:
         certificate, key = self_signed(folder, server.host)

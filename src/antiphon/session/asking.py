@@ -82,6 +82,7 @@ class Asking:
             output_format=AudioFormat() if config.plays else chosen(options.output_format, settings.output_format),
             client_tools=client_tools,
             server_tools=tuple(tool for tool in config.server_tools if tool.name not in taken),
+            withheld=frozenset(config.withheld_tools) - taken,
             asks_before=frozenset(config.asks_before),
             mcp_servers=servers_among(tools),
             tool_choice=chosen(options.tool_choice, settings.tool_choice),

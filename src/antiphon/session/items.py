@@ -86,6 +86,8 @@ class McpTool(Struct, frozen=True):
     """JSON schema of its arguments."""
     read_only: bool = False
     """Whether the server says that a call changes nothing. A hint: nobody checks it."""
+    destroys: bool = False
+    """Whether the server says that a call may lose what cannot be had again. Likewise."""
 
 
 class McpToolList(Struct, frozen=True, tag="mcp_tool_list"):

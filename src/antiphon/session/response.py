@@ -116,6 +116,7 @@ MOVES: Table[ResponseState] = {
     ResponseState.FAILED: {},
 }
 
+WITHHELD = '{"error":"This tool may not be used in this session. Say that you cannot do it here."}'
 NO_RESULT = '{"error":"The answer was interrupted before there was a result. It may have been done, or not."}'
 EXHAUSTED = {"length": "max_output_tokens", "content_filter": "content_filter"}
 """Reasons of a model to stop before it was done, and what the protocol calls them."""
@@ -131,6 +132,8 @@ class Manner(Struct, frozen=True):
     output_format: AudioFormat
     client_tools: tuple[FunctionTool, ...]
     server_tools: tuple[FunctionTool, ...]
+    withheld: frozenset[str]
+    """Names of others that this session may not use."""
     asks_before: frozenset[str]
     """Names of server tools that the person has to allow."""
     mcp_servers: tuple[McpServer, ...]
@@ -465,7 +468,8 @@ class Response:
     def _begin_call(self, call: CallWritten, ids: Ids) -> Piece | HiddenCall | ServedCall:
         remote = self._remote.get(call.name)
         is_ours = remote is not None and remote.is_ours
-        if is_ours or call.name in {tool.name for tool in self.manner.server_tools}:
+        is_withheld = remote is None and call.name in self.manner.withheld
+        if is_ours or is_withheld or call.name in {tool.name for tool in self.manner.server_tools}:
             return HiddenCall(call.call_id, call.name, remote)
         if remote is not None:
             made = McpCall(ids.make("item"), remote.label, remote.name, call.name, "", status=Status.IN_PROGRESS)
@@ -500,6 +504,10 @@ class Response:
 
     def _begin_hidden(self, call: HiddenCall, new_work: NewWork) -> None:
         """Run it, or ask whether we may."""
+        if call.remote is None and call.name in self.manner.withheld:
+            call.started = True
+            self._answered.append((call, WITHHELD))
+            return
         needs_approval = call.name in self.manner.asks_before if call.remote is None else call.remote.needs_approval
         if not needs_approval:
             self._run_hidden(call, new_work())

@@ -60,9 +60,12 @@ class ToolFilter(Struct, frozen=True, omit_defaults=True):
 
     names: tuple[str, ...] | None = None
     read_only: bool | None = None
+    destroys: bool | None = None
 
     def matches(self, tool: McpTool) -> bool:
         if self.names is not None and tool.name not in self.names:
+            return False
+        if self.destroys is not None and tool.destroys != self.destroys:
             return False
         return self.read_only is None or tool.read_only == self.read_only
 
@@ -219,6 +222,8 @@ class SessionConfig(Struct, frozen=True):
     """What was said before, in a session that this one continues: words without sound."""
     server_tools: tuple[FunctionTool, ...] = ()
     """Functions that the server runs itself. A client that offers one of the same name takes it over."""
+    withheld_tools: tuple[str, ...] = ()
+    """Names of functions that the server has and this session may not use. A model that calls one is told so."""
     asks_before: tuple[str, ...] = ()
     """Names of server tools that run only when the person has allowed the call."""
     approval_s: float = 60.0

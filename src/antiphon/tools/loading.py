@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from antiphon.config import Config, Tools
 from antiphon.tools.api import ServerTool
-from antiphon.tools.registry import Registry
+from antiphon.tools.registry import Offer, Registry
 from antiphon.tools.runner import ToolLimits, Workroom
 
 
@@ -17,7 +17,7 @@ async def workroom(config: Config, *, with_assistants: bool) -> Workroom:
     """All tools of the configuration. `with_assistants`: whether the model is the offline assistant, which can do
     little without its own tools."""
     wanted = config.tools
-    registry = Registry(offered=wanted.offer, conduct=wanted.conduct, policy=wanted.approval)
+    registry = Registry(offer=Offer(wanted.offer, wanted.approval), conduct=wanted.conduct)
     if with_assistants if wanted.assistants == "auto" else wanted.assistants == "always":
         from antiphon.tools.builtin import builtin_tools
 
@@ -57,6 +57,12 @@ def _own(wanted: Tools) -> Iterator[ServerTool]:
         from antiphon.tools.builtin.reading import ReadMore
 
         yield ReadMore()
+
+
+def offer_for(wanted: Tools, key: str) -> Offer | None:
+    """What the sessions of the key of this name may use; None: what everybody may."""
+    narrower = wanted.for_keys.get(key)
+    return None if narrower is None else Offer(narrower.offer, narrower.approval or wanted.approval)
 
 
 def limits(config: Config) -> ToolLimits:

@@ -15,6 +15,7 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
@@ -50,6 +51,16 @@ class McpLimits(Struct, frozen=True):
     """Of a result, that the model is told."""
 
 
+class Program(Struct, frozen=True):
+    """An MCP server that we start, and speak to over its standard input and output."""
+
+    command: tuple[str, ...]
+    """With its arguments."""
+    environment: Mapping[str, str] = {}
+    """Beside PATH, HOME and the like."""
+    folder: Path | None = None
+
+
 class Address(Struct, frozen=True):
     """Where an MCP server is, and what it is shown to let us in."""
 
@@ -57,9 +68,11 @@ class Address(Struct, frozen=True):
     headers: Mapping[str, str] = {}
     is_ours: bool = False
     """The operator has named it, and a client has not."""
+    program: Program | None = None
+    """In place of an address."""
 
     def __repr__(self) -> str:
-        return f"Address({urlsplit(self.url).hostname})"
+        return f"Address({self.program.command[0] if self.program else urlsplit(self.url).hostname})"
 
 
 class McpAddresses:
@@ -97,11 +110,16 @@ class McpOutcome(Struct, frozen=True):
 
 
 class McpConnections:
-    """The connections of one session, each made when it is first needed and again when it was lost."""
+    """The connections of one session, each made when it is first needed and again when it was lost.
 
-    def __init__(self, addresses: McpAddresses, limits: McpLimits) -> None:
+    Programs are not started for each session: those are asked over the connections in `shared`, which have the same
+    addresses first.
+    """
+
+    def __init__(self, addresses: McpAddresses, limits: McpLimits, shared: McpConnections | None = None) -> None:
         self._addresses = addresses
         self._limits = limits
+        self._shared = shared
         self._open: dict[int, Connection] = {}
         self._leaving: set[Connection] = set()
 
@@ -162,6 +180,8 @@ class McpConnections:
     async def _connection(self, number: int) -> Connection:
         """An open connection. Raises `EngineError`."""
         address = self._addresses[number]
+        if address.program is not None and self._shared is not None:
+            return await self._shared._connection(number)
         if not address.is_ours:
             check_host(address.url, self._limits.allowed_hosts)
         client = await library()
@@ -190,10 +210,10 @@ REQUEST_TIMEOUT, CONNECTION_CLOSED = -32_001, -32_000  # of JSON-RPC, as the off
 async def library() -> Any:
     """The module that speaks MCP. Raises `EngineError` if what it needs is not installed."""
     loaded = sys.modules.get(LIBRARY)
-    if loaded is not None:
+    if loaded is not None and hasattr(loaded, "LOADED"):
         return loaded
     try:
-        return await asyncio.to_thread(importlib.import_module, LIBRARY)
+        return await asyncio.to_thread(importlib.import_module, LIBRARY)  # which waits if another thread has begun
     except ImportError:
         raise EngineError(
             "This server cannot speak MCP: the package 'mcp' is not installed.",

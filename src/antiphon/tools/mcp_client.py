@@ -1,4 +1,5 @@
-"""One connection to one MCP server, by the official library: streamable HTTP, or SSE where that is all there is.
+"""One connection to one MCP server, by the official library: streamable HTTP, or SSE where that is all there is, or the
+pipes of a program.
 
 Imported only when a server is asked, for the library takes a second to load. It knows neither sessions of ours nor
 what a client may see; who may be reached was decided before. What is read is bounded: a message has at most
@@ -38,6 +39,7 @@ from pydantic import ValidationError
 from antiphon.errors import EngineError
 from antiphon.session.items import McpFailure, McpTool
 from antiphon.tools.mcp import CONNECTION_CLOSED, Address, McpLimits, McpOutcome
+from antiphon.tools.mcp_program import NotStarted, program_streams
 
 LONGEST_MESSAGE_BYTES = 1024 * 1024
 MAX_PAGES = 32  # of a list of tools
@@ -118,7 +120,7 @@ class Connection:
                 result = await self._client.result().call_tool(name, arguments)
             except FAILURES as error:
                 self._look_after(error)
-                is_lost = seen.status == NOT_FOUND or not seen.was_sent
+                is_lost = seen.status == NOT_FOUND or not (seen.was_sent or self._address.program)
                 return None if is_lost else McpOutcome(failure=_failure(error, seen))
         text = "\n".join(_text(part) for part in result.content) or _structured(result)
         if result.is_error:
@@ -155,6 +157,11 @@ class Connection:
     @asynccontextmanager
     async def _reached(self, seen: _Seen) -> AsyncIterator[Client]:
         """A session by the transport that the server has: the newer one is tried first."""
+        if self._address.program is not None:
+            pipes = program_streams(self._address.program, self.leave)
+            async with Client(pipes, client_info=OURSELVES, cache=None) as client:
+                yield client
+                return
         is_open = False
         try:
             # Loading the certificates of a client takes tens of milliseconds.
@@ -212,8 +219,10 @@ class Connection:
 
 
 def _tool(listed: ListedTool) -> McpTool:
-    is_read_only = bool(listed.annotations and listed.annotations.read_only_hint)
-    return McpTool(listed.name, listed.description or "", listed.input_schema, is_read_only)
+    hints = listed.annotations
+    is_read_only = hints is not None and bool(hints.read_only_hint)
+    destroys = hints is not None and not is_read_only and bool(hints.destructive_hint)
+    return McpTool(listed.name, listed.description or "", listed.input_schema, is_read_only, destroys)
 
 
 def _size_bytes(listed: ListedTool) -> int:
@@ -309,6 +318,8 @@ def _failure(error: BaseException, seen: _Seen) -> McpFailure:
     match error:
         case MCPError():
             return McpFailure("protocol", error.message[:LONGEST_MESSAGE], error.code)
+        case NotStarted():
+            return McpFailure("protocol", f"Its program cannot be started: {error.strerror}.", CONNECTION_CLOSED)
         case httpx2.TransportError():
             return McpFailure("protocol", "It cannot be reached.", CONNECTION_CLOSED)
         case ValidationError():
@@ -328,3 +339,7 @@ def _of_status(status: int) -> str:
 
 def _unavailable(failure: McpFailure) -> EngineError:
     return EngineError(failure.message, SEE_SERVER, code="mcp_failed")
+
+
+LOADED = True
+"""Whoever sees it sees all of this module, and not the half that another thread has executed so far."""

@@ -40,6 +40,14 @@ Policy = Literal["auto", "safe-only", "confirm-dangerous", "always-ask"]
 """What the person has to allow: nothing; nothing, but only what reads is offered; what destroys; everything."""
 
 
+class Offer(Struct, frozen=True):
+    """What somebody may use, of what a registry has."""
+
+    names: tuple[str, ...] = ("*",)
+    """Patterns, such as "list_*"; one has to match."""
+    policy: Policy = "auto"
+
+
 def asks(conduct: Conduct, policy: Policy) -> bool:
     """Whether a call has to be allowed."""
     if conduct.asks is not None:
@@ -53,15 +61,13 @@ class Registry:
     def __init__(
         self,
         tools: Iterable[object] = (),
-        offered: tuple[str, ...] = ("*",),
+        offer: Offer | None = None,
         conduct: Mapping[str, Mapping[str, Any]] | None = None,
-        policy: Policy = "auto",
     ) -> None:
-        """`offered` is a pattern of names, such as "list_*", or several. `conduct` holds fields of `Conduct` by such
-        patterns, which win over what the tools say. Raises `ConfigError`."""
+        """`offer` is for everybody. `conduct` holds fields of `Conduct` by patterns of names, which win over what the
+        tools say. Raises `ConfigError`."""
         self._tools: dict[str, Registered] = {}
-        self._offered = offered
-        self._policy = policy
+        self._offer = offer or Offer()
         self._conduct = {pattern: _checked(pattern, fields) for pattern, fields in (conduct or {}).items()}
         for tool in tools:
             self.add(tool, "code")
@@ -132,20 +138,22 @@ class Registry:
         """Those that want to know when a session is over."""
         return tuple(each for each in self._tools.values() if hasattr(each.tool, "leave"))
 
-    def asks_before(self) -> tuple[str, ...]:
-        """Names of the tools whose calls the person has to allow."""
-        return tuple(each.name for each in self.offered() if asks(each.conduct, self._policy))
+    def asks_before(self, narrower: Offer | None = None) -> tuple[str, ...]:
+        """Names of the offered tools whose calls the person has to allow."""
+        policy = (narrower or self._offer).policy
+        return tuple(each.name for each in self.offered(narrower) if asks(each.conduct, policy))
 
-    def offers(self, name: str) -> bool:
-        """Whether models are told of this tool."""
+    def offers(self, name: str, narrower: Offer | None = None) -> bool:
+        """Whether models are told of this tool: it has to be offered to everybody, and by the narrower offer too."""
         known = self._tools.get(name)
-        if known is None or (self._policy == "safe-only" and not known.conduct.reads_only):
+        policy = (narrower or self._offer).policy
+        if known is None or (policy == "safe-only" and not known.conduct.reads_only):
             return False
-        return any(fnmatch.fnmatchcase(name, pattern) for pattern in self._offered)
+        return matches(name, self._offer.names) and (narrower is None or matches(name, narrower.names))
 
-    def offered(self) -> tuple[Registered, ...]:
+    def offered(self, narrower: Offer | None = None) -> tuple[Registered, ...]:
         """What models are told of, by name."""
-        return tuple(each for each in self if self.offers(each.name))
+        return tuple(each for each in self if self.offers(each.name, narrower))
 
     async def close(self) -> None:
         """End what the tools keep running. One that cannot end keeps no other from it."""
@@ -160,6 +168,10 @@ class Registry:
                 failures.append(error)
         if failures:
             raise ExceptionGroup("tools could not be closed", failures)
+
+
+def matches(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _checked(pattern: str, fields: Mapping[str, Any]) -> dict[str, Any]:
