@@ -141,13 +141,14 @@ desktop-test-deps:
 browser: install-dev
 	@$(BIN)/python tests/e2e/browser.py --install
 
-# Three points for us and for the others, and what a core holds, in under 15 minutes on two cores. docs/load.md is made of it.
+# Three points for us and for the others, and what a core holds, in under 15 minutes on two cores. docs/load.md and docs/experiments.md are made of it.
 bench: install-dev install-peers
 	$(BIN)/python bench/density.py --sessions 200 --ungated
 	$(BIN)/python bench/gate.py
 	$(BIN)/python bench/peers.py --json build/bench/peers.json
 	$(BIN)/python bench/results.py build/bench/peers.json
 	$(BIN)/python bench/codec.py
+	$(BIN)/python bench/experiments.py --write
 
 # All points, and how well requests and ends of turns are recognised: an hour.
 bench-full: install-dev install-peers
@@ -157,6 +158,7 @@ bench-full: install-dev install-peers
 	$(BIN)/python bench/results.py build/bench/peers.json
 	$(BIN)/python bench/latency.py
 	$(BIN)/python bench/codec.py
+	$(BIN)/python bench/experiments.py --write
 	$(BIN)/python bench/hearing.py
 	$(BIN)/python bench/rejection.py
 	$(BIN)/python bench/transcription.py
