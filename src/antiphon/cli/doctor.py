@@ -9,6 +9,7 @@ import sys
 import urllib.request
 from collections.abc import Sequence
 from http.client import HTTPException
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -58,8 +59,10 @@ PACKAGES = (
 
 @click.command("doctor")
 @engine_options
+@click.option("--listen", is_flag=True, help="Open the microphone for two seconds, and say what it brings.")
+@click.option("--microphone", help="Which: a part of its name, or its number.")
 def command(
-    config_path: Path | None, stt: str | None, llm: str | None, tts: str | None, verbose: bool, **_: Any
+    config_path: Path | None, stt: str | None, llm: str | None, tts: str | None, verbose: bool, **flags: Any
 ) -> None:
     """Show what Antiphon would use here. Ends with status 1 if something is missing."""
     from antiphon.engines import registry
@@ -86,6 +89,7 @@ def command(
     is_judged = _echo_turn_model(config)
     _echo_voices(config)
     _echo_neighbours(NEIGHBOURS)
+    _echo_desktop(flags["microphone"], listens=flags["listen"])
     sys.exit(1 if missing or broken or not is_judged else 0)
 
 
@@ -133,6 +137,29 @@ def _echo_turn_model(config: Config) -> bool:
         return False
     click.echo("  turns: smart-turn (turns.model is set): ok")
     return True
+
+
+def _echo_desktop(microphone: str | None, *, listens: bool) -> None:
+    """What of talking and dictating works here. None of it is needed by a server."""
+    click.echo("\nDesktop")
+    if find_spec("sounddevice") is None:
+        click.echo('  for antiphon talk and antiphon dictate: pip install "antiphon[desktop]"')
+        return
+    from antiphon.desktop.survey import listened, surveyed
+
+    findings = surveyed()
+    if listens:
+        from antiphon.desktop.card import Microphone, Request
+
+        ears = Microphone(Request(microphone))
+        try:
+            findings.append(listened(ears))
+        finally:
+            ears.close()
+    for finding in findings:
+        click.echo(f"  {finding.what}: {finding.text}")
+        if finding.advice:
+            click.echo(f"       -> {finding.advice}")
 
 
 def _echo_package(name: str) -> bool:

@@ -98,3 +98,13 @@ def test_a_spoken_question_is_answered_aloud(machine: Path) -> None:
         time.sleep(2.0)  # it is said in less
     samples = np.frombuffer(heard.read_bytes()[: heard.stat().st_size // 2 * 2], np.int16)
     assert np.abs(samples).max() > 1000, "nothing came out of the speaker"
+
+
+def test_the_doctor_knows_this_desktop(machine: Path) -> None:
+    command = antiphon("doctor", "--listen", "--microphone", "microphone")
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "typing: xdotool, x11-paste, copy" in told
+    assert "hotkeys: by the X server" in told
+    assert "microphone: Remapped" in told
+    assert "0 overruns, 0 frames lost" in told
+    assert "It is silent" in told, "nobody speaks in this room"

@@ -16,7 +16,7 @@ from pathlib import Path
 from antiphon.audio.units import Seconds
 from antiphon.errors import ConfigError, TransportClosed, did_you_mean
 
-COMMANDS = ("start", "stop", "toggle", "cancel", "status", "paste-last")
+COMMANDS = ("start", "stop", "toggle", "cancel", "status", "counters", "paste-last")
 LONGEST_LINE_BYTES = 256
 PATIENCE_S: Seconds = 5.0
 

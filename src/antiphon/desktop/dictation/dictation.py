@@ -53,6 +53,8 @@ class Dictation:
                 self.stop() if self._open is not None else self.start()
             case "cancel":
                 self.cancel()
+            case "counters":
+                return self._counters()
             case "paste-last":
                 return await self._paste_last()
             case _:
@@ -124,6 +126,15 @@ class Dictation:
         if self.state != self._told:
             self._told = self.state
             self.on_state(self.state)
+
+    def _counters(self) -> str:
+        ears = self._ways.sound.ears
+        if ears is None:
+            return "no microphone"
+        return (
+            f"{ears.counters.blocks} blocks, {ears.counters.overruns} overruns, {ears.ring.reader_losses} frames "
+            f"lost, {ears.counters.cost_us(99):.0f} us a block at p99, reopened {self._ways.sound.reopened} times"
+        )
 
     async def _paste_last(self) -> str:
         last = await asyncio.to_thread(self._ways.history.last)

@@ -16,6 +16,7 @@ from typing import Literal
 from msgspec import Struct
 
 from antiphon.audio.units import Seconds
+from antiphon.desktop.dictation.hotkeys.chord import KEYS
 
 Way = Literal["xdotool", "x11-paste", "wtype", "wayland-paste", "copy"]
 Outcome = Literal["typed", "pasted", "copied", "failed", "nothing"]
@@ -25,7 +26,8 @@ RESTORE_S: Seconds = 0.5  # after which a window has taken what it was to paste
 RUN_S: Seconds = 5.0
 CHECK_S: Seconds = 0.02
 CHECKS = 25  # half a second until the clipboard has what was written to it
-MODIFIERS = ("shift", "ctrl", "alt", "super")
+MODIFIER_CODES = {"ctrl": 29, "shift": 42}
+KERNEL_CODES = {key.x11: key.kernel for key in KEYS.values()}
 TERMINALS = (
     "xterm", "urxvt", "gnome-terminal", "konsole", "kitty", "alacritty", "foot", "tilix", "terminator", "st-256color",
     "xfce4-terminal", "org.gnome.terminal", "org.gnome.console", "org.wezfurlong.wezterm", "ghostty",
@@ -58,7 +60,7 @@ def desktop(environment: Mapping[str, str] | None = None) -> Desktop:
         kind = "wayland"
     elif known.get("DISPLAY"):
         kind = "x11"
-    names = ("xdotool", "xclip", "wtype", "wl-copy", "wl-paste", "notify-send")
+    names = ("xdotool", "xclip", "wtype", "ydotool", "wl-copy", "wl-paste", "notify-send")
     return Desktop(kind, frozenset(name for name in names if shutil.which(name)))
 
 
@@ -75,7 +77,7 @@ def ladder(place: Desktop, text: str) -> tuple[Way, ...]:
             rungs.append("x11-paste")
     elif place.kind == "wayland":
         typing = "wtype" if has("wtype") else None
-        if has("wl-copy") and has("wl-paste") and has("wtype"):
+        if has("wl-copy") and has("wl-paste") and (has("wtype") or has("ydotool")):
             rungs.append("wayland-paste")
     if typing is not None:
         is_short = len(text) <= TYPED_LETTERS and text.isprintable() and text.isascii()
@@ -114,6 +116,8 @@ class Injector:
                 if tried is not None:
                     done = tried
                     break
+            if done.note:
+                await run("notify-send", "-a", "Antiphon", done.note)
             if press_enter and done.outcome in ("typed", "pasted"):
                 await self._press("Return")
             return done
@@ -154,6 +158,10 @@ class Injector:
         *modifiers, key = chord.split("+")
         flags = [flag for name in modifiers for flag in ("-M", name)]
         code, _ = await run("wtype", *flags, "-k", key)
+        if code:  # no virtual keyboards here, as on GNOME: below the desktop there is another way
+            codes = [MODIFIER_CODES[name] for name in modifiers] + [KERNEL_CODES[key]]
+            events = [f"{number}:1" for number in codes] + [f"{number}:0" for number in reversed(codes)]
+            code, _ = await run("ydotool", "key", *events)
         return not code
 
     async def _paste(self, text: str) -> bool:
