@@ -19,6 +19,7 @@ help:
 	@echo "make conformance  the clients that people use, unchanged, against our server (up to 6 minutes)"
 	@echo "make e2e          the page in a real browser, with a recorded microphone (up to 6 minutes)"
 	@echo "make desktop      talk and dictate on a virtual sound card and screen (a minute; first: make desktop-test-deps)"
+	@echo "make simulate     N whole conversations in which things go wrong, CORE more with the core alone"
 	@echo "make web          build the page that the package contains, after a change in web/"
 	@echo "make bench        how many conversations a core holds, for us, Pipecat and LiveKit (under 15 minutes)"
 	@echo "make bench-full   all points, and how well requests and ends of turns are recognised (an hour)"
@@ -80,6 +81,13 @@ check: install-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Ten thousand take some five minutes on two cores. What breaks a law is written to build/simulate, to be replayed.
+N ?= 10000
+CORE ?= 0
+FIRST ?= 0
+simulate: install-dev
+	PYTHONPATH=tests/session $(BIN)/python tests/simulation/simulate.py $(N) --core $(CORE) --first $(FIRST)
 
 conformance: install-dev install-clients
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(AGAIN) tests/conformance

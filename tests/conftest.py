@@ -12,7 +12,10 @@ from pathlib import Path
 import pytest
 from blockbuster import BlockBuster
 
-for folder in ("session", "conformance", "media", "engines", "tools", "models", "server", "desktop/machine"):
+FOLDERS = (
+    "session", "simulation", "conformance", "media", "engines", "tools", "models", "server", "desktop/machine",
+)  # fmt: skip
+for folder in FOLDERS:
     sys.path.insert(0, str(Path(__file__).parent / folder))
 pytest.register_assert_rewrite("stage")
 pytest_plugins = ["troupe", "virtual"]

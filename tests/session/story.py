@@ -26,6 +26,7 @@ class Story:
         self.session = Session(SessionConfig(settings or Settings(), **config), Ids(1))  # type: ignore[arg-type]
         self.now = 100.0
         self.heard = 0
+        self.steps: list[tuple[float, Input, list[Output]]] = []
         self.said: list[Output] = []
         self.everything: list[tuple[float, Output]] = []
         self._by_kind: dict[type, list[Output]] = {}
@@ -35,6 +36,7 @@ class Story:
     def give(self, item: Input) -> list[Output]:
         """One input; what follows is added to `said` until it is looked at."""
         out = self.session.handle(item, self.now)
+        self.steps.append((self.now, item, out))
         self.said += out
         self.everything += [(self.now, output) for output in out]
         for output in out:

@@ -426,6 +426,19 @@ def test_answers_that_nobody_waits_for_are_refused() -> None:
     assert len(story.all(o.CallMcpTool)) == 1
 
 
+def test_a_call_that_is_settled_before_its_response_ends_is_settled_in_the_response_too() -> None:
+    story = listed(zoo(approval="always"))
+    story.respond()
+    call(story, "feed")
+    answer(story, False, "He has eaten.")
+    assert story.all(o.McpCallSettled)
+    end_writing(story)
+    told = story.last(o.ResponseEnded).response.output[0]
+    assert isinstance(told, McpCall)
+    assert told.status is Status.COMPLETED
+    assert told.failure is not None
+
+
 def test_deleting_the_question_forbids_the_call_and_deleting_the_call_ends_it() -> None:
     story = awaiting()
     asking = story.last(o.OutputEnded).item.id

@@ -232,6 +232,23 @@ def test_a_model_that_dies_in_mid_answer_closes_what_it_began() -> None:
     assert type(story.everything[-1][1]) is not o.AudioSent
 
 
+def test_what_went_out_of_an_answer_that_failed_is_heard_unless_the_person_interrupts_it() -> None:
+    def fails() -> Story:
+        story = Story()
+        story.say_turn("talk")
+        work = story.last(o.Generate).work
+        story.voice("Well, this is it.", 0.4)
+        story.give(i.WorkFailed(work, "reset", "the model hung up"))
+        assert story.last(o.ResponseEnded).response.status == "failed"
+        return story
+
+    assert fails().remembered() == ["talk", "Well, this is it."]
+    story = fails()
+    story.wait(0.25)
+    story.talk(0.1)
+    assert story.remembered()[1] in ("Well, this", "Well, this is")
+
+
 def test_a_typed_question_is_answered_in_text() -> None:
     story = Story(Settings(speaks=False, turn_detection=None))
     story.give(i.CreateItem("browser", "1", user("hi")))
@@ -250,7 +267,8 @@ def test_a_client_function_is_announced_streamed_and_closed() -> None:
     work = story.last(o.Generate).work
     assert story.last(o.Generate).tools == (tool,)
     story.give(i.CallWritten(work, 0, "call_1", "lookup", '{"q":'))
-    story.give(i.CallWritten(work, 0, "call_1", "lookup", '"a"}'))
+    story.give(i.CallWritten(work, 0, "", "", '"a"}'))  # only the first piece has to name the call
+    assert {sent.call_id for sent in story.all(o.ArgumentsSent)} == {"call_1"}
     story.give(i.WritingEnded(work, "tool_calls"))
     began = story.last(o.OutputBegan).item
     assert isinstance(began, FunctionCall)
@@ -300,6 +318,22 @@ def test_a_server_tool_runs_unseen_and_the_model_goes_on() -> None:
     story.say_turn("thanks")
     shown = story.last(o.AudioCommitted).previous
     assert shown == done.output[0].id, "a hidden item was named"
+
+
+def test_a_call_that_a_model_writes_twice_runs_once() -> None:
+    story = Story(server_tools=(FunctionTool("clock"),))
+    story.say_turn("what time is it")
+    work = story.last(o.Generate).work
+    for index, arguments in enumerate(("{}", "{}", '{"zone": "UTC"}')):
+        story.give(i.CallWritten(work, index, "call_1", "clock", arguments))
+    assert [tool.arguments for tool in story.all(o.RunTool)] == ["{}", '{"zone": "UTC"}']
+    story.give(i.WritingEnded(work, "tool_calls"))
+    story.voice_ends(work)
+    for tool in story.all(o.RunTool):
+        story.give(i.ToolReturned(tool.work, '{"time":"12:00"}'))
+    story.answer("It is twelve.", 1.0)
+    story.wait(2.0)
+    assert story.last(o.ResponseEnded).response.status == "completed"
 
 
 def test_tools_in_a_circle_come_to_an_end() -> None:

@@ -290,7 +290,8 @@ class Response:
         self.state = step(MOVES, self.state, ending.move)
         for piece in self.pieces:
             if piece.is_open:
-                self._cut(piece, now)
+                # Whoever cancels an answer stops playing it; nobody stops for one that failed, and plays all it has.
+                self._cut(piece, now, plays_on=ending.move == "fail")
         # After the items have taken what they keep of the work's sound.
         for work in sorted(self.works):
             self._emit(StopWork(work))
@@ -346,11 +347,16 @@ class Response:
             reason=ending.reason if ending else None,
             error_code=ending.error_code if ending else None,
             error_message=ending.error_message if ending else None,
-            output=tuple(piece.item for piece in self.pieces) if self.is_over else (),
+            output=tuple(self._as_it_stands(piece) for piece in self.pieces) if self.is_over else (),
             input_tokens=self._usage[0],
             output_tokens=self._usage[1],
             cached_tokens=self._usage[2],
         )
+
+    def _as_it_stands(self, piece: Piece) -> Item:
+        """A call that waited to be allowed may have been settled meanwhile: the conversation knows."""
+        entry = self.conversation.entry(piece.item.id) if piece.awaits and self.conversation is not None else None
+        return piece.item if entry is None else entry.item
 
     def is_speaking(self, item_id: str) -> bool:
         """Whether sound of this item still goes out."""
@@ -456,10 +462,11 @@ class Response:
                 piece.text += call.arguments
                 if call.arguments:
                     self._emit(McpArgumentsSent(self.id, piece.index, piece.item.id, call.arguments))
-            case Piece():
+            case Piece(item=item):
+                assert isinstance(item, FunctionCall)
                 known.text += call.arguments
                 if call.arguments:
-                    self._emit(ArgumentsSent(self.id, known.index, known.item.id, call.call_id, call.arguments))
+                    self._emit(ArgumentsSent(self.id, known.index, item.id, item.call_id, call.arguments))
             case _:
                 assert_never(known)
         if arguments.feed(call.arguments):
@@ -482,7 +489,7 @@ class Response:
         for call in round.calls.values():
             match call:
                 case HiddenCall():
-                    if not call.started:
+                    if not call.started and not _is_repeated(call, round):
                         self._begin_hidden(call, new_work)
                 case ServedCall():
                     if not call.is_whole:
@@ -698,13 +705,13 @@ class Response:
         move = "cut" if self._exhausted and isinstance(piece.item, Message) else "complete"
         self._close(piece, move, text)
 
-    def _cut(self, piece: Piece, now: Seconds) -> None:
+    def _cut(self, piece: Piece, now: Seconds, *, plays_on: bool) -> None:
         if isinstance(piece.item, McpCall):
             self._cut_call(piece, piece.item)
         if piece.ledger is None:
             self._close(piece, "cut", piece.text)
             return
-        if self.conversation is not None:
+        if self.conversation is not None and not plays_on:
             played = self.playout.played(now) - piece.offset
             if piece.ledger.limit is not None:  # a client knows better than our clock
                 played = piece.ledger.limit
@@ -751,6 +758,17 @@ class Response:
         if not detached and piece.ledger.kept:
             self._emit(RetainAudio(item.id, 0, piece.ledger.kept, work=piece.work))
         self._emit(DropAudio(piece.work))
+
+
+def _is_repeated(call: HiddenCall, round: Round) -> bool:
+    """Whether the same call is at work already: models and their servers write one twice now and then."""
+    return any(
+        isinstance(other, HiddenCall)
+        and other.started
+        and (other.call_id, other.name, other.arguments) == (call.call_id, call.name, call.arguments)
+        for other in round.calls.values()
+        if other is not call
+    )
 
 
 def _told(result: Result) -> tuple[str, bool]:

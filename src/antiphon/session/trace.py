@@ -1,10 +1,10 @@
 """A session's inputs and outputs as lines of JSON, and the replay that finds the first difference.
 
 A trace begins with a header: schema, configuration, seed. Then each line is one input with its time and the outputs
-that it caused; lines of the detector's scores may stand between. It is written line by line, so a trace that a crash
-cut short is readable up to there. What a person said or read is payload: in a redacted trace every letter of it is an
-"x" and every digit a "0". Lengths, spaces and punctuation stay, and the core looks at nothing else, so it still
-replays. This module reads and writes lines; files and clocks are its caller's.
+that it caused; lines of the detector's scores may stand between, and what was found in it at the end. It is written
+line by line, so a trace that a crash cut short is readable up to there. What a person said or read is payload: in a
+redacted trace every letter of it is an "x" and every digit a "0". Lengths, spaces and punctuation stay, and the core
+looks at nothing else, so it still replays. This module reads and writes lines; files and clocks are its caller's.
 """
 
 from __future__ import annotations
@@ -64,6 +64,12 @@ class Scores(Struct, frozen=True, tag="scores", tag_field="line"):
     """P(speech) of each, in [0, 1]."""
 
 
+class Finding(Struct, frozen=True, tag="finding", tag_field="line"):
+    """What somebody who looked at the session holds against it, in a sentence. It changes nothing."""
+
+    text: str
+
+
 class Difference(Struct, frozen=True):
     """The first step at which a replay did something else."""
 
@@ -72,8 +78,10 @@ class Difference(Struct, frozen=True):
     replayed: list[Any]
 
 
+Line = Header | Step | Scores | Finding
+
 _encoder = msgspec.json.Encoder()
-_decoder: msgspec.json.Decoder[Header | Step | Scores] = msgspec.json.Decoder(Header | Step | Scores)
+_decoder: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
 _headers = msgspec.json.Decoder(Header)
 
 
@@ -93,6 +101,11 @@ def step_line(item: Input, outputs: Iterable[Output], at: Seconds, *, redacted: 
 def scores_line(heard: Samples, scores: Iterable[float]) -> bytes:
     """One line for windows that follow each other; see `Scores`."""
     return _encoder.encode(Scores(heard, tuple(round(score, 3) for score in scores))) + b"\n"
+
+
+def finding_line(text: str) -> bytes:
+    """One line; see `Finding`."""
+    return _encoder.encode(Finding(text)) + b"\n"
 
 
 def plain(outputs: Iterable[Output]) -> list[Any]:
@@ -127,7 +140,7 @@ def _crossed_out(data: Any, *, private: bool) -> Any:
             return data
 
 
-def read(lines: Iterable[bytes]) -> Iterator[Header | Step | Scores]:
+def read(lines: Iterable[bytes]) -> Iterator[Line]:
     """Parse a trace. The last line may be cut off: then the trace ends before it. Raises `ConfigError` for anything
     else that is not a trace of this schema."""
     held: bytes | None = None
@@ -159,7 +172,7 @@ def _header(line: bytes) -> Header:
     return header
 
 
-def _parsed(line: bytes, number: int) -> Header | Step | Scores:
+def _parsed(line: bytes, number: int) -> Line:
     try:
         return _decoder.decode(line)
     except msgspec.DecodeError as error:

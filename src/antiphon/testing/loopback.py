@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from starlette.websockets import WebSocket
@@ -31,10 +31,17 @@ class Loopback:
     """Use as `async with`. What is sent is acted on while the caller waits: see `settle`."""
 
     def __init__(
-        self, drive: Drive, name: str = "loopback", *, with_sound: bool = True, judge: Judge | None = None
+        self,
+        drive: Drive,
+        name: str = "loopback",
+        *,
+        with_sound: bool = True,
+        judge: Judge | None = None,
+        reads: Callable[[Message], Awaitable[None]] | None = None,
     ) -> None:
         """Without sound, the rules are those of a call, where the server plays. `judge` is asked about every message of
-        the server; see `checker.official_judge`."""
+        the server; see `checker.official_judge`. `reads` is awaited with each of them before the next one is taken: a
+        client that is slow takes its time there."""
         self.received: list[Message] = []
         """Everything that the server has said."""
         self.checker = Checker("websocket" if with_sound else "webrtc", judge)
@@ -45,6 +52,7 @@ class Loopback:
         self._drive = drive
         self._name = name
         self._with_sound = with_sound
+        self._reads = reads
         self._frames: asyncio.Queue[Message] = asyncio.Queue(UNREAD_FRAMES)
         self._life: asyncio.Task[None] | None = None
 
@@ -109,3 +117,5 @@ class Loopback:
             message = json.loads(frame["text"])
             self.checker.received(message)
             self.received.append(message)
+            if self._reads is not None:
+                await self._reads(message)

@@ -1,0 +1,245 @@
+"""One world from its seed: a few conversations on shared engines, in weather, under virtual time, to the end of all.
+
+The sessions, their runtime, the hearing hub, the tool runner, the transport and the messages are the real ones; the
+detector, the engines, the tools and the callers are scripted. What happened is told in an `Account`; whether it may
+happen is for `laws` to say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import weakref
+from functools import partial
+from typing import TypeVar, cast
+
+import legible
+from msgspec import Struct
+from somebody import Person
+from weather import MarkingTts, UnrulyLlm, UnrulyStt, UnrulyTool, UnrulyTts, UnrulyTurnModel, UnrulyVad, Weather
+
+from antiphon.audio.units import Seconds
+from antiphon.engines.api import Llm, Stt, Tts
+from antiphon.engines.failover import FailoverLlm, FailoverStt, FailoverTts, Link
+from antiphon.hearing.hub import HearingHub
+from antiphon.hearing.runners import InPlace
+from antiphon.runtime.drive import Drive, Equipment
+from antiphon.runtime.phrases import KeptPhrases
+from antiphon.runtime.workers import Engines
+from antiphon.session.ids import Ids
+from antiphon.session.inputs import Input
+from antiphon.session.outputs import Output
+from antiphon.session.session import Session
+from antiphon.session.settings import (
+    FunctionTool,
+    SessionConfig,
+    Settings,
+    Speculating,
+    Transcription,
+    TurnDetection,
+)
+from antiphon.store.changes import Change
+from antiphon.store.keeping import Keeping
+from antiphon.testing.virtual_time import run
+from antiphon.tools.api import Conduct, ServerTool, ToolContext
+from antiphon.tools.registry import Registry
+from antiphon.tools.runner import Workroom
+
+E = TypeVar("E", Llm, Stt, Tts)
+Steps = list[tuple[Seconds, Input, list[Output]]]
+PATIENCE_S: Seconds = 15.0  # of a chain of engines with the first byte
+
+
+class Call(Struct):
+    """One conversation of a world, and what is known of it."""
+
+    seed: int
+    """Of its ids."""
+    config: SessionConfig
+    session: Session
+    person: Person
+    steps: Steps
+    kept: list[Change]
+
+
+class Account(Struct):
+    """What has happened in a world."""
+
+    seed: int
+    weather: Weather
+    calls: list[Call]
+    tools: list[UnrulyTool]
+    stts: list[UnrulyStt]
+    vad_failures: int
+    left_tasks: list[str]
+    """Names of tasks that outlived every session."""
+    left_timers: list[str]
+    left_streams: int
+    drives: list[weakref.ref[Drive]]
+    """They are to be gone once nothing of this account is held."""
+    died_in_storm: bool
+    """Nobody waited for the end of what had gone wrong."""
+    errors: list[str]
+    """What was logged as a mistake of ours."""
+
+
+class World:
+    """See the module."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.weather = Weather(seed)
+        self._chance = random.Random(seed ^ 0x5EED)
+        self._vad = UnrulyVad(self.weather)
+        self._hub = HearingHub(self._vad, InPlace())
+        self._tools = [
+            UnrulyTool("write", self.weather, Conduct()),
+            UnrulyTool("read", self.weather, Conduct(reads_only=True)),
+            UnrulyTool("dig", self.weather, Conduct(background_after_s=0.4)),
+            UnrulyTool("send", self.weather, Conduct(outlives_response=True)),
+        ]
+        self._stts = [UnrulyStt(self.weather), UnrulyStt(self.weather)]
+        self._chains: tuple[FailoverStt | FailoverLlm | FailoverTts, ...] = ()
+        engines = self._engines()
+        tools = cast("tuple[ServerTool, ...]", tuple(self._tools))
+        self._equipment = Equipment(engines, self._hub, Workroom(Registry(tools)))
+
+    def _engines(self) -> Engines:
+        weather = self.weather
+        voice = MarkingTts if self._chance.random() < 0.5 else UnrulyTts
+        stt: Stt = self._stts[0]
+        llm: Llm = UnrulyLlm(weather)
+        tts: Tts = voice(weather)
+        if self._chance.random() < 0.3:
+            second = self._stts[1], UnrulyLlm(weather), voice(weather)
+            self._chains = chains = (
+                FailoverStt([_link("stt 1", stt), _link("stt 2", second[0])]),
+                FailoverLlm([_link("llm 1", llm), _link("llm 2", second[1])]),
+                FailoverTts([_link("tts 1", tts), _link("tts 2", second[2])]),
+            )
+            stt, llm, tts = chains
+        return Engines(stt, llm, tts, KeptPhrases(tts), UnrulyTurnModel(weather))
+
+    def _config(self) -> SessionConfig:
+        chance = self._chance
+        detection = TurnDetection(
+            kind=chance.choice(("server_vad", "server_vad", "semantic_vad")),
+            silence_duration_ms=chance.choice((200, 500)),
+            interrupt_response=chance.random() < 0.85,
+            create_response=chance.random() < 0.9,
+            eagerness="high",
+        )
+        settings = Settings(turn_detection=detection, transcription=Transcription(), speaks=chance.random() < 0.9)
+        return SessionConfig(
+            settings,
+            server_tools=tuple(FunctionTool(tool.spec.name, "Do it.", {"type": "object"}) for tool in self._tools),
+            lead_ms=chance.choice((0, 200, 500)),
+            speculation=Speculating(answers=chance.random() < 0.5),
+            barge_in=chance.choice(("auto", "voice", "words")),
+            continuous_endpoint=chance.random() < 0.3,
+            scores_turns=chance.random() < 0.2,
+            greeting=chance.choice(("", "", "Good day.")),
+            apologies={"en": "Sorry, that went wrong."} if chance.random() < 0.3 else {},
+        )
+
+    def _call(self, number: int, count: int) -> Call:
+        config = self._config()
+        seed = self.seed * 16 + number
+        session = Session(config, Ids(seed))
+        kept: list[Change] = []
+        steps: Steps = []
+        keeping = Keeping(session.id, session.conversation, kept.append, 0.0, self.weather.now().timestamp())
+        drive = Drive(session, self._equipment, self._context, (partial(_note, steps), keeping.record))
+        drive.timeline.on_turn.append(keeping.turn_ended)
+        words = list(range(number, legible.WORDS, count))
+        return Call(seed, config, session, Person(drive, self.weather, words), steps, kept)
+
+    def _context(self, drive: Drive) -> ToolContext:
+        return ToolContext(self.weather.now(), "en-US", drive.session.id, drive.announce)
+
+    async def live(self) -> Account:
+        """Everything, to its end."""
+        count = self._chance.choice((1, 1, 1, 2))
+        calls = [self._call(number, count) for number in range(count)]
+        drives = [call.person.drive for call in calls]
+        async with asyncio.TaskGroup() as group:
+            for call in calls:
+                group.create_task(call.person.live())
+        dies_in_storm = self._chance.random() < 0.2
+        if not dies_in_storm:
+            self.weather.is_clear = True
+            async with asyncio.TaskGroup() as group:
+                for call in calls:
+                    group.create_task(call.person.ask_at_last())
+        for drive in drives:
+            await drive.close("the story is over")
+        for chain in self._chains:
+            await chain.close()
+        await self._hub.close()
+        for call in calls:
+            call.person.finish()
+        return Account(
+            self.seed,
+            self.weather,
+            calls,
+            self._tools,
+            self._stts,
+            self._vad.failures,
+            [task.get_name() for task in asyncio.all_tasks() if task is not asyncio.current_task()],
+            _timers(),
+            len(self._hub.streams),
+            [weakref.ref(drive) for drive in drives],
+            dies_in_storm,
+            [],
+        )
+
+
+class _Mistakes(logging.Handler):
+    """What is logged as our own mistake; engines' and tools' exceptions are not."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.found: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.name in ("antiphon.drive", "asyncio"):
+            self.found.append(self.format(record))
+
+
+def live(seed: int) -> Account:
+    """Run the world of this seed. Raises what broke out of it."""
+    mistakes = _Mistakes()
+    loggers = [logging.getLogger(name) for name in ("antiphon", "asyncio")]
+    before = [(logger.level, logger.propagate) for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(mistakes)
+        logger.setLevel(logging.ERROR)
+        logger.propagate = False  # engines are to fail here, and nobody wants to read of it
+    try:
+        account = run(_born(seed))
+    finally:
+        for logger, (level, propagates) in zip(loggers, before, strict=True):
+            logger.removeHandler(mistakes)
+            logger.setLevel(level)
+            logger.propagate = propagates
+    account.errors += mistakes.found
+    return account
+
+
+async def _born(seed: int) -> Account:
+    return await World(seed).live()
+
+
+def _note(steps: Steps, now: Seconds, item: Input, out: list[Output]) -> None:
+    steps.append((now, item, out))
+
+
+def _link(name: str, engine: E) -> Link[E]:
+    return Link(name, engine, PATIENCE_S)
+
+
+def _timers() -> list[str]:
+    """Timers that are set and not cancelled."""
+    scheduled: list[asyncio.TimerHandle] = getattr(asyncio.get_running_loop(), "_scheduled")  # noqa: B009
+    return [repr(timer) for timer in scheduled if not timer.cancelled()]
