@@ -23,6 +23,7 @@ help:
 	@echo "make web          build the page that the package contains, after a change in web/"
 	@echo "make bench        how many conversations a core holds, for us, Pipecat and LiveKit (under 15 minutes)"
 	@echo "make bench-full   all points, and how well requests and ends of turns are recognised (an hour)"
+	@echo "make cluster      two machines under Ray Serve, both on this one, and one dies (a quarter of a GB to install)"
 	@echo "make costs        write down anew what a frame, a turn and a session cost, counted"
 	@echo "make docs         docs/coverage.md: what of the protocol is done, from the code"
 	@echo "make lock         choose newer versions of what we depend on"
@@ -61,6 +62,8 @@ lock: $(VENV)/bin/python $(CLIENTS)/node/.installed
 	$(BIN)/uv pip compile pyproject.toml --extra mcp --extra amplifier --extra otel \
 		--extra whisper --extra sherpa --extra parakeet --extra moonshine --extra wyoming --extra desktop --group dev -q --upgrade --generate-hashes --no-emit-index-url --no-annotate \
 		--no-header --universal --python-version 3.11 -o requirements-dev.lock
+	$(BIN)/uv pip compile pyproject.toml --extra mcp --extra ray --group dev -q --upgrade --generate-hashes --no-emit-index-url \
+		--no-annotate --no-header --universal --python-version 3.11 -o tests/cluster/cluster.lock
 	@for wish in $(PROGRAMS)/locks/*.in bench/locks/*.in; do \
 		$(BIN)/uv pip compile $$wish -q --upgrade --generate-hashes --no-emit-index-url --no-annotate --no-header \
 		--universal --python-version 3.11 -o $${wish%.in}.lock || exit 1; done
@@ -71,11 +74,13 @@ lock: $(VENV)/bin/python $(CLIENTS)/node/.installed
 # A test against real time may fail because the machine stood still for a while: it has two more goes. Each failure is
 # shown at the end also then, for a fault that comes and goes looks the same.
 AGAIN := --reruns 2
+# What has commands of its own.
+TIERS := $(foreach tier,conformance e2e desktop/machine cluster,--ignore=tests/$(tier))
 
 test: install-dev check
-	$(BIN)/python -m pytest -q -n 2 -m "not real" --ignore=tests/conformance --ignore=tests/e2e --ignore=tests/desktop/machine
+	$(BIN)/python -m pytest -q -n 2 -m "not real" $(TIERS)
 	@echo "== what has a real process, socket or model, and is held to real times: two files at a time"
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(AGAIN) -m real --ignore=tests/conformance --ignore=tests/e2e --ignore=tests/desktop/machine
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(AGAIN) -m real $(TIERS)
 
 check: install-dev
 	$(BIN)/ruff check .
@@ -146,6 +151,18 @@ desktop-test-deps:
 	apt-get install -y --no-install-recommends xvfb xdotool xclip x11-xkb-utils dbus pulseaudio pulseaudio-utils libportaudio2 \
 		libasound2-plugins python3-tk wtype wl-clipboard sway
 
+# Two machines of Ray's, both on this one. In an environment of their own: Ray is large.
+cluster: .venv-cluster/.installed
+	.venv-cluster/bin/python -m pytest -q -p no:cacheprovider $(AGAIN) --disable-warnings -W default tests/cluster
+
+.venv-cluster/.installed: tests/cluster/cluster.lock $(VENV)/bin/python
+	@echo "== installing Ray Serve and us beside it"
+	@rm -rf .venv-cluster
+	@$(BIN)/python -m venv .venv-cluster
+	@.venv-cluster/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@.venv-cluster/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
 browser: install-dev
 	@$(BIN)/python tests/e2e/browser.py --install
 
@@ -177,4 +194,4 @@ costs: install-dev
 	ANTIPHON_WRITE_COSTS=1 $(BIN)/python -m pytest -q tests/runtime/test_costs.py
 
 clean:
-	rm -rf $(VENV) $(CLIENTS) .venv-peers $(PROGRAMS)/node/node_modules web/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) $(CLIENTS) .venv-peers .venv-cluster $(PROGRAMS)/node/node_modules web/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

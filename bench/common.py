@@ -183,8 +183,7 @@ async def _serve(wish: Wish) -> None:
     stdin = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stdin), sys.stdin)
     async with running(settings, engines=engines, tools=(), on_turn=turns.append) as listening:
-        while not listening.state.is_ready:  # noqa: ASYNC110 - a flag without an event
-            await asyncio.sleep(0.01)
+        await listening.state.warmed.wait()
         print(listening.url, flush=True)
         while await stdin.readline():
             report = Report(turns.copy(), detector.windows, detector.batches, llm.left.copy())

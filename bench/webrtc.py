@@ -164,8 +164,7 @@ async def ours(sound: Pcm16) -> None:
     session = config.SessionDefaults(retained_audio_bytes=0)
     settings = config.Config(server=limits, session=session, history=config.History(keep=False))
     async with running(settings, engines=engines, tools=()) as listening:
-        while not listening.state.is_ready:  # noqa: ASYNC110 - a flag without an event
-            await asyncio.sleep(0.01)
+        await listening.state.warmed.wait()
         address = listening.url.replace("ws:", "http:").removesuffix("/v1/realtime")
         await _obey(address, delays)
 

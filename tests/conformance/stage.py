@@ -139,8 +139,7 @@ async def scripted(
     heard = FakeStt([LINES[name] for name in says])
     engines = EngineSet(SileroVad(), heard, FakeLlm(answer), FakeTts(), ())
     async with running(config, engines=engines, tools=()) as server:
-        while not server.state.is_ready:  # noqa: ASYNC110 - once, at start
-            await asyncio.sleep(0.02)
+        await server.state.warmed.wait()
         yield await asyncio.to_thread(house_at, server.url, folder)
 
 

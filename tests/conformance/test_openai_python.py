@@ -54,8 +54,7 @@ def serve(tmp_path: Path) -> Callable[[Callable[[AsyncOpenAI], Coroutine[Any, An
 
 
 async def ready(server: Running) -> None:
-    while not server.state.is_ready:  # noqa: ASYNC110 - once, at start
-        await asyncio.sleep(0.05)
+    await server.state.warmed.wait()
 
 
 async def speech(text: str) -> bytes:

@@ -36,8 +36,7 @@ async def server(
     partials: Literal["own", "off"] = "off" if config.stt.partials == "off" else "own"
     engines = EngineSet(EnergyVad(), ears, llm or FakeLlm("Hello there."), FakeTts(), choices=(), partials=partials)
     async with running(config, engines=engines, tools=own_tools) as made:
-        while not made.state.is_ready:  # noqa: ASYNC110 - once, at start
-            await asyncio.sleep(0.01)
+        await made.state.warmed.wait()
         yield made
 
 

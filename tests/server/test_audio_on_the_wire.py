@@ -51,8 +51,7 @@ async def client() -> AsyncIterator[Client]:
     engines = EngineSet(EnergyVad(), FakeStt("hello"), FakeLlm("One two three."), FakeTts(), ())
     config = load(None, {}, {"server.port": 0, "server.drain_s": 0.5})
     async with running(config, engines=engines, tools=()) as made:
-        while not made.state.is_ready:  # noqa: ASYNC110 - once, at start
-            await asyncio.sleep(0.01)
+        await made.state.warmed.wait()
         async with connect(made.url) as socket:
             yield Client(socket)
 

@@ -272,7 +272,7 @@ def test_who_is_not_let_in_is_told_why_in_a_form_that_clients_show() -> None:
                 found[(await refusal(made, key=KEY))[1]["code"]] = 503
             made.state.admission.is_draining = True
             found[(await refusal(made, key=KEY))[1]["code"]] = 503
-            made.state.is_ready = False
+            made.state.warmed.clear()
             found[(await refusal(made, key=KEY))[1]["code"]] = 503
             assert found == {
                 "missing_api_key": 401,

@@ -38,8 +38,7 @@ def config(**overrides: Any) -> Config:
 async def server(llm: FakeLlm | None = None, **overrides: Any) -> AsyncIterator[Running]:
     engines = EngineSet(EnergyVad(), FakeStt("hello"), llm or FakeLlm("Hello there."), FakeTts(), ())
     async with running(config(**overrides), engines=engines, tools=()) as made:
-        while not made.state.is_ready:  # noqa: ASYNC110 - once, at start
-            await asyncio.sleep(0.01)
+        await made.state.warmed.wait()
         yield made
 
 

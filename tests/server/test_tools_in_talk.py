@@ -65,8 +65,7 @@ async def kitchen(**overrides: Any) -> AsyncIterator[Running]:
     }
     config = load(None, {}, {"server.port": 0, "server.drain_s": 0.5} | tools | named)
     async with running(config) as made:
-        while not made.state.is_ready:  # noqa: ASYNC110 - once, at start
-            await asyncio.sleep(0.01)
+        await made.state.warmed.wait()
         yield made
 
 

@@ -22,8 +22,7 @@ pytestmark = [pytest.mark.real]
 async def _talk() -> None:
     engines = EngineSet(EnergyVad(), FakeStt(), FakeLlm("Hello there."), FakeTts(), ())
     async with running(load(None, {}, {"server.port": 0}), engines=engines, tools=()) as made:
-        while not made.state.is_ready:  # noqa: ASYNC110 - once, at start
-            await asyncio.sleep(0.01)
+        await made.state.warmed.wait()
         async with asyncio.timeout(10), connect(made.url) as client:
             await client.send('{"type":"response.create","response":{"output_modalities":["text"]}}')
             while json.loads(await client.recv())["type"] != "rate_limits.updated":

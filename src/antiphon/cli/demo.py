@@ -236,8 +236,7 @@ def _is(kind: str) -> Any:
 
 
 async def _until_ready(server: Any) -> None:
-    while not server.state.is_ready:  # noqa: ASYNC110 - warming takes a second, once
-        await asyncio.sleep(0.05)
+    await server.state.warmed.wait()
 
 
 async def _spoken(text: str) -> Pcm16:

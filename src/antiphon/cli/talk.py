@@ -75,8 +75,7 @@ async def _server(config: Any, flags: dict[str, Any], stack: AsyncExitStack, scr
     from antiphon.server.run import running
 
     one = await stack.enter_async_context(running(config))
-    while not one.state.is_ready:  # noqa: ASYNC110 - warming takes a second, once
-        await asyncio.sleep(0.02)
+    await one.state.warmed.wait()
     for choice in one.state.engines.choices:
         if choice.caveat:
             screen.line("state", f"{choice.role}: {choice.name}. {choice.caveat}")

@@ -368,8 +368,17 @@ def _caveat(role: Role, name: str) -> str:
     return BETTER[role] if name == EMBEDDED[role] else ""
 
 
-def make(config: Config) -> EngineSet:
-    """Make all four, and the turn model if there is one. Nothing is started or connected yet; `warm` does that."""
+def make_one(role: Role, config: Config) -> Any:
+    """The engine of one role alone, for a process that does nothing else. Raises `ConfigError`."""
+    settings: Engine = getattr(config, role)
+    return _made(role, settings, choose(role, settings), Workshop(config.models.folder))
+
+
+def make(config: Config, elsewhere: Mapping[Role, Any] | None = None) -> EngineSet:
+    """Make all four, and the turn model if there is one. Nothing is started or connected yet; `warm` does that.
+
+    The roles in `elsewhere` have engines already, whose work other processes do.
+    """
     choices: list[Choice] = []
     made: dict[str, Any] = {}
     workshop = Workshop(config.models.folder)
@@ -382,6 +391,9 @@ def make(config: Config) -> EngineSet:
         told = f"{choice.reason}; if it fails: {others}" if others else choice.reason
         choices.append(msgspec.structs.replace(choice, reason=told))
         workshop.upstreams = []
+        if elsewhere is not None and role in elsewhere:
+            made[role] = elsewhere[role]
+            continue
         made[role] = _made(role, settings, choice, workshop)
         traffic[role] = tuple(upstream.traffic for upstream in workshop.upstreams)
         chains[role] = getattr(made[role], "links", ())

@@ -117,7 +117,8 @@ class State:
         self.sessions = sessions
         self.tools = room.registry
         self.cache = room.cache
-        self.is_ready = False
+        self.warmed = asyncio.Event()
+        """Set once the engines are loaded."""
         # Without any key or secret configured, client secrets live as long as this process.
         self._fallback = secrets.token_bytes(32)
         self.ids = Ids(secrets.randbits(64))
@@ -133,6 +134,11 @@ class State:
         self.places = limits.places(config.server.max_sessions_per_secret)
         self.apply(config)
         self._numbers = itertools.count(1)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the first person would not wait."""
+        return self.warmed.is_set()
 
     def apply(self, config: Config) -> None:
         """Take keys, names and limits from a configuration; what is running goes on under the new ones."""

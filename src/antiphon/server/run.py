@@ -384,7 +384,7 @@ async def _warm(state: State, phrases: KeptPhrases, started: McpConnections | No
     await asyncio.to_thread(importlib.import_module, "av")  # a tenth of a second, which nobody's call should pay
     await state.engines.warm()
     await warm_mcp(state.config.mcp, started)
-    state.is_ready = True
+    state.warmed.set()
     log.info("the engines are loaded: ready")
     await _learn_apologies(state.config.session, phrases)
 

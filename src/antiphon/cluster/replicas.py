@@ -1,0 +1,139 @@
+"""What runs on the machines of a cluster: replicas that recognise, that speak, and that hold conversations.
+
+Each reads the configuration on its own machine, so that keys never travel. They do not know each other's number or
+place: Ray Serve starts, scales and replaces them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from ray import serve
+from ray.serve.handle import DeploymentHandle
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from antiphon.audio.units import Pcm
+from antiphon.cluster.remote import RemoteStt, RemoteTts
+from antiphon.config import Config, load
+from antiphon.engines import registry
+from antiphon.engines.api import Stt, SttRequest, Transcript, TranscriptDelta, Tts, TtsRequest
+from antiphon.engines.registry import Role
+from antiphon.errors import ConfigError
+from antiphon.server.app import State, make_app
+from antiphon.server.limits import OwnLimits
+from antiphon.server.run import drain, housed
+
+
+def configuration(path: str | None) -> Config:
+    """As this machine has it: the file, if one is named, and the environment. Raises `ConfigError`."""
+    config = load(Path(path) if path else None, os.environ)
+    if not config.server.keys:
+        raise ConfigError(
+            "a cluster can be reached from other machines, and no key is configured",
+            "Set server.keys (or ANTIPHON_SERVER__KEYS) on every machine.",
+        )
+    return config
+
+
+class Ears:
+    """A recogniser for every session of the cluster: the more ask at once, the larger the engine's batches."""
+
+    def __init__(self, path: str | None) -> None:
+        self._stt: Stt = registry.make_one("stt", configuration(path))
+        self._is_warm = False
+
+    async def about(self) -> tuple[frozenset[str] | None, bool]:
+        """The languages that the engine knows, and whether it translates."""
+        await self._warm()
+        return self._stt.languages, bool(getattr(self._stt, "translates", False))
+
+    async def transcribe(self, pcm: Pcm, request: SttRequest) -> AsyncIterator[TranscriptDelta | Transcript]:
+        """As `engines.api.Stt.transcribe`."""
+        await self._warm()
+        async for piece in self._stt.transcribe(pcm, request):
+            yield piece
+
+    async def _warm(self) -> None:
+        if not self._is_warm:
+            await self._stt.warm()
+            self._is_warm = True
+
+
+class Voices:
+    """A voice for every session of the cluster."""
+
+    def __init__(self, path: str | None) -> None:
+        self._tts: Tts = registry.make_one("tts", configuration(path))
+        self._is_warm = False
+
+    async def about(self) -> int:
+        """Samples per second of what it speaks."""
+        await self._warm()
+        return self._tts.rate
+
+    async def speak(self, text: str, request: TtsRequest) -> AsyncIterator[Pcm]:
+        """As `engines.api.Tts.speak`."""
+        await self._warm()
+        async for chunk in self._tts.speak(text, request):
+            yield chunk
+
+    async def _warm(self) -> None:
+        if not self._is_warm:
+            await self._tts.warm()
+            self._is_warm = True
+
+
+@serve.ingress()
+class Sessions:
+    """The server itself, without a port: Serve's proxies bring the connections."""
+
+    def __init__(self, path: str | None, ears: DeploymentHandle, voices: DeploymentHandle) -> None:
+        self._path, self._ears, self._voices = path, ears, voices
+
+    def __serve_build_asgi_app__(self) -> ASGIApp:
+        return Housed(lambda: _house(self._path, self._ears, self._voices))
+
+
+class Housed:
+    """An ASGI application that is built when its life begins and drained when it ends."""
+
+    def __init__(self, house: Any) -> None:
+        """`house` opens what the application is made of: a context that gives a `State`."""
+        self._house = house
+        self._app: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        else:
+            assert self._app is not None, "the server in front begins with the lifespan"
+            await self._app(scope, receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        async with AsyncExitStack() as stack:
+            try:
+                state: State = await stack.enter_async_context(self._house())
+            except Exception as error:
+                await send({"type": "lifespan.startup.failed", "message": str(error)})
+                raise
+            self._app = make_app(state)
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            await drain(state)
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+@asynccontextmanager
+async def _house(path: str | None, ears: DeploymentHandle, voices: DeploymentHandle) -> AsyncIterator[State]:
+    config = configuration(path)
+    languages, translates = await ears.about.remote()
+    rate = await voices.about.remote()
+    speech: dict[Role, Any] = {"stt": RemoteStt(ears, languages, translates=translates), "tts": RemoteTts(voices, rate)}
+    async with housed(config, OwnLimits(), engines=registry.make(config, elsewhere=speech)) as state:
+        await state.warmed.wait()
+        yield state

@@ -1,0 +1,225 @@
+"""A cluster of two machines, both on this one: conversations in one place, ears and voices in another, and one dies."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import ray
+from ray import serve
+from ray.cluster_utils import Cluster
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from antiphon.audio.pcm import int16_from_float
+from antiphon.audio.resample import resampled
+from antiphon.cluster.application import build
+from antiphon.engines.api import TtsRequest
+from antiphon.engines.tts.espeak import Espeak
+
+pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(300)]
+
+KEY = "a-key-for-tests"
+PORT = 18_765
+CORES = 4  # that each machine says it has: nothing here computes for long
+MEMORY_BYTES = 100 * 2**20
+PATIENCE_S = 60.0  # for machines that share two cores
+ABOUT_A_SUM = "What is five times eleven?"
+
+
+class Two:
+    """The machines. The first has the controller and the proxy; the second may be lost."""
+
+    def __init__(self) -> None:
+        self.cluster = Cluster(initialize_head=True, head_node_args=self._size(include_dashboard=False))
+        self.second: Any = self.cluster.add_node(**self._size())
+
+    def lose_the_second(self) -> None:
+        self.cluster.remove_node(self.second, allow_graceful=False)
+
+    def add_a_second(self) -> None:
+        self.second = self.cluster.add_node(**self._size())
+
+    def _size(self, **more: Any) -> dict[str, Any]:
+        return {"num_cpus": CORES, "object_store_memory": MEMORY_BYTES, **more}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cluster")
+
+
+@pytest.fixture(scope="module")
+def two(folder: Path) -> Iterator[Two]:
+    """Machines that have their configuration from the environment, with two replicas for the conversations."""
+    os.environ |= {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        # The one proxy would bring everybody to the replica beside it.
+        "RAY_SERVE_PROXY_PREFER_LOCAL_NODE_ROUTING": "0",
+        "ANTIPHON_SERVER__KEYS": KEY,
+        "ANTIPHON_SERVER__DRAIN_S": "1",
+        "ANTIPHON_HISTORY__PATH": str(folder / "conversations.sqlite3"),
+        "ANTIPHON_TOOLS__LIST_PATH": str(folder / "lists.sqlite3"),
+    }
+    two = Two()
+    try:
+        ray.init(address=two.cluster.address, logging_level="WARNING", log_to_driver=False)
+        serve.start(proxy_location="HeadOnly", http_options={"host": "127.0.0.1", "port": PORT})
+        serve.run(build({"least_sessions": 2, "most_sessions": 2, "sessions_per_machine": 1}), name="antiphon")
+        yield two
+    finally:
+        serve.shutdown()
+        ray.shutdown()
+        two.cluster.shutdown()
+
+
+class Person:
+    """Somebody with a connection, and what came of the questions."""
+
+    def __init__(self, socket: ClientConnection, session: str) -> None:
+        self._socket = socket
+        self.session = session
+
+    async def types(self, text: str) -> str:
+        """Returns what was answered aloud. Raises `ConnectionClosed` if the server is gone."""
+        item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
+        await self._send({"type": "conversation.item.create", "item": item})
+        await self._send({"type": "response.create"})
+        return await self._answer()
+
+    async def says(self, sound: bytes) -> str:
+        """Speaks, in 20 ms pieces as fast as they go, and is quiet then; returns what was answered aloud."""
+        for begin in range(0, len(sound), 960):
+            piece = base64.b64encode(sound[begin : begin + 960]).decode()
+            await self._send({"type": "input_audio_buffer.append", "audio": piece})
+        return await self._answer()
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        await self._socket.send(json.dumps(message))
+
+    async def _answer(self) -> str:
+        said, is_aloud = "", False
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                message = json.loads(await self._socket.recv())
+                match message["type"]:
+                    case "error":
+                        raise AssertionError(message["error"])
+                    case "response.output_audio.delta":
+                        is_aloud = True
+                    case "response.output_audio_transcript.done":
+                        said += message["transcript"]
+                    case "response.done":
+                        assert message["response"]["status"] == "completed", message
+                        if said:  # not only a function's call
+                            assert is_aloud
+                            return said
+
+
+@asynccontextmanager
+async def a_person() -> AsyncIterator[Person]:
+    keys = {"Authorization": f"Bearer {KEY}"}
+    async with connect(f"ws://127.0.0.1:{PORT}/v1/realtime", additional_headers=keys) as socket:
+        created = json.loads(await socket.recv())
+        yield Person(socket, created["session"]["id"])
+
+
+async def question() -> bytes:
+    """The sum, spoken, with the quiet in which a turn ends: PCM16 at 24 kHz."""
+    voice = Espeak()
+    try:
+        chunks = [chunk async for chunk in voice.speak(ABOUT_A_SUM, TtsRequest("marin"))]
+    finally:
+        await voice.close()
+    spoken = resampled(np.concatenate(chunks), voice.rate, 24_000)
+    quiet = np.zeros(24_000, np.float32)
+    return bytes(int16_from_float(np.concatenate([quiet[:12_000], spoken, quiet])))
+
+
+def test_a_spoken_question_goes_to_the_ears_and_comes_back_from_the_voices(two: Two) -> None:
+    async def story() -> None:
+        async with a_person() as person:
+            assert await person.says(await question()) == "That is 55."
+
+    asyncio.run(story())
+
+
+def test_ears_and_voices_that_die_are_replaced_and_the_conversation_goes_on(two: Two) -> None:
+    async def story() -> None:
+        async with a_person() as person:
+            assert await person.types("What is two plus three?") == "That is 5."
+            for name in ("Ears", "Voices"):
+                (replica,) = await asyncio.to_thread(replicas, name)
+                await asyncio.to_thread(ray.kill, replica)
+            assert await person.says(await question()) == "That is 55."
+
+    asyncio.run(story())
+
+
+def replicas(name: str) -> list[Any]:
+    """Handles of the actors of a deployment."""
+    named = [actor["name"] for actor in ray.util.list_named_actors(all_namespaces=True)]
+    return [ray.get_actor(each, namespace="serve") for each in named if f"antiphon#{name}#" in each]
+
+
+def test_when_a_machine_dies_its_people_are_served_by_the_other_and_nothing_acknowledged_is_lost(two: Two) -> None:
+    said: dict[str, list[str]] = {}
+
+    async def talk(number: int, go_on: asyncio.Event, all_began: asyncio.Barrier) -> bool:
+        """Holds a conversation, again with somebody else if its server goes; whether it had to."""
+        was_dropped = False
+        async with a_person() as person:
+            said[person.session] = [await person.types(f"What is {number} plus one?")]
+            await all_began.wait()
+            await go_on.wait()
+            try:
+                said[person.session].append(await person.types(f"What is {number} plus two?"))
+            except ConnectionClosed:
+                was_dropped = True
+        if was_dropped:
+            async with asyncio.timeout(PATIENCE_S):
+                said_again = await talk_again(number)
+            assert said_again == f"That is {number + 2}."
+        return was_dropped
+
+    async def talk_again(number: int) -> str:
+        while True:
+            try:
+                async with a_person() as person:
+                    return await person.types(f"What is {number} plus two?")
+            except (ConnectionClosed, OSError):
+                await asyncio.sleep(0.5)
+
+    async def story() -> None:
+        go_on, all_began = asyncio.Event(), asyncio.Barrier(9)
+        talks = [asyncio.create_task(talk(number, go_on, all_began)) for number in range(2, 10)]
+        await all_began.wait()
+        await asyncio.sleep(0.3)  # what was acknowledged so long ago is to survive
+        await asyncio.to_thread(two.lose_the_second)
+        go_on.set()
+        dropped = await asyncio.gather(*talks)
+        assert any(dropped), "one machine had some of them"
+        assert not all(dropped), "and the other one the rest"
+        for session, answers in said.items():
+            for answer in answers:
+                assert answer in await transcript(session)
+
+    asyncio.run(story())
+
+
+async def transcript(session: str) -> str:
+    async with httpx.AsyncClient(headers={"Authorization": f"Bearer {KEY}"}) as client:
+        answer = await client.get(
+            f"http://127.0.0.1:{PORT}/v1/sessions/{session}/transcript", params={"format": "text"}
+        )
+        answer.raise_for_status()
+        return answer.text
