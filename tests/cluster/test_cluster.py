@@ -15,14 +15,17 @@ import httpx
 import numpy as np
 import pytest
 import ray
+import yaml
+from msgspec import ValidationError, convert
 from ray import serve
 from ray.cluster_utils import Cluster
+from ray.serve.schema import ServeDeploySchema
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from antiphon.audio.pcm import int16_from_float
 from antiphon.audio.resample import resampled
-from antiphon.cluster.application import build
+from antiphon.cluster.application import Sizes, build
 from antiphon.engines.api import TtsRequest
 from antiphon.engines.tts.espeak import Espeak
 
@@ -63,8 +66,7 @@ def two(folder: Path) -> Iterator[Two]:
     """Machines that have their configuration from the environment, with two replicas for the conversations."""
     os.environ |= {
         "RAY_USAGE_STATS_ENABLED": "0",
-        # The one proxy would bring everybody to the replica beside it.
-        "RAY_SERVE_PROXY_PREFER_LOCAL_NODE_ROUTING": "0",
+        "RAY_SERVE_ENABLE_HA_PROXY": "1",  # as docs/how-to/cluster.md recommends
         "ANTIPHON_SERVER__KEYS": KEY,
         "ANTIPHON_SERVER__DRAIN_S": "1",
         "ANTIPHON_HISTORY__PATH": str(folder / "conversations.sqlite3"),
@@ -223,3 +225,15 @@ async def transcript(session: str) -> str:
         )
         answer.raise_for_status()
         return answer.text
+
+
+def test_the_file_that_is_deployed_names_arguments_that_there_are() -> None:
+    written = yaml.safe_load((Path(__file__).parents[2] / "deploy" / "serve.yaml").read_text())
+    (application,) = ServeDeploySchema.model_validate(written).applications
+    assert application.import_path == f"{build.__module__}:{build.__qualname__}"
+    assert convert(application.args, Sizes).most_sessions > 1
+
+
+def test_an_argument_that_nobody_knows_is_refused() -> None:
+    with pytest.raises(ValidationError, match="most_session`"):
+        build({"most_session": 3})
