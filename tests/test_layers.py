@@ -19,7 +19,7 @@ RINGS = [
     {"runtime"},
     {"transport"},
     {"server"},
-    {"testing", "bench", "desktop", "cli", "__main__"},
+    {"testing", "bench", "cluster", "desktop", "cli", "__main__"},
 ]
 """From the inside out. A package may import its own ring and those before it."""
 

@@ -39,8 +39,7 @@ async def home(folder: Path, **overrides: Any) -> AsyncIterator[Running]:
         "tools.list_path": str(folder / "list"),
     }
     async with running(load(None, {}, own | named)) as made:
-        while not made.state.is_ready:  # noqa: ASYNC110 - once, at start
-            await asyncio.sleep(0.01)
+        await made.state.warmed.wait()
         yield made
 
 
