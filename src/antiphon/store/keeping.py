@@ -70,25 +70,29 @@ class Keeping:
         self._stream_began: Seconds | None = None
         """When the first sample of the person's sound would have come, if all had come as the last did."""
         self._turns = 0
+        self._has_news = False
+        """Something of this step may have changed the end of the conversation."""
+        self._named: list[str] = []
+        """Items that this step names, wherever they are."""
         self._inputs: Mapping[type, Callable[[Seconds, Any], None]] = {
             inputs.VoiceBegan: self._voice,
             inputs.VoicePaused: self._voice,
-            inputs.TranscriptReady: self._look,
-            inputs.WorkFailed: self._look,
-            inputs.AudioPlayed: self._look_at_played,
-            inputs.Finish: self._look,
+            inputs.TranscriptReady: self._news,
+            inputs.WorkFailed: self._news,
+            inputs.AudioPlayed: self._name,
+            inputs.Finish: self._news,
         }
-        self._outputs: Mapping[type, Callable[[Seconds, Any], None]] = {
-            outputs.AudioSent: self._sounded,
+        self._outputs: dict[type, Callable[[Seconds, Any], None]] = {
+            outputs.OutputBegan: self._output_began,
             outputs.ItemAdded: self._item_added,
             outputs.ItemDeleted: self._item_deleted,
-            outputs.ItemTruncated: self._item_truncated,
-            outputs.OutputEnded: self._look,
-            outputs.Generate: self._look,
-            outputs.ResponseEnded: self._look,
-            outputs.SpeechStarted: self._look,
-            outputs.PlaybackCleared: self._look,
-            outputs.McpCallEnded: self._look,
+            outputs.ItemTruncated: self._name,
+            outputs.OutputEnded: self._news,
+            outputs.Generate: self._news,
+            outputs.ResponseEnded: self._news,
+            outputs.SpeechStarted: self._news,
+            outputs.PlaybackCleared: self._news,
+            outputs.McpCallEnded: self._news,
         }
         """What may come with a new item, or with another version of one."""
 
@@ -101,6 +105,13 @@ class Keeping:
             told = self._outputs.get(type(output))
             if told is not None:
                 told(now, output)
+        if self._has_news:
+            self._has_news = False
+            self._look(now)
+        if self._named:
+            for item_id in self._named:
+                self._look_at(item_id, now)
+            self._named.clear()
 
     def turn_ended(self, turn: Turn) -> None:
         """A turn's answer has ended."""
@@ -113,7 +124,13 @@ class Keeping:
 
     # --- items
 
-    def _look(self, now: Seconds, cause: object = None) -> None:
+    def _news(self, now: Seconds, cause: object) -> None:
+        self._has_news = True
+
+    def _name(self, now: Seconds, cause: inputs.AudioPlayed | outputs.ItemTruncated) -> None:
+        self._named.append(cause.item_id)
+
+    def _look(self, now: Seconds) -> None:
         """Hand over what is new at the end, and words that have come."""
         known, changed = self._known, []
         for entry in self._conversation.latest(RECENT):
@@ -128,9 +145,6 @@ class Keeping:
             for item_id in list(known)[:-RECENT]:
                 del known[item_id]
 
-    def _look_at_played(self, now: Seconds, played: inputs.AudioPlayed) -> None:
-        self._look_at(played.item_id, now)
-
     def _look_at(self, item_id: str, now: Seconds) -> None:
         entry = self._conversation.entry(item_id)
         if entry is None:
@@ -139,11 +153,8 @@ class Keeping:
             self._keep(entry, now)
 
     def _item_added(self, now: Seconds, added: outputs.ItemAdded) -> None:
-        self._look(now)
-        self._look_at(added.item.id, now)  # it may be anywhere
-
-    def _item_truncated(self, now: Seconds, truncated: outputs.ItemTruncated) -> None:
-        self._look_at(truncated.item_id, now)
+        self._has_news = True
+        self._named.append(added.item.id)  # it may be anywhere
 
     def _item_deleted(self, now: Seconds, deleted: outputs.ItemDeleted) -> None:
         item_id = deleted.item_id
@@ -200,8 +211,13 @@ class Keeping:
     def _voice(self, now: Seconds, voice: inputs.VoiceBegan | inputs.VoicePaused) -> None:
         self._stream_began = moment_of(0, voice.heard, voice.arrived)
 
+    def _output_began(self, now: Seconds, began: outputs.OutputBegan) -> None:
+        self._outputs[outputs.AudioSent] = self._sounded
+
     def _sounded(self, now: Seconds, sent: outputs.AudioSent) -> None:
+        """The first sound of an item. There are ten pieces a second, which need not be looked at."""
         self._sounded_from.setdefault(sent.item_id, now)
+        del self._outputs[outputs.AudioSent]
 
     def _at(self, now: Seconds) -> UnixSeconds:
         return round(self._began_at + now - self._began, 3)
