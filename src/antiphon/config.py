@@ -312,6 +312,8 @@ class History(Section, frozen=True):
     """An SQLite file that the processes of one machine may share; None is `store.database.default_path`."""
     days: NotNegative = 30
     """That a session is kept after its end. 0: until somebody deletes it."""
+    recordings: Path | None = None
+    """A folder for the sound of each session: an Ogg file with the person on the left and the answers on the right."""
     survives_power_loss: bool = False
     """Wait for the disk with every batch. Without, the last moments are safe from a crash of this program, and not of
     the machine."""

@@ -331,6 +331,7 @@ ELSEWHERE = {
     "mcp_list_tools_failed": "session/test_mcp.py",
     "mcp_tool_not_found": "session/test_mcp.py",
     "message_too_large": "server/test_calls.py",
+    "not_recorded": "server/test_history.py",
     "request_timeout": "server/test_client_secrets.py",
     "request_too_large": "server/test_client_secrets.py",
     "session_expired": "server/test_session_end.py",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import signal
@@ -12,12 +13,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+import av
 import httpx
+import numpy as np
 import pytest
 from calling import KEY, client, server, web
 from websockets.asyncio.client import connect
 
 from antiphon.engines.fake import FakeLlm
+from antiphon.errors import ConfigError
 from antiphon.store.reading import Reader
 
 pytestmark = pytest.mark.real
@@ -81,6 +85,52 @@ def test_a_conversation_can_be_read_searched_and_deleted(tmp_path: Path) -> None
             assert (gone.status_code, gone.json()["error"]["code"]) == (404, "session_not_found")
 
     asyncio.run(story())
+
+
+def test_the_sound_of_a_session_is_recorded_where_that_is_wished(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with server(history__recordings=tmp_path / "sound", server__keys=[KEY, OTHER_KEY]) as made:
+            async with client(made, key=KEY) as one:
+                session_id = (await one.receive("session.created"))["session"]["id"]
+                await one.speak()
+                await one.receive("response.done")
+            async with web(made, KEY) as http:
+                await ended(http, session_id)
+                history = made.state.sessions.history
+                assert history is not None
+                assert history.recorder is not None
+                async with asyncio.timeout(20):
+                    while history.recorder.waiting_bytes:  # noqa: ASYNC110 - a thread's
+                        await asyncio.sleep(0.01)
+                answer = await http.get(f"/v1/sessions/{session_id}/recording")
+                assert answer.headers["content-type"] == "audio/ogg"
+                with av.open(io.BytesIO(answer.content), "r") as container:
+                    both = np.concatenate([frame.to_ndarray() for frame in container.decode(audio=0)], axis=1)
+                assert [bool(np.abs(side).max() > 0.05) for side in both] == [True, True]
+                async with web(made, OTHER_KEY) as other:
+                    assert (await other.get(f"/v1/sessions/{session_id}/recording")).status_code == 404
+                assert (await http.delete(f"/v1/sessions/{session_id}")).status_code == 200
+            assert list((tmp_path / "sound").iterdir()) == []
+
+    asyncio.run(story())
+
+
+def test_what_was_not_recorded_is_said_to_be_so() -> None:
+    async def story() -> None:
+        async with server(history__keep=True) as made, web(made) as http:
+            async with client(made) as one:
+                session_id = (await one.receive("session.created"))["session"]["id"]
+            answer = await http.get(f"/v1/sessions/{session_id}/recording")
+            assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_recorded")
+
+    asyncio.run(story())
+    with pytest.raises(ConfigError, match=r"history\.keep"):
+        asyncio.run(_started(history__keep=False, history__recordings="/tmp/nowhere"))
+
+
+async def _started(**overrides: Any) -> None:
+    async with server(**overrides):
+        pass
 
 
 def test_an_interrupted_answer_is_kept_as_it_was_heard(tmp_path: Path) -> None:

@@ -63,6 +63,18 @@ class Link(Protocol):
         ...
 
 
+class Tap(Protocol):
+    """Whoever listens to both sides of a session, at 24 kHz, with the moment on the loop's clock. Never waits."""
+
+    def heard(self, pcm: Pcm16, now: Seconds) -> None:
+        """This came from the person, the last of it now."""
+        ...
+
+    def said(self, pcm: Pcm16, now: Seconds) -> None:
+        """This goes out now, to be played when what went before it was."""
+        ...
+
+
 Record = Callable[[Seconds, Input, list[Output]], None]
 """Called with every step of the session: traces, timelines and metrics are made of it."""
 
@@ -93,6 +105,7 @@ class Drive:
         self.session = session
         self.mcp_addresses = addresses or McpAddresses()
         self.links: dict[str, Link] = {}
+        self.tap: Tap | None = None
         self._turns: deque[Turn] = deque()
         self.timeline = Timeline(self._turns.append)
         self._records = (self.timeline.record, *records)
@@ -153,8 +166,11 @@ class Drive:
         """More of what the person says, at 24 kHz. The hot path: every 20 ms of every session."""
         if self._is_backlogged or self._hearing.waiting > BACKLOGGED or pcm.size > self._pre_roll:
             self._keep_unheard(pcm.size)
+        now = self._loop.time()
         self._ring.append(pcm)
-        self._hearing.append(pcm, self._loop.time())
+        self._hearing.append(pcm, now)
+        if self.tap is not None:
+            self.tap.heard(pcm, now)
         for feed in self._feeds.values():
             feed.came()
 
@@ -344,6 +360,8 @@ class Drive:
     def _show(self, notice: Notice) -> None:
         audio = b""
         if isinstance(notice, outputs.AudioSent):
+            if self.tap is not None:
+                self.tap.said(self._audio.read(notice.work, notice.start, notice.stop), self._loop.time())
             audio = self._audio.take(notice.work, notice.start, notice.stop)
         elif isinstance(notice, outputs.ItemRetrieved):
             audio = self._sound_of(notice.item)

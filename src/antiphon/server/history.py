@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from antiphon.audio.units import Seconds
@@ -25,6 +25,7 @@ from antiphon.session.session import Session
 from antiphon.store.changes import SessionBegan
 from antiphon.store.keeping import Keeping
 from antiphon.store.reading import KeptItem, KeptSession, Reader
+from antiphon.store.recording import Recorder
 from antiphon.store.writer import Writer
 
 T = TypeVar("T")
@@ -40,8 +41,10 @@ NOT_KEPT = Refusal(404, "history_off", "This server keeps no conversations. Set 
 class History:
     """Where this process's conversations are kept and read."""
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: Writer, recorder: Recorder | None = None) -> None:
         self.writer = writer
+        self.recorder = recorder
+        """Of sound, if that is kept too."""
         self.reader = Reader(writer.path)
         self.has_owners = True
         """Whether keys are configured, so that sessions belong to somebody."""
@@ -79,6 +82,9 @@ def history_routes(history: Callable[[], History | None]) -> list[Route]:
     async def timeline(request: Request) -> Response:
         return await _answered(request, history(), _timeline)
 
+    async def recording(request: Request) -> Response:
+        return await _answered(request, history(), _recording)
+
     async def forget(request: Request) -> Response:
         return await _answered(request, history(), _forgotten)
 
@@ -88,6 +94,7 @@ def history_routes(history: Callable[[], History | None]) -> list[Route]:
         Route("/v1/sessions/{session_id}", forget, methods=["DELETE"]),
         Route("/v1/sessions/{session_id}/transcript", transcript),
         Route("/v1/sessions/{session_id}/timeline", timeline),
+        Route("/v1/sessions/{session_id}/recording", recording),
     ]
 
 
@@ -162,6 +169,17 @@ def _timeline(request: Request, history: History, owner: str) -> Response:
     return JSONResponse({"object": "session.timeline", "id": found.id, "data": history.reader.turns(found.id)})
 
 
+def _recording(request: Request, history: History, owner: str) -> Response:
+    found = _find(request, history, owner)
+    if isinstance(found, Response):
+        return found
+    path = history.recorder.path(found.id) if history.recorder is not None else None
+    if path is None or not path.is_file():
+        message = "The sound of this session was not recorded. history.recordings names a folder for those to come."
+        return Refusal(404, "not_recorded", message).response
+    return FileResponse(path, media_type="audio/ogg", filename=path.name)
+
+
 def _forgotten(request: Request, history: History, owner: str) -> Response:
     found = _find(request, history, owner)
     if isinstance(found, Response):
@@ -170,6 +188,8 @@ def _forgotten(request: Request, history: History, owner: str) -> Response:
         message = "The session is still going on. Close its connections, then delete it."
         return Refusal(409, "session_in_progress", message).response
     history.reader.delete(found.id)
+    if history.recorder is not None:
+        history.recorder.path(found.id).unlink(missing_ok=True)
     return JSONResponse({"object": "session.deleted", "id": found.id, "deleted": True})
 
 

@@ -51,6 +51,7 @@ from antiphon.server.siblings import Siblings, with_own_page
 from antiphon.server.tls import self_signed
 from antiphon.server.tokens import PREFIX as CLIENT_SECRET_PREFIX
 from antiphon.store.database import default_path
+from antiphon.store.recording import Recorder
 from antiphon.store.writer import Writer
 from antiphon.tools.loading import limits, workroom
 from antiphon.tools.mcp import McpConnections
@@ -248,6 +249,10 @@ async def _serve_siblings(state: State, place: Place | None) -> None:
 async def _history(config: Config) -> AsyncIterator[History | None]:
     """Where conversations are kept, if they are. Raises `ConfigError`."""
     wanted = config.history
+    if wanted.recordings is not None and not wanted.keep:
+        raise ConfigError(
+            "history.recordings is set, and history.keep is false", "Whose a recording is, is kept there: set both."
+        )
     if not wanted.keep:
         yield None
         return
@@ -255,9 +260,12 @@ async def _history(config: Config) -> AsyncIterator[History | None]:
     log.info("conversations are kept in %s", path)
     loop = asyncio.get_running_loop()
     writer = Writer(path, loop, keep_days=wanted.days, survives_power_loss=wanted.survives_power_loss)
+    recorder = Recorder(wanted.recordings, keep_days=wanted.days) if wanted.recordings is not None else None
     try:
-        yield History(writer)
+        yield History(writer, recorder)
     finally:
+        if recorder is not None:
+            await asyncio.to_thread(recorder.close)
         await writer.close()
 
 

@@ -28,6 +28,7 @@ from antiphon.session.ids import Ids
 from antiphon.session.session import Session
 from antiphon.session.settings import SessionConfig
 from antiphon.store.keeping import Keeping
+from antiphon.store.recording import Recording
 from antiphon.tools.api import ToolContext
 from antiphon.tools.mcp import McpAddresses
 
@@ -72,6 +73,7 @@ class Sessions:
         self._on_turn = on_turn
         self.history = history
         self._kept: dict[str, Keeping] = {}
+        self._recordings: dict[str, Recording] = {}
         self._traces: dict[str, TraceFile] = {}
         self._watches: dict[str, Watch] = {}
         self._is_empty = asyncio.Event()
@@ -113,8 +115,12 @@ class Sessions:
         kept = self._keep(session, principal, continues)
         if kept is not None:
             records.append(kept.record)
+        recording = self._begin_recording(session.id)
+        if recording is not None:
+            records.append(recording.record)
         context = partial(self._tool_context, principal)
         drive = Drive(session, self._equipment, context, tuple(records), addresses)
+        drive.tap = recording
         drive.timeline.on_turn += (watch.turn_ended, partial(self._turn_ended, session.id))
         if kept is not None:
             drive.timeline.on_turn.append(kept.turn_ended)
@@ -129,6 +135,13 @@ class Sessions:
         kept = self.history.keep(session, principal, asyncio.get_running_loop().time(), continues)
         self._kept[session.id] = kept
         return kept
+
+    def _begin_recording(self, session_id: str) -> Recording | None:
+        if self.history is None or self.history.recorder is None:
+            return None
+        recording = self.history.recorder.begin(session_id, asyncio.get_running_loop().time())
+        self._recordings[session_id] = recording
+        return recording
 
     async def end(self, drive: Drive, reason: str) -> None:
         """Finish a session and forget it. May be called again."""
@@ -146,6 +159,9 @@ class Sessions:
             kept = self._kept.pop(drive.session.id, None)
             if kept is not None:
                 kept.session_ended(now, reason)
+            recording = self._recordings.pop(drive.session.id, None)
+            if recording is not None:
+                recording.close(now)
             trace = self._traces.pop(drive.session.id, None)
             if trace is not None:
                 trace.close()
