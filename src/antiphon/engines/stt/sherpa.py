@@ -14,7 +14,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -300,20 +300,27 @@ def _newest_of(folder: Path, part: str) -> Path | None:
 
 def check_model(path: Path, *, needs_figures: bool) -> None:
     """Whether it is a graph, with the figures that sherpa-onnx wants to read from it. Raises `EngineError`."""
-    import onnxruntime
-
-    try:
-        options = onnxruntime.SessionOptions()
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        figures = onnxruntime.InferenceSession(str(path), options).get_modelmeta().custom_metadata_map
-    except Exception as error:  # noqa: BLE001 - its errors have no common base
-        raise EngineError(f"{path} is no ONNX model: {error}", "Pull it again.", code="model_broken") from None
-    if needs_figures and not figures:
+    if not figures_of(path) and needs_figures:
         raise EngineError(
             f"{path.name} is a model, but not one that was exported for sherpa-onnx",
             "Take one of its releases: antiphon models list",
             code="model_broken",
         )
+
+
+def figures_of(path: Path) -> Mapping[str, str]:
+    """What a graph tells of itself. Raises `EngineError` for what is none."""
+    import onnxruntime
+
+    try:
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        figures: Mapping[str, str] = (
+            onnxruntime.InferenceSession(str(path), options).get_modelmeta().custom_metadata_map
+        )
+    except Exception as error:  # noqa: BLE001 - its errors have no common base
+        raise EngineError(f"{path} is no ONNX model: {error}", "Pull it again.", code="model_broken") from None
+    return figures
 
 
 def words_from(tokens: tuple[str, ...], times_s: tuple[float, ...]) -> tuple[Word, ...]:

@@ -35,7 +35,19 @@ from msgspec import Struct
 from antiphon.audio.pcm import float_from_int16
 from antiphon.audio.units import Pcm, Seconds
 from antiphon.engines.api import TtsRequest, WordMark
-from antiphon.engines.tts.espeak_helper import ANSWER, END, ERROR, MARK, MARKS, READY, REQUEST, SAY, STOP
+from antiphon.engines.tts.espeak_helper import (
+    ANSWER,
+    END,
+    ERROR,
+    MARK,
+    MARKS,
+    READY,
+    REQUEST,
+    SAY,
+    SPELL,
+    SPELLED,
+    STOP,
+)
 from antiphon.errors import EngineError
 
 RATE_HZ = 22_050
@@ -184,6 +196,22 @@ class Espeak:
             finally:
                 service.drop(utterance)
 
+    async def spell(self, text: str, language: str) -> list[tuple[str, str]]:
+        """Each clause of the text in the phonetic alphabet, and as it was written, at times with the letter after it.
+        For voices that do not read, but want to be told what it sounds like."""
+        clauses: list[tuple[str, str]] = []
+        for _, piece in pieces(text):
+            utterance = Utterance(piece, TtsRequest(language, language=language), SPELL)
+            service = self._running()
+            service.put(utterance)
+            try:
+                while await service.next_sound(utterance) is not None:
+                    pass
+            finally:
+                service.drop(utterance)
+            clauses += utterance.spelled
+        return clauses
+
     async def close(self) -> None:
         """End the helper; whoever still listens gets an `EngineError`. A later `speak` starts another."""
         service, self._service = self._service, None
@@ -200,9 +228,12 @@ class Espeak:
 class Utterance:
     """One request and the sound that has come for it. Made and listened to in one loop, filled by the thread."""
 
-    def __init__(self, text: str, request: TtsRequest) -> None:
+    def __init__(self, text: str, request: TtsRequest, kind: int = SAY) -> None:
+        """`kind` is the helper's: whether it is to be said, or spelled."""
         self.text = text
         self.request = request
+        self.kind = kind
+        self.spelled: list[tuple[str, str]] = []
         self.number = 0
         self.is_wanted = True
         self._loop = asyncio.get_running_loop()
@@ -221,6 +252,11 @@ class Utterance:
     def mark(self, marks: bytes) -> None:
         """Words begin; the sound that they are about follows."""
         self._marks.extend(MARK.iter_unpack(marks))
+
+    def spell(self, clause: bytes) -> None:
+        """What the next clause sounds like."""
+        phonemes, _, written = clause.partition(b"\0")
+        self.spelled.append((phonemes.decode(), written.decode(errors="ignore")))
 
     def end(self, error: EngineError | None = None) -> None:
         self._error = error
@@ -338,13 +374,12 @@ class Service:
             self._let_go()
             reason = f": {error}" if str(error) else ""
             return EngineError(f"espeak-ng could not be started{reason}", "Run `antiphon doctor`.")
-        manner = manner_of(utterance.request)
         try:
             with self._lock:  # a request to stop comes behind the words, or not at all
                 self._count += 1
                 utterance.number = self._count
                 self._current = utterance
-                helper.say(utterance.number, utterance.text, manner)
+                helper.ask(utterance)
             return self._listen(helper, utterance)
         except (OSError, EOFError):
             self._let_go()
@@ -363,6 +398,8 @@ class Service:
                 return None
             if kind == MARKS:
                 utterance.mark(payload)
+            elif kind == SPELLED:
+                utterance.spell(payload)
             elif utterance.is_wanted:
                 utterance.add(payload)
 
@@ -410,9 +447,12 @@ class Helper:
         if rate_hz != RATE_HZ:
             raise OSError(f"its library speaks at {rate_hz} Hz")
 
-    def say(self, number: int, text: str, manner: Manner) -> None:
-        voice, words = manner.voice.encode(), text.encode()
-        fixed = REQUEST.pack(SAY, number, manner.words_per_minute, manner.pitch, len(voice), len(words))
+    def ask(self, utterance: Utterance) -> None:
+        manner = manner_of(utterance.request)
+        voice, words = manner.voice.encode(), utterance.text.encode()
+        fixed = REQUEST.pack(
+            utterance.kind, utterance.number, manner.words_per_minute, manner.pitch, len(voice), len(words)
+        )
         os.write(self._stdin.fileno(), fixed + voice + words)  # whole: it is less than PIPE_BUF
 
     def stop(self, number: int) -> None:

@@ -10,7 +10,8 @@ library end one utterance. The process ends, and its child with it, when its sta
 All numbers are little-endian. A request is `REQUEST`: its kind, the utterance's number, words per minute, pitch, and
 the bytes of a voice's name and of a text that follow; a request to stop has only the number. An answer is `ANSWER`:
 number, kind, and the bytes that follow: int16 samples, nothing, `MARK`s (the letters before a word, and the sample with
-which it begins), or words in UTF-8. The first answer is `READY` and holds the rate.
+which it begins), or words in UTF-8. The first answer is `READY` and holds the rate. A request to spell is answered
+with what each clause sounds like, in the phonetic alphabet, a zero byte, and the text that it was.
 """
 
 import ctypes
@@ -22,9 +23,9 @@ import sys
 from collections import deque
 
 REQUEST = struct.Struct("<BIHBBH")
-SAY, STOP = 1, 2
+SAY, STOP, SPELL = 1, 2, 3
 ANSWER = struct.Struct("<IBI")
-READY, SOUND, END, ERROR, MARKS = 1, 2, 3, 4, 5
+READY, SOUND, END, ERROR, MARKS, SPELLED = 1, 2, 3, 4, 5, 6
 MARK = struct.Struct("<II")
 NO_VOICE = 3  # exit status of a child
 
@@ -33,6 +34,7 @@ AUDIO_OUTPUT_SYNCHRONOUS = 2
 ESPEAK_RATE, ESPEAK_PITCH = 1, 3
 POSITION_IN_CHARACTERS = 1
 CHARS_UTF8 = 1  # and neither SSML nor phonemes in [[ ]]: text is text
+PHONETIC = 2  # the International Phonetic Alphabet
 BUFFER_MS = 60  # of sound in one answer
 EVENTS_END, EVENT_WORD = 0, 1
 
@@ -56,9 +58,10 @@ CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes
 
 
 class Words:
-    """One request to speak."""
+    """One request to speak, or to spell."""
 
-    def __init__(self, number: int, manner: tuple[int, int], voice: bytes, text: bytes) -> None:
+    def __init__(self, kind: int, number: int, manner: tuple[int, int], voice: bytes, text: bytes) -> None:
+        self.kind = kind
         self.number = number
         self.words_per_minute, self.pitch = manner
         self.voice = voice
@@ -66,7 +69,7 @@ class Words:
 
 
 class Speaker:
-    """The library, freshly loaded. `say` is for a child: it leaves traces in the library's state."""
+    """The library, freshly loaded. What it is asked for is for a child: it leaves traces in the library's state."""
 
     def __init__(self) -> None:
         import espeakng_loader
@@ -78,24 +81,43 @@ class Speaker:
             ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint, ctypes.c_int, ctypes.c_uint, ctypes.c_uint,
             ctypes.c_void_p, ctypes.c_void_p,
         ]  # fmt: skip
+        self._library.espeak_TextToPhonemes.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_int]
+        self._library.espeak_TextToPhonemes.restype = ctypes.c_char_p
         data = os.fsencode(espeakng_loader.get_data_path())
         self.rate: int = self._library.espeak_Initialize(AUDIO_OUTPUT_SYNCHRONOUS, BUFFER_MS, data, 0)
         self._callback = CALLBACK(self._take)  # kept, or it would be collected while the library calls it
         self._library.espeak_SetSynthCallback(self._callback)
         signal.signal(signal.SIGUSR1, self._stop)
 
-    def say(self, words: Words) -> bool:
+    def do(self, words: Words) -> bool:
         """Whether the library has such a voice."""
         self._number = words.number
         if self._library.espeak_SetVoiceByName(words.voice) != 0:
             return False
+        if words.kind == SPELL:
+            self._spell(words.text)
+        else:
+            self._say(words)
+        return True
+
+    def _spell(self, text: bytes) -> None:
+        buffer = ctypes.create_string_buffer(text)
+        start = ctypes.addressof(buffer)
+        place = ctypes.c_void_p(start)
+        done = 0
+        while place.value is not None:
+            phonemes = self._library.espeak_TextToPhonemes(ctypes.byref(place), CHARS_UTF8, PHONETIC) or b""
+            end = len(text) if place.value is None else place.value - start
+            answer(self._number, SPELLED, phonemes + b"\0" + text[done:end])
+            done = end
+
+    def _say(self, words: Words) -> None:
         self._library.espeak_ng_SetRandSeed(ctypes.c_long(1))  # or its breath is noise that began with the time
         self._library.espeak_SetParameter(ESPEAK_RATE, words.words_per_minute, 0)
         self._library.espeak_SetParameter(ESPEAK_PITCH, words.pitch, 0)
         self._library.espeak_Synth(
             words.text, len(words.text) + 1, 0, POSITION_IN_CHARACTERS, 0, CHARS_UTF8, None, None
         )
-        return True
 
     def _stop(self, *_: object) -> None:
         self._is_wanted = False
@@ -159,8 +181,8 @@ class Desk:
                 break
             voice, text = self._input[REQUEST.size : text_at], self._input[text_at:end]
             self._input = self._input[end:]
-            if kind == SAY:
-                self._waiting.append(Words(number, (words_per_minute, pitch), voice, text))
+            if kind in (SAY, SPELL):
+                self._waiting.append(Words(kind, number, (words_per_minute, pitch), voice, text))
             elif self._child and number == self._number:
                 os.kill(self._child, signal.SIGUSR1)
         return bool(data)
@@ -171,7 +193,7 @@ class Desk:
         self._child = os.fork()
         if self._child == 0:
             os.close(0)  # its end is the parent's business
-            os._exit(0 if self._speaker.say(words) else NO_VOICE)
+            os._exit(0 if self._speaker.do(words) else NO_VOICE)
         os.close(held)
 
     def _finish(self) -> None:

@@ -1,7 +1,8 @@
 """Local voices by sherpa-onnx: Kokoro, Piper and other VITS voices, and pocket-tts, from a folder on this machine.
 
-A clause is streamed as far as the model streams: sentence by sentence, pocket-tts in pieces of a sentence. It does not
-cut text, nor download.
+A clause is streamed as far as the model streams: sentence by sentence, pocket-tts in pieces of a sentence. Voices that
+read phonemes are told them by espeak-ng, which is not in sherpa-onnx any more: in a process of its own, as our voice of
+that name. It does not cut text, nor download.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from antiphon.audio.units import Pcm, Seconds
 from antiphon.audio.wav import read_wav
 from antiphon.engines.api import TtsRequest
 from antiphon.engines.pool import Pool
-from antiphon.engines.stt.sherpa import check_model
+from antiphon.engines.stt.sherpa import check_model, figures_of
+from antiphon.engines.tts.espeak import Espeak
+from antiphon.engines.tts.phonetics import sentences_from
 from antiphon.errors import ConfigError, EngineError
 
 log = logging.getLogger("antiphon.tts")
@@ -29,7 +32,9 @@ log = logging.getLogger("antiphon.tts")
 LONGEST_CHUNK_S: Seconds = 0.2  # what cannot be taken back once it is handed on
 SHORTEST_CHUNK_S: Seconds = 0.01
 LIMIT_S: Seconds = 120.0
+FIRST_WORD = "Hello."
 KOKORO_RATE = POCKET_RATE = 24_000
+KOKORO_FRAME = 3  # phonemes less than there are styles: one stands before, one behind, and sherpa-onnx wants one more
 KOKORO_EN = ("af", "af_bella", "af_nicole", "af_sarah", "af_sky", "am_adam", "am_michael", "bf_emma", "bf_isabella",
              "bm_george", "bm_lewis")  # fmt: skip
 """The voices of kokoro-en, in order."""
@@ -45,6 +50,10 @@ class VoiceFiles(Struct, frozen=True):
     models: Mapping[str, Path]
     """By their part in sherpa-onnx's configuration."""
     rate_hz: int
+    spoken: str | None = None
+    """The language whose phonemes it wants to be told, as espeak-ng calls it; None if it reads letters itself."""
+    longest: int = 400
+    """Phonemes at a time."""
 
 
 class SherpaTts:
@@ -66,6 +75,7 @@ class SherpaTts:
         self._voices = voices or {}
         self._tts: Any = None
         self._reference: tuple[NDArray[np.float32], int] | None = None
+        self._speller = Espeak()
         self._loading = asyncio.Lock()
 
     def voices(self) -> list[str]:
@@ -76,13 +86,19 @@ class SherpaTts:
         """Load the weights, and say a word to nobody."""
         async with self._loading:
             if self._tts is None:
-                self._tts = await self._pool.run(self._load, limit_s=600)
+                sounds = await self._sounds(FIRST_WORD)
+                self._tts = await self._pool.run(lambda: self._load(sounds), limit_s=600)
+
+    async def close(self) -> None:
+        """End the helper that spells."""
+        await self._speller.close()
 
     async def speak(self, text: str, request: TtsRequest) -> AsyncIterator[Pcm]:
         """See `Tts.speak`. Leaving early stops the voice at its next piece."""
         if not any(character.isalnum() for character in text):
             return
         await self.warm()
+        sounds = await self._sounds(text)
         loop = asyncio.get_running_loop()
         pieces: asyncio.Queue[Pcm | None] = asyncio.Queue()  # bounded by the clause
         is_wanted = True
@@ -92,36 +108,45 @@ class SherpaTts:
             return int(is_wanted)
 
         def work() -> None:
-            self._generate(text, request, take)
+            self._generate(text, sounds, request, take)
 
         making = asyncio.ensure_future(self._pool.run(work, limit_s=LIMIT_S))
         making.add_done_callback(lambda _: pieces.put_nowait(None))
         try:
             cutter = _Chunks(self.rate)
+            is_silent = True
             while (piece := await pieces.get()) is not None:
+                is_silent = False
                 for chunk in cutter.feed(guarded(piece).pcm):
                     yield chunk
             try:
                 making.result()
             except (RuntimeError, ValueError) as error:
                 raise EngineError(f"the voice failed: {error}", "Say it again.", code="tts_failed") from None
+            if is_silent:
+                raise EngineError("the voice knows none of these words", "Take another one.", code="tts_failed")
             for chunk in cutter.rest():
                 yield chunk
         finally:
             is_wanted = False
             making.cancel()
 
-    def _generate(self, text: str, request: TtsRequest, take: Any) -> None:
-        speed = min(4.0, max(0.25, request.speed))
-        if self._files.kind != "pocket":
-            self._tts.generate(text, sid=self._number(request.voice), speed=speed, callback=take)
-            return
+    async def _sounds(self, text: str) -> list[list[int]]:
+        """Phonemes of each sentence; none for a voice that reads letters."""
+        if self._files.spoken is None:
+            return []
+        return sentences_from(await self._speller.spell(text, self._files.spoken), self._files.longest)
+
+    def _generate(self, text: str, sounds: list[list[int]], request: TtsRequest, take: Any) -> None:
         from sherpa_onnx import GenerationConfig
 
         how = GenerationConfig()
-        assert self._reference is not None
-        how.reference_audio, how.reference_sample_rate = self._reference
-        how.speed = speed
+        how.speed = min(4.0, max(0.25, request.speed))
+        how.sid = self._number(request.voice)
+        if sounds:
+            how.phoneme_codepoints = sounds
+        if self._reference is not None:
+            how.reference_audio, how.reference_sample_rate = self._reference
         self._tts.generate(text, how, callback=take)
 
     def _number(self, asked: str) -> int:
@@ -131,7 +156,8 @@ class SherpaTts:
             return min(int(name), max(0, int(self._tts.num_speakers) - 1))
         return KOKORO_EN.index(name) if self._files.kind == "kokoro" and name in KOKORO_EN else 0
 
-    def _load(self) -> Any:
+    def _load(self, sounds: list[list[int]]) -> Any:
+        """The voice, after its first word; `sounds` are that word's."""
         import sherpa_onnx
 
         files = self._files
@@ -161,7 +187,7 @@ class SherpaTts:
                 "It is not the model that its name says.",
                 code="model_broken",
             )
-        self._generate("Hello.", TtsRequest("0"), lambda samples, progress: 1)
+        self._generate(FIRST_WORD, sounds, TtsRequest("0"), lambda samples, progress: 1)
         return self._tts
 
 
@@ -193,28 +219,14 @@ REFERENCE = "voice.wav"
 
 
 def find_voice(folder: Path) -> VoiceFiles:
-    """The voice in a folder as sherpa-onnx's releases have them. Raises `ConfigError`. Reads a VITS model's rate."""
+    """The voice in a folder as sherpa-onnx's releases have them. Raises `ConfigError`."""
     names = {path.name: path for path in folder.iterdir()} if folder.is_dir() else {}
     if "voices.bin" in names and "tokens.txt" in names:
-        model = _one(folder, "model*.onnx")
-        lexicons = ",".join(sorted(str(path) for name, path in names.items() if name.startswith("lexicon")))
-        parts = {"model": model, "voices": names["voices.bin"], "tokens": names["tokens.txt"]}
-        return VoiceFiles("kokoro", folder, parts | _extras(names, lexicons), KOKORO_RATE)
+        return _kokoro(folder, names)
     if "tokens.txt" in names:
-        model = _one(folder, "*.onnx")
-        lexicons = str(names["lexicon.txt"]) if "lexicon.txt" in names else ""
-        return VoiceFiles(
-            "vits", folder, {"model": model, "tokens": names["tokens.txt"]} | _extras(names, lexicons), _rate_of(model)
-        )
+        return _vits(folder, names)
     if any(name.startswith("lm_flow") for name in names):
-        if REFERENCE not in names:
-            raise ConfigError(f"{folder} has no {REFERENCE}", "Put some seconds of the voice there, as a WAV file.")
-        parts = {
-            part: _one(folder, f"{part}*.onnx")
-            for part in ("lm_flow", "lm_main", "encoder", "decoder", "text_conditioner")
-        }
-        parts |= {"vocab_json": folder / "vocab.json", "token_scores_json": folder / "token_scores.json"}
-        return VoiceFiles("pocket", folder, parts, POCKET_RATE)
+        return _pocket(folder, names)
     raise ConfigError(
         f"{folder} holds no voice for sherpa-onnx",
         "Kokoro has voices.bin, VITS has tokens.txt, pocket-tts has lm_flow.onnx. Get one with: "
@@ -222,11 +234,46 @@ def find_voice(folder: Path) -> VoiceFiles:
     )
 
 
-def _extras(names: Mapping[str, Path], lexicons: str) -> dict[str, Path]:
-    extras = {"lexicon": Path(lexicons)} if lexicons else {}
-    if "espeak-ng-data" in names:
-        extras["data_dir"] = names["espeak-ng-data"]
-    return extras
+def _kokoro(folder: Path, names: Mapping[str, Path]) -> VoiceFiles:
+    model = _one(folder, "model*.onnx")
+    figures = _figures(model)
+    try:
+        longest, _, width = (int(part) for part in figures["style_dim"].split(","))
+        styles_bytes = 4 * longest * width * int(figures["n_speakers"])
+    except (KeyError, ValueError) as error:
+        raise _foreign(model, error) from None
+    if names["voices.bin"].stat().st_size != styles_bytes:  # sherpa-onnx would end the process
+        raise ConfigError(
+            f"{names['voices.bin']} is not of {model.name}: it should have {styles_bytes} bytes", "Pull it again."
+        )
+    lexicons = [path for name, path in sorted(names.items()) if name.startswith("lexicon") and path.suffix == ".txt"]
+    parts = {"model": model, "voices": names["voices.bin"], "tokens": names["tokens.txt"]}
+    if lexicons:
+        return VoiceFiles("kokoro", folder, parts | {"lexicon": Path(",".join(map(str, lexicons)))}, KOKORO_RATE)
+    spoken = figures.get("voice") or "en-us"
+    return VoiceFiles("kokoro", folder, parts, KOKORO_RATE, spoken, longest - KOKORO_FRAME)
+
+
+def _vits(folder: Path, names: Mapping[str, Path]) -> VoiceFiles:
+    model = _one(folder, "*.onnx")
+    figures = _figures(model)
+    try:
+        rate_hz = int(figures["sample_rate"])
+    except (KeyError, ValueError) as error:
+        raise _foreign(model, error) from None
+    parts = {"model": model, "tokens": names["tokens.txt"]}
+    if "lexicon.txt" in names:
+        return VoiceFiles("vits", folder, parts | {"lexicon": names["lexicon.txt"]}, rate_hz)
+    return VoiceFiles("vits", folder, parts, rate_hz, figures.get("voice") or figures.get("language") or "en-us")
+
+
+def _pocket(folder: Path, names: Mapping[str, Path]) -> VoiceFiles:
+    if REFERENCE not in names:
+        raise ConfigError(f"{folder} has no {REFERENCE}", "Put some seconds of the voice there, as a WAV file.")
+    graphs = ("lm_flow", "lm_main", "encoder", "decoder", "text_conditioner")
+    parts = {part: _one(folder, f"{part}*.onnx") for part in graphs}
+    parts |= {part: _one(folder, part.replace("_json", ".json")) for part in ("vocab_json", "token_scores_json")}
+    return VoiceFiles("pocket", folder, parts, POCKET_RATE)
 
 
 def _one(folder: Path, pattern: str) -> Path:
@@ -236,15 +283,14 @@ def _one(folder: Path, pattern: str) -> Path:
     return found[0]
 
 
-def _rate_of(model: Path) -> int:
-    import onnxruntime
-
+def _figures(model: Path) -> Mapping[str, str]:
     try:
-        options = onnxruntime.SessionOptions()
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        figures = onnxruntime.InferenceSession(str(model), options).get_modelmeta().custom_metadata_map
-        return int(figures["sample_rate"])
-    except Exception as error:  # noqa: BLE001 - its errors have no common base
-        raise ConfigError(
-            f"{model} is no voice that was exported for sherpa-onnx: {error}", "Pull it again: antiphon models list"
-        ) from None
+        return figures_of(model)
+    except EngineError as error:
+        raise _foreign(model, error) from None
+
+
+def _foreign(model: Path, why: object) -> ConfigError:
+    return ConfigError(
+        f"{model} is no voice that was exported for sherpa-onnx: {why}", "Pull it again: antiphon models list"
+    )
