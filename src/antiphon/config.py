@@ -236,6 +236,9 @@ class Model(Remote, frozen=True):
     """Ask an OpenAI-compatible server for the usage in its stream; some refuse the question."""
     max_tokens_field: Word = "max_tokens"
     """What the limit is called there. OpenAI's reasoning models want "max_completion_tokens"."""
+    tokenizer: Path | None = None
+    """The model's tokenizer.json, to count by when a conversation outgrows `session.context_tokens`. Without, tokens
+    are estimated by length."""
     images: bool = True
     """Whether the model takes them. Nobody can ask it, so who knows that it does not says so."""
     fallbacks: tuple[Model, ...] = ()

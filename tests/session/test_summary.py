@@ -9,7 +9,7 @@ from antiphon.session import outputs as o
 from antiphon.session.items import Message, Role, Text
 from antiphon.session.settings import Settings
 from antiphon.session.summary import SUMMARY_CHARACTERS
-from antiphon.session.truncation import tokens_in, tokens_of
+from antiphon.session.truncation import estimated, tokens_of
 
 HUNDRED = "word" * 92  # 92 tokens, and 8 of the item
 
@@ -61,7 +61,7 @@ def test_the_next_one_takes_its_place_and_none_grows() -> None:
         assert story.last(o.Summarise).summary == ("" if round == 0 else "x " * (SUMMARY_CHARACTERS // 2 - 1) + "x")
         summed(story, "x " * 10_000)
     question = story.last(o.Generate)
-    assert tokens_in(question.summary) + sum(tokens_of(item) for item in question.context) <= 1000
+    assert estimated(question.summary) + sum(tokens_of(item) for item in question.context) <= 1000
     assert len(story.all(o.Summarise)) == 20
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from story import Story
 
 from antiphon.session import inputs as i
 from antiphon.session import outputs as o
 from antiphon.session.conversation import Conversation, Entry
+from antiphon.session.ids import Ids
 from antiphon.session.items import FunctionCall, FunctionOutput, Item, Message, Picture, Role, Text, text_of
-from antiphon.session.settings import Settings, Truncation
-from antiphon.session.truncation import left_behind, tokens_in, tokens_of
+from antiphon.session.session import Session
+from antiphon.session.settings import FunctionTool, ResponseOptions, SessionConfig, Settings, Truncation
+from antiphon.session.truncation import TOKENS_PER_ITEM, Scale, estimated, left_behind, tokens_of
 
 
 def said(text: str, id: str = "") -> Message:
@@ -21,16 +24,16 @@ HUNDRED = "word" * 92  # 92 tokens, and 8 of the item
 
 
 def test_tokens_are_a_quarter_of_the_bytes() -> None:
-    assert tokens_in("") == 0
-    assert tokens_in("hello") == 2
-    assert tokens_in("你好世界") == 3
+    assert estimated("") == 0
+    assert estimated("hello") == 2
+    assert estimated("你好世界") == 3
     assert tokens_of(said(HUNDRED)) == 100
     assert tokens_of(Message("", Role.USER, (Picture("data:"),))) > 500
 
 
 @pytest.mark.parametrize(("limit", "ratio", "gone"), [(1000, 1.0, 0), (999, 1.0, 1), (999, 0.5, 6), (50, 1.0, 9)])
 def test_as_many_go_as_must(limit: int, ratio: float, gone: int) -> None:
-    assert left_behind([said(HUNDRED)] * 10, limit, ratio) == gone
+    assert left_behind([said(HUNDRED)] * 10, [100] * 10, limit, ratio) == gone
 
 
 def test_what_a_function_answered_goes_with_its_call() -> None:
@@ -40,7 +43,48 @@ def test_what_a_function_answered_goes_with_its_call() -> None:
         FunctionOutput("g", "call_1", "seen"),
         said(HUNDRED),
     ]
-    assert left_behind(items, 100 + tokens_of(items[2]), 1.0) == 3
+    assert left_behind(items, Scale().of(items), 100 + tokens_of(items[2]), 1.0) == 3
+
+
+def test_what_was_weighed_is_not_weighed_again_unless_it_has_changed() -> None:
+    weighed: list[str] = []
+
+    def count(text: str) -> int:
+        weighed.append(text)
+        return len(text)
+
+    scale = Scale(count)
+    first, second = (Message(name, Role.USER, (Text(name),)) for name in ("a", "bb"))
+    assert scale.of([first, second]) == [TOKENS_PER_ITEM + 1, TOKENS_PER_ITEM + 2]
+    assert scale.of([second, Message("c", Role.USER, (Text("cc"),))]) == [TOKENS_PER_ITEM + 2] * 2
+    assert weighed == ["a", "bb", "cc"]
+    scale.of([Message("c", Role.USER, (Text("cc!"),))])
+    assert weighed[3:] == ["cc!"], "it is another one under the same name"
+    tools = (FunctionTool("f"),)
+    assert scale.of_frame("say", tools) == scale.of_frame("say", tools)
+    assert weighed[4:] == ["say", msgspec.json.encode(tools[0]).decode()]
+    assert scale.of_frame("say more", ()) == len("say more")
+
+
+def test_a_session_counts_as_its_model_does_if_that_is_known() -> None:
+    def words(text: str) -> int:
+        return len(text.split())
+
+    config = SessionConfig(Settings(speaks=False), context_tokens=100)
+    session = Session(config, Ids(1), words)
+    session.handle(i.Attach("browser"), 0.0)
+    for _ in range(5):
+        session.handle(i.CreateItem("browser", None, said("word " * 12)), 0.0)
+    out = session.handle(i.CreateResponse("browser", None, ResponseOptions()), 0.0)
+    (question,) = [each for each in out if isinstance(each, o.Generate)]
+    assert len(question.context) == 5, "of 8 and 12 each"
+    session = Session(config, Ids(1))
+    session.handle(i.Attach("browser"), 0.0)
+    for _ in range(5):
+        session.handle(i.CreateItem("browser", None, said("word " * 12)), 0.0)
+    out = session.handle(i.CreateResponse("browser", None, ResponseOptions()), 0.0)
+    (question,) = [each for each in out if isinstance(each, o.Generate)]
+    assert len(question.context) == 3, "of 8 and an estimate of 15"
 
 
 def fill(story: Story, items: int) -> list[str]:

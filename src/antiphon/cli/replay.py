@@ -11,6 +11,7 @@ from typing import Any
 import click
 import msgspec
 
+from antiphon.engines.llm.tokens import token_counter
 from antiphon.session import trace
 
 LONGEST = 160  # characters of one line: settings and contexts are longer, and are in the file
@@ -19,17 +20,19 @@ LONGEST = 160  # characters of one line: settings and contexts are longer, and a
 @click.command("replay")
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--steps", is_flag=True, help="Show every step: what happened, and what followed from it.")
-def command(files: tuple[Path, ...], steps: bool) -> None:
+@click.option("--tokenizer", type=click.Path(path_type=Path), help="The tokenizer.json that the server counted by.")
+def command(files: tuple[Path, ...], steps: bool, tokenizer: Path | None) -> None:
     """Run recorded sessions again, and show the first step at which one does something else.
 
     What a simulation has found in a session is shown with it. Ends with status 1 if any differs.
     """
+    count_tokens = None if tokenizer is None else token_counter(tokenizer)
     differs = False
     for path in files:
         if steps:
             _read_out(path)
         with path.open("rb") as lines:
-            count, difference = trace.replay(lines)
+            count, difference = trace.replay(lines, count_tokens)
         for finding in _findings(path):
             click.echo(f"{path}: found: {finding}")
         if difference is None:

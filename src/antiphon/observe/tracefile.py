@@ -6,7 +6,6 @@ happened before it. It is for finding out what went wrong: it costs a write for 
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 
 from antiphon.audio.units import Samples, Seconds
@@ -14,8 +13,7 @@ from antiphon.errors import ConfigError
 from antiphon.hearing.edges import WINDOW
 from antiphon.session.inputs import Input
 from antiphon.session.outputs import Output
-from antiphon.session.settings import SessionConfig
-from antiphon.session.trace import header_line, scores_line, step_line
+from antiphon.session.trace import scores_line, step_line
 
 SCORES_A_LINE = 31  # of 32 ms each
 
@@ -23,8 +21,8 @@ SCORES_A_LINE = 31  # of 32 ms each
 class TraceFile:
     """One trace being written; `record` takes the session's steps."""
 
-    def __init__(self, path: Path, seed: int, config: SessionConfig, started: datetime, *, redacted: bool) -> None:
-        """Raises `ConfigError` if the file cannot be made."""
+    def __init__(self, path: Path, header: bytes, *, redacted: bool) -> None:
+        """`header` is the first line. Raises `ConfigError` if the file cannot be made."""
         self.path = path
         self._redacted = redacted
         self._scores: list[float] = []
@@ -37,7 +35,7 @@ class TraceFile:
             raise ConfigError(
                 f"cannot write the trace {path}: {error.strerror}", "Give --trace a folder that can be written."
             ) from None
-        self._file.write(header_line(seed, config, redacted=redacted, started=started.isoformat()))
+        self._file.write(header)
 
     def record(self, now: Seconds, item: Input, out: list[Output]) -> None:
         self._file.write(step_line(item, out, now, redacted=self._redacted))

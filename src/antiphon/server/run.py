@@ -28,6 +28,7 @@ from antiphon.config import Config, SessionDefaults
 from antiphon.config import Server as ServerSection
 from antiphon.engines import registry
 from antiphon.engines.api import TtsRequest
+from antiphon.engines.llm.tokens import token_counter
 from antiphon.engines.registry import EngineSet
 from antiphon.errors import ConfigError, EngineError
 from antiphon.hearing.hub import HearingHub
@@ -50,6 +51,7 @@ from antiphon.server.shared import SharedLimits, SharedTable
 from antiphon.server.siblings import Siblings, with_own_page
 from antiphon.server.tls import self_signed
 from antiphon.server.tokens import PREFIX as CLIENT_SECRET_PREFIX
+from antiphon.session.truncation import estimated
 from antiphon.store.database import default_path
 from antiphon.store.recording import Recorder
 from antiphon.store.writer import Writer
@@ -157,7 +159,8 @@ async def housed(
     runners = Engines(engines.stt, engines.llm, engines.tts, phrases, engines.turns, Companion(engines.listener, hub))
     started = programs(config.mcp)
     equipment = Equipment(runners, hub, tooling, limits_from(config.mcp), started)
-    surroundings = Surroundings(ZoneInfo(config.session.time_zone), config.session.locale)
+    count = await asyncio.to_thread(token_counter, config.llm.tokenizer) if config.llm.tokenizer else estimated
+    surroundings = Surroundings(ZoneInfo(config.session.time_zone), config.session.locale, count)
     metrics = Metrics(each.name for each in tooling.registry.offered())
     lag = LoopLag(metrics.loop_lag.observe)
     admission = Admission(bounds.room(config.server.max_sessions), Lateness(lag, hub), config.server.max_lag_ms)

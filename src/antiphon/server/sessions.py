@@ -27,6 +27,8 @@ from antiphon.server.refusals import Refusal
 from antiphon.session.ids import Ids
 from antiphon.session.session import Session
 from antiphon.session.settings import SessionConfig
+from antiphon.session.trace import header_line
+from antiphon.session.truncation import CountTokens, estimated
 from antiphon.store.keeping import Keeping
 from antiphon.store.recording import Recording
 from antiphon.tools.api import ToolContext
@@ -45,10 +47,12 @@ class Tracing(Struct, frozen=True):
 
 
 class Surroundings(Struct, frozen=True):
-    """Where a session takes place: what its tools may need to know."""
+    """Where a session takes place: what it and its tools may need to know."""
 
     zone: tzinfo = UTC
     locale: str = "en-US"
+    count_tokens: CountTokens = estimated
+    """As the model does, if that is known."""
 
 
 class Sessions:
@@ -105,7 +109,7 @@ class Sessions:
         self, config: SessionConfig, principal: str, addresses: McpAddresses | None, continues: str | None
     ) -> Drive:
         seed = secrets.randbits(64)
-        session = Session(config, Ids(seed))
+        session = Session(config, Ids(seed), self._surroundings.count_tokens)
         watch = Watch(self.metrics, asyncio.get_running_loop().time())
         records: list[Record] = [watch.record]
         trace = self._open_trace(session.id, seed, config)
@@ -195,4 +199,6 @@ class Sessions:
         started = datetime.now(UTC)
         path = self._tracing.folder / f"{started:%Y%m%d-%H%M%S}-{name}.jsonl"
         log.info("tracing %s to %s", name, path)
-        return TraceFile(path, seed, config, started, redacted=self._tracing.redacted)
+        is_redacted, is_counted = self._tracing.redacted, self._surroundings.count_tokens is not estimated
+        header = header_line(seed, config, redacted=is_redacted, started=started.isoformat(), is_counted=is_counted)
+        return TraceFile(path, header, redacted=is_redacted)

@@ -17,7 +17,7 @@ from antiphon.session.outputs import Generate
 from antiphon.session.response import Manner
 from antiphon.session.room import Room
 from antiphon.session.settings import AudioFormat, FunctionTool, McpServer, ResponseOptions
-from antiphon.session.truncation import left_behind, tokens_in, tokens_of_frame
+from antiphon.session.truncation import Scale, left_behind
 
 AUTO_RATIO = 0.8  # of the room that stays used: a cut with every turn would change what models keep of their prefix
 
@@ -28,6 +28,7 @@ class Asking:
     def __init__(self, room: Room) -> None:
         limits = (room.config.max_mcp_servers, room.config.max_mcp_tools)
         self._room = room
+        self._scale = Scale(room.count_tokens)
         self._toolbox = Toolbox(room.conversation, limits, room.ids, room.emit)
         """Of the client's MCP servers."""
         self._own_toolbox = Toolbox(None, limits, room.ids, room.emit)
@@ -115,11 +116,12 @@ class Asking:
     def left_behind(self, question: Generate) -> int:
         """How many of the oldest items the model can no longer be told of."""
         wish = self._room.settings.truncation
-        frame = tokens_of_frame(question.instructions, question.tools) + tokens_in(self._room.summary)
+        frame = self._scale.of_frame(question.instructions, question.tools)
+        frame += self._scale.count(self._room.summary)
         room = max(0, self._room.config.context_tokens - frame)
         limit = room if wish.limit is None else min(room, wish.limit)
         ratio = wish.ratio if wish.kind == "retention_ratio" else AUTO_RATIO
-        return left_behind(question.context, limit, ratio)
+        return left_behind(question.context, self._scale.of(question.context), limit, ratio)
 
 
 def chosen(option: Any, setting: Any) -> Any:

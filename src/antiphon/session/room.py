@@ -13,13 +13,15 @@ from antiphon.session.ids import Ids
 from antiphon.session.items import Message
 from antiphon.session.outputs import Output, Transcribe
 from antiphon.session.settings import SessionConfig
+from antiphon.session.truncation import CountTokens, estimated
 
 
 class Room:
     """One for each session."""
 
-    def __init__(self, config: SessionConfig, ids: Ids) -> None:
+    def __init__(self, config: SessionConfig, ids: Ids, count_tokens: CountTokens = estimated) -> None:
         self.config = config
+        self.count_tokens = count_tokens
         self.settings = config.settings
         self.ids = ids
         self.conversation = Conversation(ids.make("conv"))

@@ -55,6 +55,7 @@ from antiphon.session.settings import (
     patched,
 )
 from antiphon.session.summary import Summary
+from antiphon.session.truncation import CountTokens, estimated
 
 ANNOUNCEMENTS = 32  # that may wait to be spoken; whoever has more to say than this is not listened to anyway
 
@@ -70,10 +71,11 @@ class Announcement(Struct, frozen=True):
 class Session:
     """See the module. Give every input with a time that does not run backwards."""
 
-    def __init__(self, config: SessionConfig, ids: Ids) -> None:
+    def __init__(self, config: SessionConfig, ids: Ids, count_tokens: CountTokens = estimated) -> None:
+        """`count_tokens` is the model's own way to count, if it is known."""
         self.config = config
         self.id = ids.make("sess")
-        self._room = Room(config, ids)
+        self._room = Room(config, ids, count_tokens)
         self._emit = self._room.emit
         self._ids = ids
         self._began: Seconds | None = None

@@ -78,7 +78,7 @@ class Summary:
     def _shed(self) -> None:
         """The oldest that waits goes, where it is more than can be asked about at once."""
         most = self._room.config.context_tokens * WAITING_RATIO
-        sizes = [tokens_of(item) for item in self._waiting]
+        sizes = [tokens_of(item, self._room.count_tokens) for item in self._waiting]
         total, gone = sum(sizes), 0
         while total > most:
             total -= sizes[gone]

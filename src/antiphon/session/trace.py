@@ -23,6 +23,7 @@ from antiphon.session.inputs import Input
 from antiphon.session.outputs import Generate, Output, Summarise
 from antiphon.session.session import Session
 from antiphon.session.settings import SessionConfig
+from antiphon.session.truncation import CountTokens, estimated
 
 SCHEMA = 1  # raised whenever a line of this module's making could no longer be read by its predecessor
 
@@ -44,6 +45,8 @@ class Header(Struct, frozen=True, tag="header", tag_field="line"):
     redacted: bool = False
     started: str = ""
     """Wall time at which the session began, for people."""
+    is_counted: bool = False
+    """Tokens were counted by a tokeniser, which a replay needs too."""
 
 
 class Step(Struct, frozen=True, tag="step", tag_field="line"):
@@ -85,9 +88,11 @@ _decoder: msgspec.json.Decoder[Line] = msgspec.json.Decoder(Line)
 _headers = msgspec.json.Decoder(Header)
 
 
-def header_line(seed: int, config: SessionConfig, *, redacted: bool, started: str = "") -> bytes:
+def header_line(
+    seed: int, config: SessionConfig, *, redacted: bool, started: str = "", is_counted: bool = False
+) -> bytes:
     config = redact(config, SessionConfig) if redacted else config
-    return _encoder.encode(Header(SCHEMA, seed, config, redacted, started)) + b"\n"
+    return _encoder.encode(Header(SCHEMA, seed, config, redacted, started, is_counted)) + b"\n"
 
 
 def step_line(item: Input, outputs: Iterable[Output], at: Seconds, *, redacted: bool) -> bytes:
@@ -179,13 +184,16 @@ def _parsed(line: bytes, number: int) -> Line:
         raise ConfigError(f"line {number} of the trace: {error}", "The file was changed or damaged.") from None
 
 
-def replay(lines: Iterable[bytes]) -> tuple[int, Difference | None]:
-    """Run a trace through a new session. Returns how many steps were replayed, and the first that differs, if any."""
+def replay(lines: Iterable[bytes], count_tokens: CountTokens | None = None) -> tuple[int, Difference | None]:
+    """Run a trace through a new session. Returns how many steps were replayed, and the first that differs, if any.
+    `count_tokens` is for sessions that counted so. Raises `ConfigError`."""
     entries = read(lines)
     header = next(entries, None)
     if not isinstance(header, Header):
         raise ConfigError("the trace is empty", "Give a file that --trace DIR has written.")
-    session = Session(header.config, Ids(header.seed))
+    if header.is_counted and count_tokens is None:
+        raise ConfigError("the session counted tokens by its model's tokeniser", "Give it: --tokenizer tokenizer.json")
+    session = Session(header.config, Ids(header.seed), (header.is_counted and count_tokens) or estimated)
     steps = 0
     for number, entry in enumerate(entries, 2):
         if not isinstance(entry, Step):
