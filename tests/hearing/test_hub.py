@@ -95,7 +95,7 @@ class Slow:
     def __init__(self) -> None:
         self.waiting: list[tuple[asyncio.Future[Any], Callable[[], Any]]] = []
 
-    def run(self, work: Callable[[], Answer]) -> asyncio.Future[Answer]:
+    def run(self, work: Callable[[], Answer], *, is_short: bool) -> asyncio.Future[Answer]:
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self.waiting.append((future, work))
         return future

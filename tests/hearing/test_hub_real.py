@@ -100,6 +100,6 @@ def test_closing_the_hub_ends_its_thread() -> None:
         await hub.close()
         assert stream.is_open is False
         with pytest.raises(RuntimeError, match="shutdown"):
-            hub._runner.run(lambda: None)
+            hub._runner.run(lambda: None, is_short=False)
 
     asyncio.run(story())

@@ -93,6 +93,7 @@ class UnrulyVad:
     window = 512
     memory = 0
     most_at_once = 64
+    most_in_place = 0
 
     def __init__(self, weather: Weather) -> None:
         self._weather = weather

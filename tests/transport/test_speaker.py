@@ -174,3 +174,48 @@ def test_a_report_that_brings_more_sound_does_not_disturb_the_clock() -> None:
         assert all(abs(b - a - 0.02) < 1e-6 for a, b in pairwise(moments))
 
     run(story())
+
+
+def test_packets_go_along_with_those_that_come_and_never_late() -> None:
+    async def story(booth: Booth) -> None:
+        await asyncio.sleep(1)
+        booth.speaker.push("a", sound(50))
+        began = booth.speaker._loop.time()
+        for number in range(1, 40):  # the other side's packets, 13 ms after ours, up to 3 ms early or late
+            await asyncio.sleep(
+                began + number * 0.02 + 0.013 + (-0.003, 0.0, 0.003)[number % 3] - booth.speaker._loop.time()
+            )
+            before = len(booth.packets)
+            booth.speaker.nudge()
+            assert len(booth.packets) == before + 1, "it was sent now, and not by a timer before"
+        moments = [at - 1 for at, *_ in booth.voiced()]
+        assert all(at <= number * 0.02 + 0.001 for number, at in enumerate(moments))
+        ticks = [packet[2] for packet in booth.voiced()]
+        assert {later - before for before, later in pairwise(ticks)} == {960}
+
+    on_air(story)
+
+
+def test_without_packets_from_the_other_side_the_clock_sends() -> None:
+    async def story(booth: Booth) -> None:
+        await asyncio.sleep(1)
+        booth.speaker.push("a", sound(50))
+        await asyncio.sleep(0.033)
+        booth.speaker.nudge()  # and then no more
+        await asyncio.sleep(0.5)
+        moments = [at - 1 for at, *_ in booth.voiced()]
+        steps = [round(1000 * (later - before)) for before, later in pairwise(moments[2:])]
+        assert set(steps) <= {20, 24}  # from a packet that went along to the first of the clock, 4 ms more
+        assert steps.count(24) <= 1
+
+    on_air(story)
+
+
+def test_in_silence_packets_that_come_wake_nothing() -> None:
+    async def story(booth: Booth) -> None:
+        for _ in range(100):
+            await asyncio.sleep(0.02)
+            booth.speaker.nudge()
+        assert len(booth.packets) <= TAIL_FRAMES + 2 / 0.02 / REST_FRAMES + 1
+
+    on_air(story)

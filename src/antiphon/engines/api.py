@@ -30,11 +30,14 @@ class Vad(Protocol):
     """Floats that a stream carries from one window to the next. A fresh stream's are all zero."""
     most_at_once: int
     """Windows of one stream that it takes in one call; 1 if it knows no order in time."""
+    most_in_place: int
+    """Windows that it scores in less time than a thread takes to be woken, 0.2 ms: up to so many at once are scored on
+    the event loop. 0 if it is slower, or holds the GIL."""
 
     def score(
         self, windows: NDArray[np.float32], memories: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Score a batch; runs in a worker thread and must release the GIL while it computes.
+        """Score a batch; runs in a worker thread, unless it is a small one, and must release the GIL while it computes.
 
         `memories` is [B, memory], a row for each stream. `windows` is [T * B, window] in [-1, 1]: first the streams'
         first windows in the memories' order, then their second ones, and so on. Returns P(speech) as [T * B] in [0, 1],

@@ -1,8 +1,9 @@
 """One voice detector for every session of the process: windows of many streams are scored in one batch.
 
 It knows neither turns nor messages. Sound goes in through a stream, events come out through its owner's
-callback, and one thread computes. Whoever has a whole window is taken along with the next batch, with a few windows
-at most, so that a minute of sound in one message delays its sender's other windows and nobody else's.
+callback, and one thread computes what takes longer than to wake it. Whoever has a whole window is taken along
+with the next batch, with a few windows at most, so that a minute of sound in one message delays its sender's other
+windows and nobody else's.
 """
 
 from __future__ import annotations
@@ -178,7 +179,8 @@ class HearingHub:
             return
         self._last_start = asyncio.get_running_loop().time()
         work = partial(_score, self._vad, _stacks(batch), self._pool[batch.slots])
-        self._under_way = self._runner.run(work)
+        windows = sum(piece.windows for piece in batch.pieces)
+        self._under_way = self._runner.run(work, is_short=windows <= self._vad.most_in_place)
         self._under_way.add_done_callback(partial(self._finish, batch))
 
     def _gather(self) -> Batch | None:
@@ -274,7 +276,7 @@ def _stacks(batch: Batch) -> list[Stack]:
 def _score(
     vad: Vad, stacks: Sequence[Stack], memories: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The worker thread's part: cut, resample, score. Touches nothing that the loop's thread writes. Returns scores,
+    """What may be a thread's part: cut, resample, score. Touches nothing that the loop's thread writes. Returns scores,
     stream after stream, and the memories."""
     if len(stacks) == 1:
         return _score_stack(vad, stacks[0], memories)

@@ -19,6 +19,7 @@ class EnergyVad:
     window = 512  # samples at 16 kHz: 32 ms, as Silero's, so that either can stand in for the other
     memory = 0
     most_at_once = 1
+    most_in_place = 4
 
     def __init__(self, middle_dbfs: float = -40.0) -> None:
         self._middle_dbfs = middle_dbfs

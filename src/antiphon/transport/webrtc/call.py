@@ -216,6 +216,7 @@ class Call:
             self.close("limit")
             return
         self._ear.take(packet)
+        self._speaker.nudge()
 
     def take_report(self, data: bytes) -> None:
         self._reports.read(data, self._loop.time(), time.time())

@@ -40,6 +40,7 @@ class OpusEncoder:
         _check(self._library, error.value)
         weakref.finalize(self, self._library.opus_encoder_destroy, self._state)
         self._packet = ctypes.create_string_buffer(LARGEST_PACKET)
+        self._packet_bytes = memoryview(self._packet)
         for request, value in (
             (SET_BITRATE, bitrate),
             (SET_COMPLEXITY, complexity),
@@ -57,7 +58,7 @@ class OpusEncoder:
         """One packet of exactly `FRAME` samples, 16-bit little-endian."""
         length = self._library.opus_encode(self._state, pcm, FRAME, self._packet, LARGEST_PACKET)
         _check(self._library, min(0, length))
-        return ctypes.string_at(self._packet, length)
+        return bytes(self._packet_bytes[:length])
 
     def _control(self, request: int, value: int) -> None:
         _check(self._library, self._library.opus_encoder_ctl(self._state, request, ctypes.c_int(value)))

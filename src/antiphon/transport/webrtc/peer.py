@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import pylibsrtp
+from aioice.ice import StunProtocol
 from aiortc import (
     RTCCertificate,
     RTCDataChannel,
@@ -28,7 +29,7 @@ from aiortc import (
     RTCSctpTransport,
 )
 
-from antiphon.errors import Bug, TransportClosed
+from antiphon.errors import TransportClosed
 from antiphon.transport.webrtc.offer import Offer, OurSide, write_answer
 from antiphon.transport.webrtc.rtp import is_rtcp
 
@@ -112,6 +113,8 @@ class Peer:
         offer = self._offer
         for candidate in offer.candidates:
             await self._add(candidate)
+        for socket in self._gatherer._connection._protocols:
+            self._dtls.overtake(socket)
         await self._ice.start(RTCIceParameters(offer.ice_username, offer.ice_password, offer.ice_lite))
         if self._ice.state != "completed":
             raise TransportClosed(
@@ -164,12 +167,26 @@ class Peer:
 class _Dtls(RTCDtlsTransport):
     """aiortc's, except that sound does not go through it: no queue, no task and no second parsing for each packet."""
 
+    COMPONENT = 1  # ICE's number for the one path that there is
+
     def __init__(self, ice: RTCIceTransport, listener: Listener, is_gone: asyncio.Event) -> None:
         super().__init__(ice, [RTCCertificate.generateCertificate()])
         self._listener = listener
         self._is_gone = is_gone
         self._take_other = ice._connection.data_received
         ice._connection.data_received = self._take  # type: ignore[method-assign]
+
+    def overtake(self, socket: StunProtocol) -> None:
+        """Take sound and reports where the socket hands them over, before anybody tries to read them as STUN."""
+        others = socket.datagram_received
+
+        def received(data: bytes, address: tuple[Any, ...]) -> None:
+            if data and SRTP_FIRST <= data[0] <= SRTP_LAST:
+                self._take(data, self.COMPONENT)
+            else:
+                others(data, address)
+
+        socket.datagram_received = received  # type: ignore[method-assign, assignment]
 
     def _take(self, data: bytes, component: int) -> None:
         """A datagram that is not ICE's. The first byte tells encrypted sound from the handshake and messages."""
@@ -190,18 +207,8 @@ class _Dtls(RTCDtlsTransport):
 
     def send(self, data: bytes) -> None:
         """Encrypt a packet of sound or reports and send it at once. Raises ConnectionError if there is no path."""
-        session = self._tx_srtp
-        if session is None:
-            raise ConnectionError("not encrypted yet")
+        session, pair = self._tx_srtp, self.transport._connection._nominated.get(self.COMPONENT)
+        if session is None or pair is None:
+            raise ConnectionError("no path, or not encrypted yet")
         protected = session.protect_rtcp(data) if is_rtcp(data) else session.protect(data)
-        _at_once(self.transport._send(protected))
-
-
-def _at_once(sending: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine that does not wait. That one does not is what makes a task for each packet needless."""
-    try:
-        sending.send(None)
-    except StopIteration:
-        return
-    sending.close()
-    raise Bug("sending a packet waited", "aiortc has changed: see pyproject.toml for the version that is known.")
+        pair.protocol.transport.sendto(protected, pair.remote_addr)

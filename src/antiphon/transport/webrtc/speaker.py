@@ -22,6 +22,8 @@ REPORT_EVERY = 25  # frames: twice a second, which is how far two clocks may com
 TAIL_FRAMES = 10  # of silence after the last sound: more than a receiver holds back
 REST_FRAMES = 20  # from one packet to the next in silence, as Opus itself has it in discontinuous transmission
 LATEST: Seconds = 0.2  # a loop that was held up sends what is due in one go; behind more than this it starts anew
+EARLY: Seconds = 0.008  # that a packet may go before its time, if the process is awake for something else
+MARGIN: Seconds = 0.004  # before its time that something else is made to fall, for it to come sooner and later
 GRAIN: Seconds = 0.001  # uvloop's clock has no finer one, and a timer may come so much too early
 SILENCE = bytes(FRAME_BYTES)
 
@@ -83,6 +85,8 @@ class Speaker:
         self._last_sent = -1
         self._is_open = False
         self._is_ticking = False
+        self._is_aligned = False
+        """Whether this run of sound has been brought near to what else wakes the process."""
 
     def open(self) -> None:
         """Packets can travel."""
@@ -132,6 +136,22 @@ class Speaker:
         self._restart_clock(now)
         self._tick()
 
+    def nudge(self) -> None:
+        """The process is awake, for a packet from the other side: what is due soon goes along. To be woken costs a
+        call more than to encode. Early is no harm where the other side has a buffer, and late would be."""
+        if self._timer is None or self._silent_frames:
+            return
+        now = self._loop.time()
+        left = self._due(self._frame) - now
+        if left > MARGIN and not self._is_aligned:
+            # Once in each answer: its second packet comes earlier, and so do all after it.
+            assert self._began is not None
+            self._began -= left - MARGIN
+            self._is_aligned, left = True, MARGIN
+        if left <= EARLY:
+            self._sleep()
+            self._tick(EARLY)
+
     def _may_begin(self) -> bool:
         first = next(iter(self._utterances.values()), None)
         if first is None or not self._silent_frames:
@@ -152,15 +172,16 @@ class Speaker:
         assert self._began is not None
         self._frame = max(self._last_sent + 1, round((now - self._began) / FRAME_S))
         self._began = now - self._frame * FRAME_S
+        self._is_aligned = False
 
-    def _tick(self) -> None:
-        """Send what is due, and come back for the next."""
+    def _tick(self, early: Seconds = GRAIN) -> None:
+        """Send what is due, or will be so soon, and come back for the next."""
         now = self._loop.time()
         if now - self._due(self._frame) > LATEST:
             self._restart_clock(now)
         self._is_ticking = True
         try:
-            while self._is_open and self._due(self._frame) <= now + GRAIN:
+            while self._is_open and self._due(self._frame) <= now + early:
                 self._play_frame()
         finally:
             self._is_ticking = False
