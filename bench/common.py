@@ -37,7 +37,7 @@ from antiphon.engines.tts.espeak import Espeak
 from antiphon.engines.vad.silero import SileroVad
 from antiphon.hearing import hub
 from antiphon.observe.timeline import Turn
-from antiphon.server.run import running
+from antiphon.server.run import put_away_when_ready, running
 
 STT_MS, LLM_MS, TTS_MS = 50, 100, 50  # of the scripted engines: to the transcript, the first token, the first audio
 SCRIPTED_MS = STT_MS + LLM_MS + TTS_MS
@@ -183,7 +183,7 @@ async def _serve(wish: Wish) -> None:
     stdin = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stdin), sys.stdin)
     async with running(settings, engines=engines, tools=(), on_turn=turns.append) as listening:
-        await listening.state.warmed.wait()
+        await put_away_when_ready(listening.state)
         print(listening.url, flush=True)
         while await stdin.readline():
             report = Report(turns.copy(), detector.windows, detector.batches, llm.left.copy())
@@ -244,6 +244,14 @@ def machine() -> str:
         f"commit {commit or 'unknown'}{' with changes' if changed else ''}; {datetime.now(UTC):%Y-%m-%d %H:%M} UTC; "
         f"load {os.getloadavg()[0]:.1f} before"
     )
+
+
+def stolen_s(core: int) -> Seconds:
+    """What this machine's host has taken from one of its cores since the start: nothing runs on it meanwhile."""
+    for line in Path("/proc/stat").read_text().splitlines():
+        if line.startswith(f"cpu{core} "):
+            return int(line.split()[8]) * TICK_S
+    return 0.0
 
 
 def pin(core: int) -> None:

@@ -34,6 +34,7 @@ from antiphon.testing.caller import FRAME, ROOM_DBFS
 from common import (
     CALLER_CORE,
     SCRIPTED_MS,
+    SERVER_CORE,
     Report,
     Server,
     Wish,
@@ -45,6 +46,7 @@ from common import (
     pin,
     server,
     speech,
+    stolen_s,
 )
 
 SENTENCES = (
@@ -166,6 +168,8 @@ class Measured(Struct, frozen=True):
     responses: int
     turns: list[Turn]
     windows_a_batch: float
+    stolen_percent: float
+    """Of the server's core, by other machines on the same host: it makes every p95 worse."""
     late_ms: list[float]
     """Of the generator, every slot."""
 
@@ -253,9 +257,11 @@ async def load(one: Server, callers: list[Caller], empty_bytes: int, options: ar
     idle = one.memory_bytes()
     await speak_for(CYCLE_S, may_speak=not options.silent)
     before, cpu, start = await one.report(), one.cpu_s(), loop.time()
+    stolen = stolen_s(SERVER_CORE)
     late_ms.clear()
     await speak_for(options.seconds, may_speak=not options.silent)
     cpu, wall = one.cpu_s() - cpu, loop.time() - start
+    stolen = stolen_s(SERVER_CORE) - stolen
     late = late_ms.copy()
     after = await one.report()
     await speak_for(CYCLE_S, may_speak=False)
@@ -270,6 +276,7 @@ async def load(one: Server, callers: list[Caller], empty_bytes: int, options: ar
         sum(line.responses for line in lines),
         after.turns,
         _windows_a_batch(before, after),
+        100 * stolen / wall,
         late,
     )
 
@@ -294,7 +301,8 @@ def show(measured: Measured, name: str) -> None:
         f"{name:<10}{count:>9}{measured.core_percent:>8.1f}{measured.core_percent / count:>9.3f}"
         f"{measured.idle_memory_bytes / count / 1e6:>7.2f}{measured.memory_bytes / count / 1e6:>7.2f}"
         f"{percentiles(turns)}{percentiles(hearing)}{measured.bursts:>7}{missed:>8}"
-        f"{measured.responses - measured.bursts:>7}{measured.windows_a_batch:>7.1f}{percentiles(measured.late_ms)}"
+        f"{measured.responses - measured.bursts:>7}{measured.windows_a_batch:>7.1f}{measured.stolen_percent:>8.1f}"
+        f"{percentiles(measured.late_ms)}"
     )
     if np.percentile(measured.late_ms, 95) > LATE_MS:
         print(
@@ -304,9 +312,9 @@ def show(measured: Measured, name: str) -> None:
 
 HEADER = (
     f"{'':<19}{'core':>8}{'core %':>9}{'MB a session':>14}{'added ms':>16}{'hearing ms':>16}{'':>22}{'windows':>7}"
-    f"{'generator late':>16}\n"
+    f"{'stolen':>8}{'generator late':>16}\n"
     f"{'':<10}{'sessions':>9}{'%':>8}{'/session':>9}{'idle':>7}{'end':>7}{'p50':>8}{'p95':>8}{'p50':>8}{'p95':>8}"
-    f"{'bursts':>7}{'missed':>8}{'extra':>7}{'/batch':>7}{'p50':>8}{'p95':>8}"
+    f"{'bursts':>7}{'missed':>8}{'extra':>7}{'/batch':>7}{'%':>8}{'p50':>8}{'p95':>8}"
 )
 
 

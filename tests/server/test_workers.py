@@ -22,12 +22,15 @@ from prometheus_client.parser import text_string_to_metric_families
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
+from antiphon.config import Config
 from antiphon.server.calls import worker_of
 from antiphon.server.siblings import one_page
+from antiphon.server.workers import Crew
 
 pytestmark = pytest.mark.real
 
 SERVE = (sys.executable, "-m", "antiphon", "serve", "--workers", "2")
+PATIENCE_S = 40.0  # for anything: the machine may stand still for seconds
 ENGINES = ("--stt", "fake", "--llm", "fake", "--tts", "fake")
 
 
@@ -68,7 +71,7 @@ async def together(*flags: str, **environ: str) -> AsyncIterator[Together]:
     )
     try:
         assert process.stdout is not None
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             line = (await process.stdout.readline()).decode()
         assert line, "it has ended: its complaint is above"
         made = Together(process, line.split()[3])
@@ -77,13 +80,13 @@ async def together(*flags: str, **environ: str) -> AsyncIterator[Together]:
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(25):
+        async with asyncio.timeout(PATIENCE_S):
             await process.wait()
 
 
 async def until_ready(made: Together) -> None:
     """All of them: a worker refuses sessions while it warms up."""
-    async with asyncio.timeout(30), httpx.AsyncClient(verify=False) as client:
+    async with asyncio.timeout(PATIENCE_S), httpx.AsyncClient(verify=False) as client:
         in_a_row = 0
         while in_a_row < 12:
             # Each question on a connection of its own, for any worker to answer.
@@ -97,7 +100,7 @@ def call(made: Together, query: str = "", key: str = KEY) -> Any:
 
 
 async def first(connection: ClientConnection) -> dict[str, Any]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         event: dict[str, Any] = json.loads(await connection.recv())
         return event
 
@@ -119,7 +122,7 @@ def test_to_clients_they_are_one_server() -> None:
 
 
 async def until_empty(made: Together) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while sum((await made.figures())["voice_active_sessions"].values()):  # noqa: ASYNC110 - it is another process
             await asyncio.sleep(0.05)
 
@@ -230,14 +233,53 @@ def test_one_certificate_for_all_and_an_end_that_lets_sessions_finish() -> None:
                 await first(connection)
                 workers = await made.workers()
                 made.process.send_signal(signal.SIGTERM)
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(PATIENCE_S):
                     await connection.wait_closed()
                 assert connection.close_code == 1001
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 assert await made.process.wait() == 0
             for number in workers:
                 with pytest.raises(ProcessLookupError):
                     os.kill(number, 0)
+
+    asyncio.run(story())
+
+
+def test_a_worker_without_a_plan_ends_when_it_is_told_to_and_when_its_parent_is_gone() -> None:
+    async def begun() -> asyncio.subprocess.Process:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "antiphon.server.workers", stdin=asyncio.subprocess.PIPE
+        )
+        while not await asyncio.to_thread(catches_sigterm, process.pid):  # noqa: ASYNC110 - it is another process
+            await asyncio.sleep(0.05)
+        return process
+
+    async def story() -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            told, left = await asyncio.gather(begun(), begun())
+            told.send_signal(signal.SIGTERM)
+            assert left.stdin is not None
+            left.stdin.close()
+            assert await told.wait() == 0
+            assert await left.wait() == 0
+
+    asyncio.run(story())
+
+
+def catches_sigterm(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status").read_text()
+    caught = next(line for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
+
+
+def test_a_worker_that_is_there_only_after_all_were_told_to_end_is_told_too(tmp_path: Path) -> None:
+    async def story() -> None:
+        crew = Crew(Config(), tmp_path, verbose=False)
+        crew._stop.set()
+        process = await crew._begin(0)
+        crew._limits.close()
+        async with asyncio.timeout(PATIENCE_S):
+            assert await process.wait() in (0, -signal.SIGTERM)
 
     asyncio.run(story())
 
@@ -248,7 +290,7 @@ def test_workers_that_cannot_start_end_their_parent_with_a_reason() -> None:
         process = await asyncio.create_subprocess_exec(
             *SERVE, "--port", "0", *ENGINES, "--stt", "nonesuch", stderr=asyncio.subprocess.PIPE
         )
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             _, told = await process.communicate()
         assert process.returncode not in (0, None)
         assert "nonesuch" in told.decode()

@@ -6,6 +6,7 @@ Used by `antiphon serve` in the foreground, and by the demo and tests as a conte
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
 import logging
 import os
@@ -416,6 +417,14 @@ async def _sweep(state: State) -> None:
         state.close_idle()
 
 
+async def put_away_when_ready(state: State) -> None:
+    """Once everything is loaded, take it out of the garbage collector's sight: to look through it again stands the loop
+    still for 50 ms with 200 sessions, and for 30 without it. For a process that is nothing but this server."""
+    await state.warmed.wait()
+    gc.collect()
+    gc.freeze()
+
+
 async def serve(config: Config, reload: Callable[[], Config], announce: Callable[[Running], None]) -> None:
     """Run until SIGINT or SIGTERM, then drain; SIGHUP takes keys and limits from `reload` anew."""
     loop = asyncio.get_running_loop()
@@ -426,7 +435,9 @@ async def serve(config: Config, reload: Callable[[], Config], announce: Callable
             loop.add_signal_handler(number, stop.set)
         loop.add_signal_handler(signal.SIGHUP, lambda: _reload(server.state, reload))
         announce(server)
+        putting_away = asyncio.create_task(put_away_when_ready(server.state), name="putting away")
         await stop.wait()
+        putting_away.cancel()
         log.info("stopping: nobody is let in any more; sessions may end by themselves")
 
 

@@ -26,7 +26,7 @@ from antiphon.audio.units import Seconds
 from antiphon.config import Config
 from antiphon.errors import ConfigError
 from antiphon.server.bounded import allow_many_files
-from antiphon.server.run import Place, bind, check, reread, running
+from antiphon.server.run import Place, bind, check, put_away_when_ready, reread, running
 from antiphon.server.shared import SharedTable
 from antiphon.server.tls import self_signed
 
@@ -136,6 +136,8 @@ class Crew:
             sys.executable, "-m", __name__, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
         )
         self._processes[number] = process
+        if self._stop.is_set():  # it was begun before all were told to end, and is there only now
+            process.send_signal(signal.SIGTERM)
         plan = Plan(self._config, self._folder, number, self._count, self._verbose)
         self._tell(process, plan)
         return process
@@ -204,7 +206,10 @@ async def _work() -> None:
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     orders = asyncio.StreamReader(limit=LONGEST_LINE)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
-    plan = msgspec.json.decode(await orders.readline(), type=Plan, dec_hook=_decode)
+    line = await _first_order(orders, stop)
+    if not line:
+        return
+    plan = msgspec.json.decode(line, type=Plan, dec_hook=_decode)
     _set_up(plan)
     table = SharedTable(plan.folder / LIMITS, plan.number, plan.count)
     place = Place(table, plan.folder, plan.number, plan.count)
@@ -213,9 +218,22 @@ async def _work() -> None:
         sys.stdout.buffer.flush()
         obeying = asyncio.create_task(_obey(orders, server.state.apply))
         stopping = asyncio.create_task(stop.wait())
+        putting_away = asyncio.create_task(put_away_when_ready(server.state))
         await asyncio.wait([obeying, stopping], return_when=asyncio.FIRST_COMPLETED)
-        obeying.cancel()
-        stopping.cancel()
+        for task in (obeying, stopping, putting_away):
+            task.cancel()
+
+
+async def _first_order(orders: asyncio.StreamReader, stop: asyncio.Event) -> bytes:
+    """The plan; empty if it does not come any more, as the parent is gone or does not want this worker after all."""
+    reading = asyncio.create_task(orders.readline())
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait([reading, stopping], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if stop.is_set():
+        reading.cancel()
+        return b""
+    return reading.result()
 
 
 def _own(plan: Plan) -> Config:
