@@ -11,7 +11,7 @@ PROGRAMS := tests/conformance
 NODE := PATH="$(CURDIR)/$(CLIENTS)/node/bin:$$PATH"
 export PYTHONUTF8 = 1
 
-.PHONY: desktop desktop-test-deps help demo test test-all conformance web e2e browser check docs costs bench bench-full install-peers install install-dev install-clients lock clean
+.PHONY: desktop desktop-test-deps help demo test test-all conformance simulate fuzz web e2e browser check docs costs bench bench-full install-peers install install-dev install-clients lock clean
 
 help:
 	@echo "make demo         hear a conversation: no key, no microphone, no network"
@@ -20,6 +20,7 @@ help:
 	@echo "make e2e          the page in a real browser, with a recorded microphone (up to 6 minutes)"
 	@echo "make desktop      talk and dictate on a virtual sound card and screen (a minute; first: make desktop-test-deps)"
 	@echo "make simulate     N whole conversations in which things go wrong, CORE more with the core alone"
+	@echo "make fuzz         broken input for every decoder that a stranger can reach, for MINUTES"
 	@echo "make web          build the page that the package contains, after a change in web/"
 	@echo "make bench        how many conversations a core holds, for us, Pipecat and LiveKit (under 15 minutes)"
 	@echo "make bench-full   all points, and how well requests and ends of turns are recognised (an hour)"
@@ -93,6 +94,13 @@ CORE ?= 0
 FIRST ?= 0
 simulate: install-dev
 	PYTHONPATH=tests/session $(BIN)/python tests/simulation/simulate.py $(N) --core $(CORE) --first $(FIRST)
+
+# Mutilated input for every decoder that a stranger can reach, a part of the time each; stops at the first that breaks.
+MINUTES ?= 10
+DECODERS := PYTHONPATH=tests/decoders:tests/protocol:tests/media:tests/transport
+fuzz: install-dev
+	timeout $$(( $(MINUTES) * 30 )) $(BIN)/python tests/protocol/fuzz.py $$(date +%s) || test $$? = 124
+	$(DECODERS) timeout $$(( $(MINUTES) * 30 )) $(BIN)/python tests/decoders/decoders.py $$(date +%s) || test $$? = 124
 
 conformance: install-dev install-clients
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(AGAIN) tests/conformance

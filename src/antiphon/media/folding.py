@@ -12,10 +12,14 @@ import numpy as np
 
 from antiphon.audio.pcm import guarded, int16_from_float
 from antiphon.audio.units import HEARING_RATE, Pcm, Pcm16
+from antiphon.errors import PeerError
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
     from av.audio.resampler import AudioResampler
+
+
+LOWEST_HZ = 2_000  # no sound that a word could be heard in: at 1 Hz, a file of 80 kB would become gigabytes
 
 
 class Folding:
@@ -27,12 +31,18 @@ class Folding:
         self._resampler: AudioResampler | None = None
 
     def push(self, frame: AudioFrame) -> list[Pcm]:
-        """What can be had now, as the codec gives it: see `joined`."""
+        """What can be had now, as the codec gives it: see `joined`. Raises `PeerError` for a rate that no sound has."""
         from av.audio.resampler import AudioResampler
 
         made: list[Pcm] = []
         kind = (frame.format.name, frame.layout.name, frame.sample_rate)
         if kind != self._kind or self._resampler is None:
+            if frame.sample_rate < LOWEST_HZ:
+                raise PeerError(
+                    f"this sound has {frame.sample_rate} samples a second",
+                    f"Send it at {LOWEST_HZ} Hz or more.",
+                    code="invalid_audio",
+                )
             made = self.flush()
             self._kind = kind
             self._resampler = AudioResampler(format="flt", layout="mono", rate=self._rate_hz)

@@ -27,6 +27,11 @@ class _InMemory(MultiPartParser):
 
     spool_max_size = 2**62
 
+    def close(self) -> None:
+        """Give back every file, also one whose end never came and that is in no form."""
+        for file in self._files_to_close_on_error:
+            file.close()
+
 
 class Uploads:
     """All forms that are being read or worked on."""
@@ -41,27 +46,30 @@ class Uploads:
             raise PeerError("Too many uploads are being worked on.", "Try again in some seconds.", code="server_full")
         self._under_way += 1
         try:
-            form = await _read(request, longest_bytes, budget)
+            parser = _parser(request, longest_bytes, budget)
             try:
-                yield form
+                yield await _read(parser)
             finally:
-                await form.close()
+                parser.close()
         finally:
             self._under_way -= 1
 
 
-async def _read(request: Request, longest_bytes: int, budget: ByteBudget) -> FormData:
+def _parser(request: Request, longest_bytes: int, budget: ByteBudget) -> _InMemory:
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         raise PeerError(
             "This is no form.", "Send multipart/form-data with a field 'file'.", code="unsupported_content_type"
         )
-    parser = _InMemory(
+    return _InMemory(
         request.headers,
         _bounded(request, longest_bytes, budget),
         max_files=1,
         max_fields=MOST_FIELDS,
         max_part_size=LONGEST_FIELD_BYTES,
     )
+
+
+async def _read(parser: _InMemory) -> FormData:
     try:
         return await parser.parse()
     except MultiPartException as error:
