@@ -87,6 +87,8 @@ class Server(Section, frozen=True):
     max_sessions: Positive = 256
     max_lag_ms: Annotated[float, Meta(ge=0, le=10_000)] = 30.0
     """Lateness of the event loop, as a mean of the last second, from which on nobody more is let in. 0: never."""
+    max_sessions_per_key: Annotated[int, Meta(ge=0)] = 0
+    """At a time, of one API key and all client secrets that it made. 0: as many as there are places."""
     max_sessions_per_secret: Positive = 16
     """A client secret lies in a web page: whoever holds it is not to take all places."""
     max_message_bytes: Positive = 22_000_000

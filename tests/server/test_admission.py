@@ -13,7 +13,8 @@ from antiphon.engines.vad.energy import EnergyVad
 from antiphon.hearing.hub import HearingHub
 from antiphon.hearing.runners import InPlace
 from antiphon.observe.looplag import LoopLag
-from antiphon.server.admission import BUSY, DRAINING, FULL, Admission, Lateness, OwnRoom, Turnstile
+from antiphon.server.admission import BUSY, DRAINING, FULL, KEY_FULL, Admission, Lateness, OwnRoom, Turnstile
+from antiphon.server.limits import Places
 from antiphon.testing.virtual_time import run
 
 
@@ -23,6 +24,18 @@ def test_as_many_as_there_are_places_and_one_more_when_one_has_left() -> None:
     admission.leave()
     assert admission.enter() is None
     assert (admission.here, admission.let_in, admission.turned_away) == (2, 3, 1)
+
+
+def test_a_key_has_only_so_many_of_the_places_and_those_without_one_are_not_counted() -> None:
+    admission = Admission(OwnRoom(4), keys=Places(1))
+    assert [admission.enter("ann"), admission.enter("ann"), admission.enter("ben")] == [None, KEY_FULL, None]
+    assert [admission.enter(), admission.enter(), admission.enter()] == [None, None, FULL]
+    admission.leave("ann")
+    assert admission.room.taken == 3
+    assert [admission.enter("ben"), admission.enter("ann")] == [KEY_FULL, None]
+    for owner in ("ann", "ben", "", ""):
+        admission.leave(owner)
+    assert (admission.room.taken, admission.here) == (0, 0)
 
 
 def test_fewer_places_than_are_taken_let_nobody_in_and_throw_nobody_out() -> None:

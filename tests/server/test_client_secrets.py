@@ -72,6 +72,25 @@ def test_a_secret_takes_only_so_many_places_at_a_time() -> None:
     asyncio.run(story())
 
 
+def test_a_key_and_its_secrets_share_their_sessions() -> None:
+    async def story() -> None:
+        async with server(**LOCKED, server__max_sessions_per_key=2) as made, web(made, KEY) as backend:
+            token = (await secret(backend))["value"]
+            async with client(made, key=token) as mine, client(made, key=KEY) as yours:
+                await mine.receive("session.created")
+                await yours.receive("session.created")
+                for key in (token, KEY):
+                    status, error = await refusal(made, key=key)
+                    assert (status, error["code"]) == (429, "too_many_sessions")
+            async with asyncio.timeout(20):
+                while made.state.sessions.running:  # noqa: ASYNC110 - what is waited for has no event
+                    await asyncio.sleep(0.01)
+            async with client(made, key=KEY) as call:
+                await call.receive("session.created")
+
+    asyncio.run(story())
+
+
 def test_the_answer_is_the_whole_session() -> None:
     async def story() -> None:
         async with server(**LOCKED) as made, web(made, KEY) as backend:

@@ -18,6 +18,9 @@ from antiphon.server.refusals import Refusal
 
 FULL = Refusal(503, "server_full", "All sessions are taken. Try again in a few seconds.")
 BUSY = Refusal(503, "server_busy", "The server is as busy as it can be without delays. Try again in a few seconds.")
+KEY_FULL = Refusal(
+    429, "too_many_sessions", "This key has as many sessions as server.max_sessions_per_key allows. Close one first."
+)
 DRAINING = Refusal(503, "server_draining", "The server is stopping. Connect again, to another one if there is one.")
 
 HUB_SHARE = 3.0  # the voice detector waits 10 ms for company and works for 5: it may be late by more than the loop
@@ -37,6 +40,18 @@ class Room(Protocol):
 
     @property
     def taken(self) -> int: ...
+
+
+class Seats(Protocol):
+    """How many of those places each may have, by name."""
+
+    most: int
+
+    def take(self, name: str) -> bool:
+        """One more for this name; False, and nothing taken, if it has as many as it may. Each is to be given back."""
+        ...
+
+    def give_back(self, name: str) -> None: ...
 
 
 class OwnRoom:
@@ -79,9 +94,17 @@ class Lateness:
 class Admission:
     """Lets in and counts. Everything is called on the event loop."""
 
-    def __init__(self, room: Room, lateness_ms: Callable[[], float] = lambda: 0.0, most_lag_ms: float = 0.0) -> None:
-        """Nobody more is let in while the lateness is at least `most_lag_ms`; with 0, that is never."""
+    def __init__(
+        self,
+        room: Room,
+        lateness_ms: Callable[[], float] = lambda: 0.0,
+        most_lag_ms: float = 0.0,
+        keys: Seats | None = None,
+    ) -> None:
+        """Nobody more is let in while the lateness is at least `most_lag_ms`; with 0, that is never. `keys` holds how
+        many places each API key has."""
         self.room = room
+        self.keys = keys
         self.lateness_ms = lateness_ms
         self.most_lag_ms = most_lag_ms
         self.here = 0
@@ -96,9 +119,9 @@ class Admission:
         """How busy it is; 1 is where conversations begin to suffer."""
         return self.lateness_ms() / self.most_lag_ms if self.most_lag_ms else 0.0
 
-    def enter(self) -> Refusal | None:
-        """A place, to be left with `leave`; or why there is none."""
-        refusal = self._refusal()
+    def enter(self, owner: str = "") -> Refusal | None:
+        """A place, to be left with `leave`; or why there is none. `owner` names the key whose it is, if it has one."""
+        refusal = self._refusal(owner)
         if refusal is None:
             self.here += 1
             self.let_in += 1
@@ -106,17 +129,24 @@ class Admission:
             self.turned_away += 1
         return refusal
 
-    def leave(self) -> None:
+    def leave(self, owner: str = "") -> None:
         self.here -= 1
         self.room.give_back()
+        if self.keys is not None and owner:
+            self.keys.give_back(owner)
 
-    def _refusal(self) -> Refusal | None:
+    def _refusal(self, owner: str) -> Refusal | None:
         if self.is_draining:
             return DRAINING
         # With nobody here it is not sessions that make it late, and the first one is not to pay for what did.
         if self.here and self.load >= 1:
             return BUSY
-        return None if self.room.take() else FULL
+        if not self.room.take():
+            return FULL
+        if self.keys is not None and owner and not self.keys.take(owner):
+            self.room.give_back()
+            return KEY_FULL
+        return None
 
 
 class Turnstile:

@@ -153,6 +153,8 @@ class State:
         self.admission.room.most = server.max_sessions
         self.admission.most_lag_ms = server.max_lag_ms
         self.places.most = server.max_sessions_per_secret
+        if self.admission.keys is not None:
+            self.admission.keys.most = server.max_sessions_per_key or server.max_sessions
         if self.budgets.bytes_per_minute != server.max_bytes_per_minute:
             self.budgets = self.limits.budgets(server.max_bytes_per_minute, asyncio.get_running_loop().time)
 
@@ -537,11 +539,11 @@ async def _captions(state: State, socket: WebSocket) -> None:
     except PeerError as error:
         await _turn_away(state, socket, refusal_from(error))
         return
-    refusal = state.admission.enter() if state.is_ready else WARMING
+    visitor: Visitor = socket.state.visitor
+    refusal = state.admission.enter(visitor.owner) if state.is_ready else WARMING
     if refusal is not None:
         await _turn_away(state, socket, refusal)
         return
-    visitor: Visitor = socket.state.visitor
     state.captions += 1
     try:
         await socket.accept(_subprotocol(socket.scope.get("subprotocols", [])))
@@ -550,7 +552,7 @@ async def _captions(state: State, socket: WebSocket) -> None:
         log.info("a live transcription ended: %s", reason)
     finally:
         state.captions -= 1
-        state.admission.leave()
+        state.admission.leave(visitor.owner)
 
 
 def _settings(state: State, visitor: Visitor, wish: Wish, addresses: McpAddresses) -> Settings:

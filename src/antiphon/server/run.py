@@ -164,7 +164,8 @@ async def housed(
     surroundings = Surroundings(ZoneInfo(config.session.time_zone), config.session.locale, count)
     metrics = Metrics(each.name for each in tooling.registry.offered())
     lag = LoopLag(metrics.loop_lag.observe)
-    admission = Admission(bounds.room(config.server.max_sessions), Lateness(lag, hub), config.server.max_lag_ms)
+    most = config.server.max_sessions
+    admission = Admission(bounds.room(most), Lateness(lag, hub), config.server.max_lag_ms, bounds.places(most))
     export = _export(config)
     told = _turns_told(export, engines, on_turn)
     async with _history(config) as history:

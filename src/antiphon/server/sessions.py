@@ -76,6 +76,7 @@ class Sessions:
         self._tracing = tracing
         self._on_turn = on_turn
         self.history = history
+        self._principals: dict[str, str] = {}
         self._kept: dict[str, Keeping] = {}
         self._recordings: dict[str, Recording] = {}
         self._traces: dict[str, TraceFile] = {}
@@ -93,14 +94,15 @@ class Sessions:
         """Start a session, or say why there is no place for it. It runs until `end`. `principal` is who is served: see
         `ToolContext`. `addresses` are those of the MCP servers that it begins with; `continues` is the id of the
         session whose conversation it goes on with."""
-        refusal = self.admission.enter()
+        refusal = self.admission.enter(principal)
         if refusal is not None:
             return refusal
         try:
             drive = self._make(config, principal, addresses, continues)
         except BaseException:
-            self.admission.leave()
+            self.admission.leave(principal)
             raise
+        self._principals[drive.session.id] = principal
         self.running[drive.session.id] = drive
         self._is_empty.clear()
         return drive
@@ -155,7 +157,7 @@ class Sessions:
         try:
             await drive.close(reason)
         finally:
-            self.admission.leave()
+            self.admission.leave(self._principals.pop(drive.session.id))
             now = asyncio.get_running_loop().time()
             self._watches.pop(drive.session.id).session_ended(now, reason, drive.position, held_bytes)
             if drive.timeline.turns:
