@@ -11,7 +11,7 @@ PROGRAMS := tests/conformance
 NODE := PATH="$(CURDIR)/$(CLIENTS)/node/bin:$$PATH"
 export PYTHONUTF8 = 1
 
-.PHONY: desktop desktop-test-deps help demo test test-all conformance simulate fuzz web e2e browser check docs costs bench bench-full install-peers install install-dev install-clients lock clean
+.PHONY: desktop desktop-test-deps help demo test test-all conformance simulate fuzz audit web e2e browser check docs costs bench bench-full install-peers install install-dev install-clients lock clean
 
 help:
 	@echo "make demo         hear a conversation: no key, no microphone, no network"
@@ -21,6 +21,7 @@ help:
 	@echo "make desktop      talk and dictate on a virtual sound card and screen (a minute; first: make desktop-test-deps)"
 	@echo "make simulate     N whole conversations in which things go wrong, CORE more with the core alone"
 	@echo "make fuzz         broken input for every decoder that a stranger can reach, for MINUTES"
+	@echo "make audit        known holes in what we depend on; needs the network"
 	@echo "make web          build the page that the package contains, after a change in web/"
 	@echo "make bench        how many conversations a core holds, for us, Pipecat and LiveKit (under 15 minutes)"
 	@echo "make bench-full   all points, and how well requests and ends of turns are recognised (an hour)"
@@ -101,6 +102,15 @@ DECODERS := PYTHONPATH=tests/decoders:tests/protocol:tests/media:tests/transport
 fuzz: install-dev
 	timeout $$(( $(MINUTES) * 30 )) $(BIN)/python tests/protocol/fuzz.py $$(date +%s) || test $$? = 124
 	$(DECODERS) timeout $$(( $(MINUTES) * 30 )) $(BIN)/python tests/decoders/decoders.py $$(date +%s) || test $$? = 124
+
+# Asks the package index, or its advisory service, for known holes in what we depend on: it needs the network.
+audit: install-dev .venv-audit/.installed
+	.venv-audit/bin/pip-audit --strict --require-hashes --disable-pip --progress-spinner off -r requirements.lock
+
+.venv-audit/.installed: $(VENV)/bin/python
+	@$(BIN)/python -m venv .venv-audit
+	@.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	@touch $@
 
 conformance: install-dev install-clients
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(AGAIN) tests/conformance
@@ -202,4 +212,4 @@ costs: install-dev
 	ANTIPHON_WRITE_COSTS=1 $(BIN)/python -m pytest -q tests/runtime/test_costs.py
 
 clean:
-	rm -rf $(VENV) $(CLIENTS) .venv-peers .venv-cluster $(PROGRAMS)/node/node_modules web/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) $(CLIENTS) .venv-peers .venv-audit .venv-cluster $(PROGRAMS)/node/node_modules web/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
