@@ -15,6 +15,7 @@ RINGS = [
     {"audio"},
     {"session"},
     {"protocol"},
+    {"relay"},
     {"engines", "hearing", "tools", "store", "media", "models", "observe", "config"},
     {"runtime"},
     {"transport"},
@@ -23,7 +24,7 @@ RINGS = [
 ]
 """From the inside out. A package may import its own ring and those before it."""
 
-CORE = ("errors", "audio", "session", "protocol")
+CORE = ("errors", "audio", "session", "protocol", "relay")
 WAITS_OR_GUESSES = {
     "anyio", "asyncio", "concurrent", "contextvars", "httpx", "logging", "multiprocessing", "os", "queue", "secrets",
     "select", "signal", "socket", "subprocess", "sys", "threading", "time", "trio", "uuid", "websockets",
@@ -100,6 +101,7 @@ def test_chance_comes_from_a_seed() -> None:
 
 
 TASK_STARTERS = {
+    "runtime/relay.py", "runtime/upstream.py", "runtime/warm.py",
     "runtime/workers.py", "transport/websocket.py", "transport/webrtc/call.py", "server/calls.py",
     "testing/caller.py", "server/run.py", "cli/demo.py", "testing/contract.py", "testing/upstream.py",
     "testing/loopback.py", "testing/wire.py", "tools/runner.py", "runtime/live.py", "tools/mcp_client.py",

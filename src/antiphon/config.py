@@ -422,6 +422,24 @@ class Mcp(Section, frozen=True):
     long, the server goes on by itself. 0: never."""
 
 
+class Relay(Section, frozen=True):
+    """Another Realtime server as the voice of conversations, in place of the engines."""
+
+    url: Word | None = None
+    """Of its Realtime endpoint, such as "wss://api.openai.com/v1/realtime". None: the engines here are the voice."""
+    model: Word | None = None
+    api_key: Word | None = None
+    api_key_env: Word | None = None
+    """Name of an environment variable that holds the key. `load` reads it into `api_key`."""
+    transcription_model: Word = "gpt-4o-mini-transcribe"
+    """What it is to write down with what people say, where their client names nothing."""
+    warm: Annotated[int, Meta(ge=0, le=256)] = 2
+    """Connections that are kept open for whoever comes next."""
+    connect_timeout_s: PositiveSeconds = 10.0
+    patience_s: PositiveSeconds = 20.0
+    """For its next word, when it owes one. After that the connection counts as lost."""
+
+
 class Config(Section, frozen=True):
     server: Server = Server()
     session: SessionDefaults = SessionDefaults()
@@ -436,6 +454,7 @@ class Config(Section, frozen=True):
     history: History = History()
     tools: Tools = Tools()
     mcp: Mcp = Mcp()
+    relay: Relay = Relay()
 
 
 def load(path: Path | None, environ: Mapping[str, str], overrides: Mapping[str, Any] | None = None) -> Config:
@@ -565,6 +584,33 @@ def _check(config: Config) -> None:
         if not ICE_URL.fullmatch(url):
             raise ConfigError(f"webrtc.ice_servers: {url!r} is no STUN or TURN server", f"Write it like {ICE_EXAMPLE}.")
     _check_mcp(config.mcp)
+    _check_relay(config.relay)
+
+
+def _check_relay(relay: Relay) -> None:
+    if relay.url is None:
+        stray = next((name for name in ("model", "api_key", "api_key_env") if getattr(relay, name) is not None), None)
+        if stray is not None:
+            raise ConfigError(
+                f"relay.{stray} is set, but relay.url is not",
+                "Set it to the server's Realtime endpoint, such as wss://api.openai.com/v1/realtime, or take the other "
+                "away.",
+            )
+        return
+    try:
+        address = urlsplit(relay.url)
+        is_socket = address.scheme in ("ws", "wss") and bool(address.hostname) and address.port != 0
+    except ValueError:
+        is_socket = False
+    if not is_socket:
+        raise ConfigError(
+            "relay.url is not the address of a Realtime endpoint", "Write it like wss://api.openai.com/v1/realtime"
+        )
+    if address.username or address.password or address.query or address.fragment:
+        raise ConfigError(
+            "relay.url holds more than an address",
+            "Put the key into relay.api_key_env, and the model into relay.model.",
+        )
 
 
 def _check_named_keys(server: Server, tools: Tools) -> None:
@@ -662,7 +708,13 @@ def _with_keys(config: Config, environ: Mapping[str, str]) -> Config:
         place = f"mcp.servers.{label}.authorization"
         token = _key_of(place, server.authorization, server.authorization_env, environ)
         servers[label] = msgspec.structs.replace(server, authorization=token)
-    return msgspec.structs.replace(config, mcp=msgspec.structs.replace(config.mcp, servers=servers))
+    relay = config.relay
+    key = _key_of("relay.api_key", relay.api_key, relay.api_key_env, environ)
+    return msgspec.structs.replace(
+        config,
+        mcp=msgspec.structs.replace(config.mcp, servers=servers),
+        relay=msgspec.structs.replace(relay, api_key=key),
+    )
 
 
 def _with_key(remote: R, place: str, environ: Mapping[str, str]) -> R:

@@ -345,6 +345,19 @@ ELSEWHERE = {
     "worker_unreachable": "server/test_siblings.py",
     "tool_loop": "session/test_session.py",
     "unsupported_content_type": "server/test_calls.py",
+    "upstream_auth": "runtime/test_upstream.py",
+    "upstream_closed": "runtime/test_upstream.py",
+    "upstream_failed": "runtime/test_upstream.py",
+    "upstream_malformed": "runtime/test_upstream.py",
+    "upstream_not_found": "runtime/test_upstream.py",
+    "upstream_rate_limited": "runtime/test_upstream.py",
+    "upstream_rejected": "runtime/test_upstream.py",
+    "upstream_reset": "runtime/test_upstream.py",
+    "upstream_slow": "runtime/test_upstream.py",
+    "upstream_timeout": "runtime/test_upstream.py",
+    "upstream_tls": "runtime/test_upstream.py",
+    "upstream_unreachable": "runtime/test_upstream.py",
+    "upstream_unavailable": "relay/test_line.py",
 }
 """Codes that another test provokes, and where."""
 NEVER = {
@@ -356,7 +369,7 @@ NEVER = {
     "item_not_found": "the newer, specific codes are sent in its place",
 }
 """Codes of the official service that are never sent, and why."""
-FOLDERS = ("audio", "hearing", "protocol", "runtime", "server", "session", "transport")
+FOLDERS = ("audio", "hearing", "protocol", "relay", "runtime", "server", "session", "transport")
 PLACES = {"Refusal": 1, "Refused": 3, "HearingFailed": 0, "WorkFailed": 1, "_refuse": 1}
 """Where the code stands among the arguments of what carries one."""
 

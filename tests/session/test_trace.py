@@ -105,7 +105,7 @@ PUBLIC = {
     "connection", "request", "code", "param", "item_id", "response_id", "call_id", "name", "id", "kind", "to",
     "model", "voice", "language", "after", "reason", "error_code", "previous", "session_id", "conversation_id",
     "status", "tool_choice", "eagerness", "detail", "started", "role", "input", "label", "server", "names", "function",
-    "approval", "outcome", "asks_before", "withheld_tools",
+    "approval", "outcome", "asks_before", "withheld_tools", "recogniser", "sound",
 }  # fmt: skip
 """String fields that may stay as they are in a redacted trace."""
 

@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from antiphon.engines.llm.tokens import token_counter
+from antiphon.relay.session import make_session
 from antiphon.session import trace
 
 LONGEST = 160  # characters of one line: settings and contexts are longer, and are in the file
@@ -32,7 +33,7 @@ def command(files: tuple[Path, ...], steps: bool, tokenizer: Path | None) -> Non
         if steps:
             _read_out(path)
         with path.open("rb") as lines:
-            count, difference = trace.replay(lines, count_tokens)
+            count, difference = trace.replay(lines, count_tokens, make_session)
         for finding in _findings(path):
             click.echo(f"{path}: found: {finding}")
         if difference is None:

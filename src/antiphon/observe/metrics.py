@@ -38,7 +38,7 @@ OTHER = "other"
 """What a label says of everything that it has no word for."""
 ENDINGS = (
     "closed by the client", "hung up", "hung up on request", "lost", "idle", "limit", "too_slow", "drain",
-    "session_expired", "internal_error", "not connected in time",
+    "session_expired", "internal_error", "upstream_lost", "not connected in time",
 )  # fmt: skip
 """Why sessions end."""
 REFUSALS = (
@@ -77,6 +77,19 @@ class EngineState(Struct, frozen=True):
     """Times that it began to fail, since the start."""
 
 
+class Relayed(Struct, frozen=True):
+    """How it goes with the server that is the voice of conversations."""
+
+    ready: int
+    """Connections that are open and wait for somebody."""
+    warm: int
+    """Sessions that found one, since the start."""
+    cold: int
+    """Those that had to wait for theirs."""
+    lost: int
+    """Connections that sessions have lost."""
+
+
 class Standing(Struct, frozen=True):
     """The process at one moment. What ends in `_total` only ever grows."""
 
@@ -103,6 +116,8 @@ class Standing(Struct, frozen=True):
     packets_total: Mapping[str, int]
     """By fate."""
     upstreams: tuple[Upstreams, ...] = ()
+    relay: Relayed | None = None
+    """Of the server that is the voice, if it is another one."""
     engines: tuple[EngineState, ...] = ()
     """Of roles that have several."""
     history_waiting: int = 0
@@ -237,6 +252,8 @@ class _Moment(Collector):
         yield from self._upstreams()
         yield from self._engines()
         yield from self._history()
+        if self._now.relay is not None:
+            yield from _relayed(self._now.relay)
 
     def _gauges(self) -> Iterator[Metric]:
         now = self._now
@@ -290,6 +307,15 @@ class _Moment(Collector):
         yield CounterMetricFamily("voice_history_written", "Changes written.", now.history_written_total)
         yield CounterMetricFamily("voice_history_lost", "Changes given up.", now.history_lost_total)
         yield CounterMetricFamily("voice_history_errors", "Batches that failed.", now.history_errors_total)
+
+
+def _relayed(relay: Relayed) -> Iterator[Metric]:
+    words = "Connections to the server that is the voice, open and waiting."
+    yield _gauge("voice_relay_ready_connections", words, relay.ready)
+    sessions = {"warm": relay.warm, "cold": relay.cold}
+    words = "Sessions on another server's voice, by the connection that they found."
+    yield _family(CounterMetricFamily, "voice_relay_sessions", words, "connection", sessions)
+    yield CounterMetricFamily("voice_relay_losses", "Connections that such sessions have lost.", relay.lost)
 
 
 def _gauge(name: str, words: str, value: float) -> Metric:

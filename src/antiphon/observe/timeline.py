@@ -152,6 +152,9 @@ class Timeline:
 
     def _take_output(self, now: Seconds, output: Output, cause: Input) -> None:
         match output:
+            case outputs.SpeechStopped(at=at) if isinstance(cause, inputs.UpstreamSaid):
+                # Another server hears, and this is all that it says of when.
+                self._speech_end = moment_of(at, cause.heard, now)
             case outputs.AudioCommitted(item_id=item_id):
                 arrived = cause.arrived if isinstance(cause, inputs.SilenceTick | inputs.VoicePaused) else None
                 self._open = Turn(item_id, self._speech_end, arrived, now)
@@ -182,6 +185,14 @@ class Timeline:
                 for run in self._answering[response_id].tools:
                     if run.call_id == call_id:
                         run.ended = now
+            case outputs.TextSent(response_id=response_id):
+                turn = self._answering[response_id]
+                if turn.first_token is None:
+                    turn.first_token = now
+            case outputs.TranscriptionDone(item_id=item_id, text=text) if isinstance(cause, inputs.UpstreamSaid):
+                for known in (self._open, *self._answering.values()):
+                    if known is not None and known.item_id == item_id:
+                        known.heard = text
             case outputs.AudioSent(response_id=response_id):
                 turn = self._answering[response_id]
                 if turn.first_audio is None:

@@ -17,6 +17,7 @@ from msgspec import Struct, field
 from antiphon.audio.formats import write_whole
 from antiphon.audio.ring import Ring
 from antiphon.audio.units import WIRE_RATE, Pcm16, Samples, Seconds, samples_from_ms
+from antiphon.errors import Bug
 from antiphon.hearing import prosody
 from antiphon.hearing.edges import WINDOW, HearingEvent
 from antiphon.hearing.hub import HearingHub
@@ -27,11 +28,11 @@ from antiphon.runtime.retained import RetainedAudio
 from antiphon.runtime.voice import SpokenAudio
 from antiphon.runtime.workers import Engines, Workers
 from antiphon.session import inputs, outputs
+from antiphon.session.conversation import Conversation
 from antiphon.session.inputs import Input
 from antiphon.session.items import Item, Message, Role
 from antiphon.session.outputs import Notice, Output
-from antiphon.session.session import Session
-from antiphon.session.settings import TurnDetection
+from antiphon.session.settings import SessionConfig, Settings, TurnDetection
 from antiphon.tools.api import ToolContext
 from antiphon.tools.mcp import McpAddresses, McpConnections, McpLimits
 from antiphon.tools.runner import TaskOutcome, ToolCall, ToolRunner, Workroom
@@ -75,6 +76,36 @@ class Tap(Protocol):
         ...
 
 
+class Conversing(Protocol):
+    """A conversation as a machine: `session.session`, or the one whose voice is another server, `relay.session`."""
+
+    id: str
+    config: SessionConfig
+
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def conversation(self) -> Conversation: ...
+
+    @property
+    def deadline(self) -> Seconds | None:
+        """When it wants a `TimePassed` next, or None."""
+        ...
+
+    @property
+    def expires_in_s(self) -> Seconds: ...
+
+    @property
+    def judges_pauses(self) -> bool:
+        """Whether it wants to know how a voice sounded before it paused."""
+        ...
+
+    def handle(self, item: Input, now: Seconds) -> list[Output]:
+        """Act on one input, fully, and return what follows from it, in order."""
+        ...
+
+
 Record = Callable[[Seconds, Input, list[Output]], None]
 """Called with every step of the session: traces, timelines and metrics are made of it."""
 
@@ -95,7 +126,7 @@ class Drive:
 
     def __init__(
         self,
-        session: Session,
+        session: Conversing,
         equipment: Equipment,
         tool_context: Callable[[Drive], ToolContext],
         records: tuple[Record, ...] = (),
@@ -330,6 +361,8 @@ class Drive:
                 self._audio.drop(work)
             case outputs.DropAudio(work=work):
                 self._audio.drop(work)
+            case outputs.ToUpstream() | outputs.ResendAudio() | outputs.LeaveUpstream():
+                raise Bug("a session has no other server for a voice", "Drive it with `runtime.relay`.")
             case outputs.Close(reason=reason):
                 for link in list(self.links.values()):
                     link.close(reason)

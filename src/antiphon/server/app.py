@@ -31,6 +31,7 @@ from antiphon.hearing.hub import HearingHub
 from antiphon.observe.metrics import CONTENT_TYPE, OTHER
 from antiphon.protocol.outbound import Projection
 from antiphon.runtime.drive import Drive
+from antiphon.runtime.warm import Pools
 from antiphon.server import pages
 from antiphon.server.admission import Turnstile
 from antiphon.server.calls import LEAD_MS, Calls, read_call, worker_of
@@ -43,6 +44,7 @@ from antiphon.server.limits import OwnLimits
 from antiphon.server.mcp import addresses_for_session, own_servers
 from antiphon.server.opening import Wish, first_settings, further_settings, read_wish, speaks_beta
 from antiphon.server.refusals import Refusal, refusal_from, turn_away
+from antiphon.server.relay import address_from, relaying_from
 from antiphon.server.rest import Building, audio_routes
 from antiphon.server.resuming import UNKNOWN, Resumable, new_token
 from antiphon.server.resuming import worker_of as worker_of_resumable
@@ -126,6 +128,8 @@ class State:
         self.resumable = Resumable()
         self.calls = Calls(config.webrtc, sessions)
         self.turnstile = Turnstile()
+        self.pools = Pools()
+        """Open connections to the server that is the voice, if it is another one."""
         self.captions = 0
         """Live transcriptions beside the sessions."""
         loop = asyncio.get_running_loop()
@@ -150,6 +154,8 @@ class State:
         if self.sessions.history is not None:
             self.sessions.history.has_owners = bool(server.all_keys)
         self._key_names = {self.door.tokens.name_of(key): name for name, key in server.named_keys.items()}
+        address = address_from(config.relay)
+        self.sessions.source = None if address is None else self.pools.of(address, config.relay.warm)
         self.admission.room.most = server.max_sessions
         self.admission.most_lag_ms = server.max_lag_ms
         self.places.most = server.max_sessions_per_secret
@@ -563,6 +569,7 @@ def _settings(state: State, visitor: Visitor, wish: Wish, addresses: McpAddresse
 def _session_config(state: State, settings: Settings, key: str) -> SessionConfig:
     """What a session with these settings is made of, for who comes with the key of this name."""
     defaults, mcp, turns = state.config.session, state.config.mcp, state.config.turns
+    is_relayed = settings.kind == "realtime" and state.sessions.source is not None
     prepares = turns.prepare == "always" or (turns.prepare == "auto" and state.engines.costs_nothing)
     narrower = offer_for(state.config.tools, key)
     offered = tool_offers(state.tools, narrower)
@@ -582,7 +589,7 @@ def _session_config(state: State, settings: Settings, key: str) -> SessionConfig
         context_tokens=defaults.context_tokens,
         summarise=defaults.summarise,
         retained_bytes=defaults.retained_audio_bytes,
-        sees=state.engines.llm.sees,
+        sees=state.engines.llm.sees or is_relayed,
         speculation=Speculating(prepares, turns.prepare_after_ms, turns.prepare_attempts, turns.prepare_most_wasted),
         follows=state.engines.partials != "off",
         fillers=Fillers(turns.filler_after_s, FILLERS if turns.filler_after_s else {}),
@@ -594,6 +601,7 @@ def _session_config(state: State, settings: Settings, key: str) -> SessionConfig
         knows_echo=turns.ignore_echo,
         voiced_from=state.config.vad.threshold,
         scores_turns=state.engines.turns is not None,
+        relay=relaying_from(state.config.relay) if is_relayed else None,
     )
 
 

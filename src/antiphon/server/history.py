@@ -19,9 +19,9 @@ from starlette.routing import Route
 from antiphon.audio.units import Seconds
 from antiphon.errors import EngineError, PeerError, did_you_mean
 from antiphon.media.subtitles import Segment, srt
+from antiphon.runtime.drive import Conversing
 from antiphon.server.door import Visitor
 from antiphon.server.refusals import Refusal
-from antiphon.session.session import Session
 from antiphon.store.changes import SessionBegan
 from antiphon.store.keeping import Keeping
 from antiphon.store.reading import KeptItem, KeptSession, Reader
@@ -57,7 +57,7 @@ class History:
         """Wait until what was acknowledged can be read, but not for long."""
         await self.writer.settle(SETTLE_S)
 
-    def keep(self, session: Session, principal: str, now: Seconds, continues: str | None = None) -> Keeping:
+    def keep(self, session: Conversing, principal: str, now: Seconds, continues: str | None = None) -> Keeping:
         """Begin to keep a session that begins now."""
         began_at = time.time()
         settings = session.config.settings

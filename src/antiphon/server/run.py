@@ -181,6 +181,7 @@ async def housed(
             warming.cancel()
             await asyncio.gather(warming, sweeping, return_exceptions=True)
             lag.stop()
+            await state.pools.close()
             await hub.close()
             await engines.close()
             await tooling.registry.close()
@@ -397,6 +398,7 @@ async def _warm(state: State, phrases: KeptPhrases, started: McpConnections | No
     await asyncio.to_thread(importlib.import_module, "av")  # a tenth of a second, which nobody's call should pay
     await state.engines.warm()
     await warm_mcp(state.config.mcp, started)
+    state.pools.start()
     state.warmed.set()
     log.info("the engines are loaded: ready")
     await _learn_apologies(state.config.session, phrases)

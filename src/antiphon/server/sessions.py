@@ -20,12 +20,13 @@ from antiphon.observe.metrics import Metrics
 from antiphon.observe.timeline import Turn
 from antiphon.observe.tracefile import TraceFile
 from antiphon.observe.watch import Watch
-from antiphon.runtime.drive import Drive, Equipment, Record
+from antiphon.relay.session import RelaySession, make_session
+from antiphon.runtime.drive import Conversing, Drive, Equipment, Record
+from antiphon.runtime.relay import RelayDrive, Source
 from antiphon.server.admission import Admission
 from antiphon.server.history import History
 from antiphon.server.refusals import Refusal
 from antiphon.session.ids import Ids
-from antiphon.session.session import Session
 from antiphon.session.settings import SessionConfig
 from antiphon.session.trace import header_line
 from antiphon.session.truncation import CountTokens, estimated
@@ -83,6 +84,8 @@ class Sessions:
         self._watches: dict[str, Watch] = {}
         self._is_empty = asyncio.Event()
         self._is_empty.set()
+        self.source: Source | None = None
+        """Where the connections come from of sessions whose voice is another server."""
 
     def begin(
         self,
@@ -111,7 +114,7 @@ class Sessions:
         self, config: SessionConfig, principal: str, addresses: McpAddresses | None, continues: str | None
     ) -> Drive:
         seed = secrets.randbits(64)
-        session = Session(config, Ids(seed), self._surroundings.count_tokens)
+        session = make_session(config, Ids(seed), self._surroundings.count_tokens)
         watch = Watch(self.metrics, asyncio.get_running_loop().time())
         records: list[Record] = [watch.record]
         trace = self._open_trace(session.id, seed, config)
@@ -125,7 +128,7 @@ class Sessions:
         if recording is not None:
             records.append(recording.record)
         context = partial(self._tool_context, principal)
-        drive = Drive(session, self._equipment, context, tuple(records), addresses)
+        drive = self._drive(session, context, tuple(records), addresses)
         drive.tap = recording
         drive.timeline.on_turn += (watch.turn_ended, partial(self._turn_ended, session.id))
         if kept is not None:
@@ -133,9 +136,23 @@ class Sessions:
         self._watches[session.id] = watch
         if trace is not None and self._tracing is not None and self._tracing.scores:
             drive.watch_scores(trace.score)
+        if isinstance(drive, RelayDrive):
+            drive.start()
         return drive
 
-    def _keep(self, session: Session, principal: str, continues: str | None) -> Keeping | None:
+    def _drive(
+        self,
+        session: Conversing,
+        context: Callable[[Drive], ToolContext],
+        records: tuple[Record, ...],
+        addresses: McpAddresses | None,
+    ) -> Drive:
+        if not isinstance(session, RelaySession):
+            return Drive(session, self._equipment, context, records, addresses)
+        assert self.source is not None
+        return RelayDrive(session, self._equipment, context, self.source, records, addresses)
+
+    def _keep(self, session: Conversing, principal: str, continues: str | None) -> Keeping | None:
         if self.history is None:
             return None
         kept = self.history.keep(session, principal, asyncio.get_running_loop().time(), continues)

@@ -9,7 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from antiphon.audio.units import seconds_from_samples
-from antiphon.observe.metrics import FATES, EngineState, Standing, Upstreams
+from antiphon.observe.metrics import FATES, EngineState, Relayed, Standing, Upstreams
 from antiphon.server.calls import fates
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def standing_of(state: State) -> Standing:
         cache_misses_total=state.cache.misses,
         packets_total=_packets(state),
         upstreams=_upstreams(state),
+        relay=_relayed(state),
         engines=engine_states(state.engines),
         history_waiting=writer.waiting if writer else 0,
         history_written_total=writer.written if writer else 0,
@@ -76,4 +77,14 @@ def _upstreams(state: State) -> tuple[Upstreams, ...]:
         requests, retries = sum(one.requests for one in servers), sum(one.retries for one in servers)
         if servers:
             found.append(Upstreams(role, requests, retries, errors))
+    counts = state.pools.counts
+    if counts.opened or counts.errors:
+        found.append(Upstreams("relay", counts.opened, counts.lost, counts.errors))
     return tuple(found)
+
+
+def _relayed(state: State) -> Relayed | None:
+    if state.sessions.source is None:
+        return None
+    counts = state.pools.counts
+    return Relayed(state.pools.ready, counts.warm, counts.cold, counts.lost)

@@ -7,6 +7,9 @@ them and replays.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from msgspec import Struct
 
 from antiphon.audio.units import Samples, Seconds
@@ -352,6 +355,45 @@ class AudioPlayed(Struct, frozen=True, tag="audio_played"):
     played: Samples
 
 
+# --- another server: where the voice of a session is one of its own --------------------------------------------------
+
+
+class UpstreamOpened(Struct, frozen=True, tag="upstream_opened"):
+    """There is a connection to it, on which we have said nothing yet."""
+
+    heard: Samples
+    """How much sound had come from the person by then."""
+
+
+class UpstreamLost(Struct, frozen=True, tag="upstream_lost"):
+    """The connection is gone, or could not be made."""
+
+    code: str
+    message: str
+    heard: Samples
+    """How much sound had come from the person by then."""
+    comes_back: bool = True
+    """Whether another one is being made."""
+
+
+class UpstreamSaid(Struct, frozen=True, tag="upstream_said"):
+    """A message of it, without sound. Only `relay` can read it."""
+
+    event: Mapping[str, Any]
+    heard: Samples
+    """How much sound had come from the person by then."""
+
+
+class UpstreamSpoke(Struct, frozen=True, tag="upstream_spoke"):
+    """Sound of an answer has come, and lies ready under this number."""
+
+    response_id: str
+    """What the other server calls it, and the item."""
+    item_id: str
+    work: int
+    samples: Samples
+
+
 # --- the rest --------------------------------------------------------------------------------------------------------
 
 
@@ -435,4 +477,8 @@ Input = (
     | CancelTool
     | AnswerApproval
     | TimePassed
+    | UpstreamOpened
+    | UpstreamLost
+    | UpstreamSaid
+    | UpstreamSpoke
 )

@@ -221,6 +221,27 @@ class DropAudio(Struct, frozen=True, tag="drop_audio"):
     work: int
 
 
+class ToUpstream(Struct, frozen=True, tag="to_upstream"):
+    """Say this to the server that is the session's voice."""
+
+    event: Mapping[str, Any]
+    sound: int | str | None = None
+    """What the one part of the item is that is audio: a sound that came with the request, by its number, or that of the
+    item of this id."""
+
+
+class ResendAudio(Struct, frozen=True, tag="resend_audio"):
+    """Let that server hear the person from here on; what comes from now on it hears by itself."""
+
+    start: Samples
+
+
+class LeaveUpstream(Struct, frozen=True, tag="leave_upstream"):
+    """Its connection is of no use any more: drop it, and make another."""
+
+    reason: str
+
+
 class Close(Struct, frozen=True, tag="close"):
     """End every connection of this session."""
 
@@ -587,6 +608,9 @@ Command = (
     | LeaveMcpServer
     | StopWork
     | DropAudio
+    | ToUpstream
+    | ResendAudio
+    | LeaveUpstream
     | Close
 )
 Notice = (

@@ -6,15 +6,18 @@ session's; how sound is played, and where, is not known here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from msgspec import Struct
 
 from antiphon.audio.units import Samples, Seconds
-from antiphon.session.inputs import Played
-from antiphon.session.items import Message
+from antiphon.session import inputs
+from antiphon.session.conversation import Conversation
+from antiphon.session.items import Item, Message
+from antiphon.session.ledger import Ledger
 from antiphon.session.outputs import Output, PlaybackBegan, PlaybackCleared, PlaybackEnded
-from antiphon.session.response import Response
+from antiphon.session.playout import Playout
 
 
 class Unheard(Struct, frozen=True):
@@ -24,23 +27,53 @@ class Unheard(Struct, frozen=True):
     heard: Samples
 
 
+class Sounding(Protocol):
+    """One item of a response."""
+
+    ledger: Ledger | None
+    """Of a spoken one."""
+    offset: Samples
+    """Where its sound begins in that of the response."""
+
+    @property
+    def item(self) -> Item: ...
+
+
+class Audible(Protocol):
+    """A response, as far as it is played."""
+
+    id: str
+    playout: Playout
+    conversation: Conversation | None
+
+    @property
+    def is_over(self) -> bool: ...
+
+    @property
+    def pieces(self) -> Sequence[Sounding]: ...
+
+    def spoken(self) -> dict[str, str]:
+        """For each spoken item: the words of all that was sent."""
+        ...
+
+
 class Playback:
     """The responses that are not played to their end, in the order in which they are played."""
 
     def __init__(self, emit: Callable[[Output], None]) -> None:
         self._emit = emit
-        self._responses: dict[str, Response] = {}
+        self._responses: dict[str, Audible] = {}
 
     @property
     def is_busy(self) -> bool:
         """Whether something waits to be heard."""
         return any(response.playout.sent for response in self._responses.values())
 
-    def add(self, response: Response) -> None:
+    def add(self, response: Audible) -> None:
         """Its sound will go to the speaker."""
         self._responses[response.id] = response
 
-    def report(self, played: Played, now: Seconds) -> Response | None:
+    def report(self, played: inputs.Played, now: Seconds) -> Audible | None:
         """Take in what the speaker says. Returns the response if that was the last of it."""
         response = self._responses.get(played.response_id)
         if response is None:
@@ -74,7 +107,7 @@ class Playback:
         return unheard
 
 
-def _unheard(response: Response, now: Seconds) -> list[Unheard]:
+def _unheard(response: Audible, now: Seconds) -> list[Unheard]:
     if response.conversation is None:
         return []
     played = response.playout.played(now)

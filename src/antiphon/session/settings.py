@@ -214,6 +214,15 @@ class Fillers(Struct, frozen=True):
     """By ISO-639-1 code; in other languages nothing is said."""
 
 
+class Relaying(Struct, frozen=True):
+    """The voice is another Realtime server: see `relay.session`."""
+
+    recogniser: str | None = None
+    """What it is asked to write down the person's words with, where the client names none."""
+    patience_s: float = 20.0
+    """For its next word, when it owes one: after that its connection counts as lost."""
+
+
 class SessionConfig(Struct, frozen=True):
     """What a session starts with. Only `settings` can change later, and only through the session."""
 
@@ -283,3 +292,5 @@ class SessionConfig(Struct, frozen=True):
     """P(speech) from which a window counts as voiced under semantic_vad, whose clients cannot say how noisy it is."""
     scores_turns: bool = False
     """Whether there is an audio turn model to ask."""
+    relay: Relaying | None = None
+    """How another server is the voice; None: the engines here are."""

@@ -10,8 +10,8 @@ looks at nothing else, so it still replays. This module reads and writes lines; 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol
 
 import msgspec
 from msgspec import Struct
@@ -34,7 +34,7 @@ PRIVATE = frozenset(
 )
 """Fields that hold what people or models said. Ids, names, codes and numbers are not among them."""
 
-OPAQUE = frozenset({"reflected", "metadata", "parameters", "body", "extra", "hints"})
+OPAQUE = frozenset({"reflected", "metadata", "parameters", "body", "extra", "hints", "event"})
 """Fields of any shape: every string in them is private."""
 
 
@@ -184,16 +184,32 @@ def _parsed(line: bytes, number: int) -> Line:
         raise ConfigError(f"line {number} of the trace: {error}", "The file was changed or damaged.") from None
 
 
-def replay(lines: Iterable[bytes], count_tokens: CountTokens | None = None) -> tuple[int, Difference | None]:
+class Machine(Protocol):
+    """What a trace is of."""
+
+    def handle(self, item: Input, now: Seconds) -> list[Output]: ...
+
+
+def replay(
+    lines: Iterable[bytes],
+    count_tokens: CountTokens | None = None,
+    make: Callable[[SessionConfig, Ids, CountTokens], Machine] = Session,
+) -> tuple[int, Difference | None]:
     """Run a trace through a new session. Returns how many steps were replayed, and the first that differs, if any.
-    `count_tokens` is for sessions that counted so. Raises `ConfigError`."""
+    `count_tokens` is for sessions that counted so; `make` knows the machines of other kinds of session. Raises
+    `ConfigError`."""
     entries = read(lines)
     header = next(entries, None)
     if not isinstance(header, Header):
         raise ConfigError("the trace is empty", "Give a file that --trace DIR has written.")
+    if header.redacted and header.config.relay is not None:
+        raise ConfigError(
+            "the words of this trace are crossed out, and another server said them",
+            "Record the session without trace.redact: what such a server says cannot be read with its words gone.",
+        )
     if header.is_counted and count_tokens is None:
         raise ConfigError("the session counted tokens by its model's tokeniser", "Give it: --tokenizer tokenizer.json")
-    session = Session(header.config, Ids(header.seed), (header.is_counted and count_tokens) or estimated)
+    session = make(header.config, Ids(header.seed), (header.is_counted and count_tokens) or estimated)
     steps = 0
     for number, entry in enumerate(entries, 2):
         if not isinstance(entry, Step):

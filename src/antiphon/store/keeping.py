@@ -80,6 +80,7 @@ class Keeping:
             inputs.TranscriptReady: self._news,
             inputs.WorkFailed: self._news,
             inputs.AudioPlayed: self._name,
+            inputs.UpstreamSaid: self._news,
             inputs.Finish: self._news,
         }
         self._outputs: dict[type, Callable[[Seconds, Any], None]] = {

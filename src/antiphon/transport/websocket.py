@@ -71,6 +71,7 @@ CLOSINGS = {
     "drain": Closing(1001, "The server is going away."),
     "internal_error": Closing(1011, "The server had an error in this session."),
     "too_slow": Closing(1013, "The connection reads too slowly to follow."),
+    "upstream_lost": Closing(1011, "The server that is the voice of this session is lost."),
     "limit": Closing(1008, "This key has sent more than its limit of bytes allows."),
     "idle": Closing(1000, "Nothing was sent for too long."),
     "session_expired": Closing(1000, "The session hit its maximum duration."),

@@ -1,0 +1,294 @@
+"""One answer of another server, as our clients see it.
+
+The server may need several responses for it: where it calls tools of ours, nobody but us knows of the call, and what it
+says once they have answered belongs to the same answer. So an answer has one id, its items are counted on, and it ends
+once. It does not know messages: `relay.session` reads them, and asks for what follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+
+import msgspec
+
+from antiphon.audio.units import Samples, Seconds
+from antiphon.session.conversation import Conversation, Entry
+from antiphon.session.items import FunctionCall, Item, Message, Role, Speech, Status, Text
+from antiphon.session.ledger import Ledger
+from antiphon.session.machine import Table, step
+from antiphon.session.outputs import (
+    ArgumentsSent,
+    AudioSent,
+    DropAudio,
+    Output,
+    OutputBegan,
+    OutputEnded,
+    ResponseBegan,
+    ResponseEnded,
+    ResponseInfo,
+    RetainAudio,
+    TextSent,
+)
+from antiphon.session.playout import Playout
+from antiphon.session.response import HiddenCall, Manner
+
+
+class AnswerState(Enum):
+    WRITING = "writing"
+    """A response of the other server is in progress."""
+    CALLING = "calling"
+    """It has ended, and our tools are at work for it."""
+    ASKED = "asked"
+    """They have answered, and the next response was asked for."""
+    OVER = "over"
+
+
+MOVES: Table[AnswerState] = {
+    AnswerState.WRITING: {"call": AnswerState.CALLING, "end": AnswerState.OVER},
+    AnswerState.CALLING: {"ask": AnswerState.ASKED, "end": AnswerState.OVER},
+    AnswerState.ASKED: {"write": AnswerState.WRITING, "end": AnswerState.OVER},
+    AnswerState.OVER: {},
+}
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """How an answer ended."""
+
+    status: str
+    """"completed", "cancelled", "failed" or "incomplete"."""
+    reason: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+
+
+class Piece:
+    """One item of the answer."""
+
+    def __init__(self, item: Item, index: int) -> None:
+        self.item = item
+        self.index = index
+        self.previous: str | None = None
+        self.ledger: Ledger | None = None
+        """Of a spoken one."""
+        self.offset: Samples = 0
+        """Where its sound begins in that of the answer."""
+        self.work: int | None = None
+        """Under which number its sound lies ready."""
+        self.text = ""
+        """Words, or a call's arguments."""
+        self.is_begun = False
+        self.is_open = True
+
+
+class Answer:
+    """See the module. `now` is the session's."""
+
+    def __init__(
+        self,
+        id: str,
+        manner: Manner,
+        playout: Playout,
+        conversation: Conversation | None,
+        emit: Callable[[Output], None],
+    ) -> None:
+        """`id` is that of its first response at the other server, and its own. Without a conversation it is
+        out-of-band."""
+        self.id = id
+        self.upstream_id = id
+        """Of the response that is in progress, or was last."""
+        self.manner = manner
+        self.playout = playout
+        self.conversation = conversation
+        self.state = AnswerState.WRITING
+        self.rounds = 1
+        self.pieces: list[Piece] = []
+        self.hidden: dict[str, HiddenCall] = {}
+        """Calls of our own tools in this round, by their items' ids there."""
+        self.running: dict[int, HiddenCall] = {}
+        """Those that are at work, by the number of the work."""
+        self.calls_client = False
+        """The client has to run a function that was called in this round."""
+        self.is_cut = False
+        """The person spoke over it: what may still come of its sound is not wanted."""
+        self._usage = [0, 0, 0]
+        self._emit = emit
+
+    @property
+    def is_over(self) -> bool:
+        return not MOVES[self.state]
+
+    def announce(self) -> None:
+        """It exists; nothing has come of it yet."""
+        self._emit(ResponseBegan(self._info()))
+
+    def move(self, move: str) -> None:
+        self.state = step(MOVES, self.state, move)
+
+    def go_on(self, upstream_id: str) -> None:
+        """The other server has begun the next response of it."""
+        self.move("write")
+        self.upstream_id = upstream_id
+        self.rounds += 1
+        self.hidden.clear()
+        self.calls_client = False
+
+    def spend(self, input_tokens: int, output_tokens: int, cached_tokens: int) -> None:
+        """One of its responses has taken these."""
+        for place, tokens in enumerate((input_tokens, output_tokens, cached_tokens)):
+            self._usage[place] += tokens
+
+    # --- its items
+
+    def piece(self, item_id: str) -> Piece | None:
+        return next((piece for piece in self.pieces if piece.item.id == item_id and piece.is_open), None)
+
+    def add_message(self, item_id: str) -> Piece:
+        """The next item is something said or written. It is told once it is known which."""
+        piece = Piece(Message(item_id, Role.ASSISTANT, (), Status.IN_PROGRESS), len(self.pieces))
+        self.pieces.append(piece)
+        return piece
+
+    def add_call(self, item_id: str, call_id: str, name: str) -> None:
+        """The next item calls a function of the client."""
+        piece = Piece(FunctionCall(item_id, call_id, name, "", Status.IN_PROGRESS), len(self.pieces))
+        self.pieces.append(piece)
+        self.calls_client = True
+        self._begin(piece, speaks=False)
+
+    def begin_message(self, piece: Piece, *, speaks: bool) -> None:
+        """It is known now whether it is spoken or only written."""
+        if piece.is_begun or not isinstance(piece.item, Message):
+            return
+        if speaks:
+            piece.ledger = Ledger()
+            piece.offset = self.playout.sent
+        self._begin(piece, speaks=speaks)
+
+    def _begin(self, piece: Piece, *, speaks: bool) -> None:
+        piece.is_begun = True
+        if self.conversation is not None:
+            piece.previous = self.conversation.add(Entry(piece.item, ledger=piece.ledger))
+        is_detached = self.conversation is None
+        self._emit(OutputBegan(self.id, piece.index, piece.item, speaks, piece.previous, is_detached))
+
+    def write(self, piece: Piece, text: str, *, spoken: bool) -> None:
+        """More words of it."""
+        self.begin_message(piece, speaks=spoken)
+        if not text or not isinstance(piece.item, Message):
+            return
+        piece.text += text
+        if piece.ledger is not None:
+            piece.ledger.begin_clause(text)
+        self._emit(TextSent(self.id, piece.index, piece.item.id, text, spoken=piece.ledger is not None))
+
+    def speak(self, piece: Piece, work: int, samples: Samples, now: Seconds) -> None:
+        """More of its sound lies ready under this number, and goes out."""
+        self.begin_message(piece, speaks=True)
+        if piece.ledger is None or self.is_cut:
+            return
+        piece.work = work
+        piece.ledger.add_audio(samples)
+        start, stop = piece.ledger.send(samples)
+        self.playout.send(samples, now)
+        self._emit(AudioSent(self.id, piece.index, piece.item.id, work, start, stop))
+
+    def add_arguments(self, piece: Piece, text: str) -> None:
+        if text and isinstance(piece.item, FunctionCall):
+            piece.text += text
+            self._emit(ArgumentsSent(self.id, piece.index, piece.item.id, piece.item.call_id, text))
+
+    def finish(self, piece: Piece, whole: str, *, completed: bool) -> None:
+        """It is final. `whole` are its words or arguments, of which the end may not have come before."""
+        rest = whole[len(piece.text) :] if whole.startswith(piece.text) else ""
+        if isinstance(piece.item, FunctionCall):
+            self.add_arguments(piece, rest)
+        else:
+            self.begin_message(piece, speaks=self.manner.speaks)
+            self.write(piece, rest, spoken=piece.ledger is not None)
+        self._close(piece, Status.COMPLETED if completed else Status.INCOMPLETE)
+
+    def _close(self, piece: Piece, status: Status) -> None:
+        piece.is_open = False
+        item = piece.item
+        match item:
+            case FunctionCall():
+                piece.item = msgspec.structs.replace(item, arguments=piece.text, status=status)
+            case Message():
+                made = piece.ledger.made if piece.ledger is not None else 0
+                part = Text(piece.text) if piece.ledger is None else Speech(0, made, piece.text)
+                piece.item = msgspec.structs.replace(item, content=(part,), status=status)
+            case _:
+                pass
+        if piece.ledger is not None:
+            piece.ledger.finish()
+        if self.conversation is not None:
+            self.conversation.replace(piece.item)
+        if piece.work is not None:
+            if self.conversation is not None and piece.ledger is not None:
+                self._emit(RetainAudio(piece.item.id, 0, piece.ledger.made, piece.work))
+            self._emit(DropAudio(piece.work))
+        speaks, is_detached = piece.ledger is not None, self.conversation is None
+        self._emit(OutputEnded(self.id, piece.index, piece.item, speaks, piece.previous, is_detached))
+
+    # --- its end
+
+    def end_round(self, *, completed: bool) -> None:
+        """The other server has ended its response: whatever it left open is closed."""
+        for piece in self.pieces:
+            if piece.is_open:
+                self.begin_message(piece, speaks=self.manner.speaks)
+                self._close(piece, Status.COMPLETED if completed else Status.INCOMPLETE)
+
+    def end(self, outcome: Outcome) -> None:
+        """Nothing of it goes out afterwards."""
+        self.end_round(completed=outcome.status == "completed")
+        self.move("end")
+        self._emit(ResponseEnded(self._info(outcome)))
+
+    def _info(self, outcome: Outcome | None = None) -> ResponseInfo:
+        manner = self.manner
+        return ResponseInfo(
+            id=self.id,
+            conversation_id=None if self.conversation is None else self.conversation.id,
+            status="in_progress" if outcome is None else outcome.status,
+            speaks=manner.speaks,
+            voice=manner.voice,
+            output_format=manner.output_format,
+            max_output_tokens=manner.max_tokens,
+            metadata=manner.metadata,
+            reason=outcome.reason if outcome else None,
+            error_code=outcome.error_code if outcome else None,
+            error_message=outcome.error_message if outcome else None,
+            output=tuple(piece.item for piece in self.pieces) if outcome else (),
+            input_tokens=self._usage[0],
+            output_tokens=self._usage[1],
+            cached_tokens=self._usage[2],
+        )
+
+    # --- what was heard of it
+
+    def heard(self, now: Seconds) -> dict[str, str]:
+        """For each spoken item that is not played to its end: the words that were."""
+        played = self.playout.played(now)
+        return {
+            piece.item.id: piece.ledger.text_until(played - piece.offset)
+            for piece in self.pieces
+            if piece.ledger is not None and played - piece.offset < piece.ledger.made
+        }
+
+    def spoken(self) -> dict[str, str]:
+        """For each spoken item of the conversation: the words of all that was sent."""
+        return {
+            piece.item.id: piece.ledger.text_until(piece.ledger.kept)
+            for piece in self.pieces
+            if piece.ledger is not None and self.conversation is not None
+        }
+
+    def confirm(self, item_id: str, played: Samples, now: Seconds) -> bool:
+        """A player says how much of this item was heard. False if no sound of it was sent."""
+        for piece in self.pieces:
+            if piece.item.id == item_id and piece.ledger is not None and piece.ledger.sent:
+                self.playout.report(piece.offset + min(played, piece.ledger.sent), now)
+                return True
+        return False

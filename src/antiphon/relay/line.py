@@ -1,0 +1,166 @@
+"""What we have asked the other server, and what it has not answered yet.
+
+Each message of ours has a name, by which an error comes back to whoever caused it; requests whose answer is owed are
+kept until it is there, and are made again on the next connection if this one is lost. What an answer means is
+`relay.session`'s to say; nothing here reads messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from antiphon.errors import PeerError
+from antiphon.protocol.upstream import changes, session_of
+from antiphon.session.outputs import Output, ToUpstream
+from antiphon.session.settings import FunctionTool, ResponseOptions, Settings, SettingsPatch
+
+MOST_REMEMBERED = 512  # messages whose error may still come: all others were answered long ago, or need no answer
+MOST_HELD = 512  # requests that wait for a connection: nobody talks that fast
+TAG = "antiphon"
+"""Key of a response's metadata under which we find our own again."""
+MOST_METADATA = 16  # pairs that the protocol allows
+
+Kind = Literal["update", "item", "respond", "go_on", "tell", "commit", "clear", "delete", "truncate", "cancel"]
+"""What a message asks for: "go_on" is the rest of an answer once our tools have answered, "tell" something to be said
+that nobody asked for."""
+REPEATED = frozenset({"item", "respond", "go_on", "tell", "commit"})
+"""What is asked again on the next connection, if the answer to it was lost with the last one."""
+
+
+class Asked(Struct, frozen=True):
+    """A message of ours."""
+
+    name: str
+    kind: Kind
+    event: Mapping[str, Any]
+    connection: str | None = None
+    """Who wanted it; None: we ourselves."""
+    request: str | None = None
+    """The client's own id for it."""
+    about: str = ""
+    """Id of the item or the answer that it is about."""
+    options: ResponseOptions = ResponseOptions()
+    """Of a response, as its client asked for it."""
+    patch: SettingsPatch | None = None
+    """Of an update."""
+    sound: int | str | None = None
+    """See `ToUpstream`."""
+
+
+class Line:
+    """The way to the other server. Requests may be made at any time; they leave when there is a connection."""
+
+    def __init__(self, emit: Callable[[Output], None]) -> None:
+        self._emit = emit
+        self._count = 0
+        self._asked: dict[str, Asked] = {}
+        self._owed: dict[str, None] = {}
+        """Names of the requests whose answer is still to come, in order."""
+        self._configured: dict[str, Any] | None = None
+        """What the session there was last asked to be."""
+        self.is_open = False
+
+    # --- asking
+
+    def ask(self, asked: Asked) -> None:
+        """Make a request; its name is given here. Raises `PeerError` if too many wait for a connection."""
+        if not self.is_open and len(self._owed) >= MOST_HELD:
+            raise PeerError(
+                "The connection to the voice of this session is being made anew, and too many requests wait for it.",
+                "Wait for the answers to earlier requests.",
+                code="upstream_unavailable",
+            )
+        self._count += 1
+        name = f"relay_{self._count}"
+        event: dict[str, Any] = {**asked.event, "event_id": name}
+        if asked.kind in ("respond", "go_on", "tell"):
+            event = _tagged(event, name)
+        asked = msgspec.structs.replace(asked, name=name, event=event)
+        self._asked[name] = asked
+        while len(self._asked) > MOST_REMEMBERED:
+            oldest = next(iter(self._asked))
+            del self._asked[oldest]
+            self._owed.pop(oldest, None)
+        if asked.kind in REPEATED or asked.kind == "update":
+            self._owed[name] = None
+        if self.is_open:
+            self._emit(ToUpstream(event, asked.sound))
+
+    def configure(self, settings: Settings, tools: tuple[FunctionTool, ...], *, asked: Asked | None = None) -> bool:
+        """Ask for this configuration, for a client's sake or our own. False if nothing of it has to be asked for."""
+        wanted = session_of(settings, tools)
+        different = wanted if self._configured is None else changes(self._configured, wanted)
+        if not different and not self._updates():
+            return False
+        self._configured = wanted
+        update = {"type": "session.update", "session": {"type": "realtime", **different}}
+        self.ask(msgspec.structs.replace(asked or Asked("", "update", {}), event=update))
+        return True
+
+    def _updates(self) -> bool:
+        return any(self._asked[name].kind == "update" for name in self._owed)
+
+    # --- answers
+
+    def answered(self, name: str) -> Asked | None:
+        """The request of this name has its answer."""
+        self._owed.pop(name, None)
+        return self._asked.pop(name, None)
+
+    def answered_next(self, kind: Kind, about: str = "") -> Asked | None:
+        """The oldest request of this kind, about this if it is said, has its answer."""
+        for name in self._owed:
+            asked = self._asked[name]
+            if asked.kind == kind and asked.about == about:
+                return self.answered(name)
+        return None
+
+    def owes(self, *kinds: Kind) -> bool:
+        """Whether an answer to such a request is still to come."""
+        return any(self._asked[name].kind in kinds for name in self._owed)
+
+    def pending(self, kind: Kind) -> list[Asked]:
+        """The requests of this kind whose answer is still to come, in order."""
+        return [self._asked[name] for name in self._owed if self._asked[name].kind == kind]
+
+    def refused(self, asked: Asked) -> None:
+        """A change was not made: what the session there is, is not known any more, so the next one asks for all."""
+        if asked.kind == "update":
+            self._configured = None
+
+    # --- connections
+
+    def open(self) -> None:
+        """There is a new connection, on which nothing was said."""
+        self.is_open = True
+        self._configured = None
+
+    def lose(self) -> list[Asked]:
+        """The connection is gone. Returns the updates whose answer is lost with it, in order: the next session there
+        begins with them."""
+        self.is_open = False
+        updates = [self._asked[name] for name in self._owed if self._asked[name].kind == "update"]
+        for asked in updates:
+            self.answered(asked.name)
+        self._asked = {name: self._asked[name] for name in self._owed}
+        return updates
+
+    def repeat(self, *kinds: Kind) -> None:
+        """Make the requests of these kinds once more whose answer was lost, in order."""
+        for name in self._owed:
+            asked = self._asked[name]
+            if asked.kind in kinds:
+                self._emit(ToUpstream(asked.event, asked.sound))
+
+
+def _tagged(event: dict[str, Any], name: str) -> dict[str, Any]:
+    """The request of a response, which can be told from others by this name when it comes."""
+    response = dict(event.get("response") or {})
+    metadata = dict(response.get("metadata") or {})
+    if len(metadata) < MOST_METADATA:
+        response["metadata"] = {**metadata, TAG: name}
+    return {**event, "response": response}
