@@ -124,6 +124,8 @@ class Timeline:
         self._take_input(now, item)
         for output in out:
             self._take_output(now, output, item)
+        if type(item) is inputs.UpstreamSaid:
+            self._take_upstream(now, item, out)
 
     def _take_input(self, now: Seconds, item: Input) -> None:
         match item:
@@ -152,9 +154,6 @@ class Timeline:
 
     def _take_output(self, now: Seconds, output: Output, cause: Input) -> None:
         match output:
-            case outputs.SpeechStopped(at=at) if isinstance(cause, inputs.UpstreamSaid):
-                # Another server hears, and this is all that it says of when.
-                self._speech_end = moment_of(at, cause.heard, now)
             case outputs.AudioCommitted(item_id=item_id):
                 arrived = cause.arrived if isinstance(cause, inputs.SilenceTick | inputs.VoicePaused) else None
                 self._open = Turn(item_id, self._speech_end, arrived, now)
@@ -185,14 +184,6 @@ class Timeline:
                 for run in self._answering[response_id].tools:
                     if run.call_id == call_id:
                         run.ended = now
-            case outputs.TextSent(response_id=response_id):
-                turn = self._answering[response_id]
-                if turn.first_token is None:
-                    turn.first_token = now
-            case outputs.TranscriptionDone(item_id=item_id, text=text) if isinstance(cause, inputs.UpstreamSaid):
-                for known in (self._open, *self._answering.values()):
-                    if known is not None and known.item_id == item_id:
-                        known.heard = text
             case outputs.AudioSent(response_id=response_id):
                 turn = self._answering[response_id]
                 if turn.first_audio is None:
@@ -201,6 +192,21 @@ class Timeline:
                 self._end(now, response)
             case _:
                 pass
+
+    def _take_upstream(self, now: Seconds, said: inputs.UpstreamSaid, out: list[Output]) -> None:
+        """Where another server hears and thinks, this is all that it says of when."""
+        for output in out:
+            match output:
+                case outputs.SpeechStopped(at=at):
+                    self._speech_end = moment_of(at, said.heard, now)
+                case outputs.TextSent(response_id=response_id) if self._answering[response_id].first_token is None:
+                    self._answering[response_id].first_token = now
+                case outputs.TranscriptionDone(item_id=item_id, text=text):
+                    for turn in (self._open, *self._answering.values()):
+                        if turn is not None and turn.item_id == item_id:
+                            turn.heard = text
+                case _:
+                    pass
 
     def _take_provisional(self, turn: Turn) -> None:
         """The turn is over: words that were recognised before are its own, unless they are asked for again."""

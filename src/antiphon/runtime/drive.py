@@ -361,7 +361,7 @@ class Drive:
                 self._audio.drop(work)
             case outputs.DropAudio(work=work):
                 self._audio.drop(work)
-            case outputs.ToUpstream() | outputs.ResendAudio() | outputs.LeaveUpstream():
+            case outputs.OfUpstream():
                 raise Bug("a session has no other server for a voice", "Drive it with `runtime.relay`.")
             case outputs.Close(reason=reason):
                 for link in list(self.links.values()):

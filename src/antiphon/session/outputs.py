@@ -221,7 +221,11 @@ class DropAudio(Struct, frozen=True, tag="drop_audio"):
     work: int
 
 
-class ToUpstream(Struct, frozen=True, tag="to_upstream"):
+class OfUpstream(Struct, frozen=True):
+    """For the connection to the server that is the session's voice, if that is another one."""
+
+
+class ToUpstream(OfUpstream, frozen=True, tag="to_upstream"):
     """Say this to the server that is the session's voice."""
 
     event: Mapping[str, Any]
@@ -230,13 +234,13 @@ class ToUpstream(Struct, frozen=True, tag="to_upstream"):
     item of this id."""
 
 
-class ResendAudio(Struct, frozen=True, tag="resend_audio"):
+class ResendAudio(OfUpstream, frozen=True, tag="resend_audio"):
     """Let that server hear the person from here on; what comes from now on it hears by itself."""
 
     start: Samples
 
 
-class LeaveUpstream(Struct, frozen=True, tag="leave_upstream"):
+class LeaveUpstream(OfUpstream, frozen=True, tag="leave_upstream"):
     """Its connection is of no use any more: drop it, and make another."""
 
     reason: str
