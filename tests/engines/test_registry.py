@@ -152,7 +152,7 @@ def test_asking_what_there_is_imports_nothing_heavy() -> None:
         ("stt", "whisper", None, "whisper-small is not on this machine"),
         ("stt", "sherpa", "whisper-tiny", "not on this machine"),
         ("stt", "parakeet", "parrot", "no model is called 'parrot'"),
-        ("stt", "moonshine", None, "stt.model is not set"),
+        ("stt", "moonshine", None, "moonshine-small is not on this machine"),
         ("tts", "sherpa", "./nowhere", "no folder"),
     ],
 )

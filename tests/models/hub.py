@@ -18,6 +18,8 @@ class SmallHub:
         self.repository = repository
         self.requests: list[tuple[str, str | None]] = []
         """Path and Range of each."""
+        self.tokens: list[str | None] = []
+        """What each showed to be let in."""
         self.break_after: list[int] = []
         """Bytes after which the next answers break off, one for each."""
         self.lie = False
@@ -42,6 +44,7 @@ def serving(hub: SmallHub) -> Iterator[SmallHub]:
         def do_GET(self) -> None:
             asked = self.headers.get("Range")
             hub.requests.append((self.path, asked))
+            hub.tokens.append(self.headers.get("Authorization"))
             if hub.status != 200:
                 self.send_error(hub.status)
                 return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from hub import SmallHub, serving
 from antiphon.cli.models import command
 from antiphon.errors import ConfigError, UnknownName
 from antiphon.models import pull as pulling
-from antiphon.models.catalog import MODELS, model_named
+from antiphon.models.catalog import MODELS, Listed, Model, model_named
 from antiphon.models.pull import Hub, copy_from
 from antiphon.models.store import Store
 
@@ -145,3 +147,61 @@ def test_the_verbs(hub: SmallHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert run.invoke(command, ["path", NAME]).stdout == f"{tmp_path / NAME}\n"
     assert run.invoke(command, ["rm", NAME]).exit_code == 0
     assert f"*  {NAME}" not in run.invoke(command, ["list"]).stdout
+
+
+# --- models that are not on the hub ----------------------------------------------------------------------------------
+
+
+def listed(hub: SmallHub) -> Model:
+    """A model that its owner keeps in a folder of his own, with the checksums that he publishes."""
+    crc32c = pytest.importorskip("google_crc32c")
+    files = {name: hub.files[name] for name in ("model.bin", "config.json")}
+    sums = {name: b64encode(crc32c.Checksum(data).digest()).decode() for name, data in files.items()}
+    rows = tuple(Listed(name, len(data), sums[name]) for name, data in files.items())
+    return Model("moonshine", f"{hub.url}/{hub.repository}/resolve/0123abc", "English", "MIT", 1, listed=rows)
+
+
+def test_an_owners_own_folder_is_fetched_by_his_list(
+    hub: SmallHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_of_mine")
+    store = Store(tmp_path)
+    hub.break_after = [100_000]
+    with Hub("https://elsewhere.invalid") as client:
+        plan = client.plan("moonshine-tiny", listed(hub))
+        folder = client.pull(plan, store)
+    assert {path.name for path in folder.iterdir()} == {"model.bin", "config.json", "antiphon-model.json"}
+    assert (folder / "model.bin").read_bytes() == FILES["model.bin"]
+    assert [asked for path, asked in hub.requests if path.endswith("model.bin")] == [None, "bytes=100000-"]
+    assert set(hub.tokens) == {None}, "the hub's token is for the hub alone"
+    with Hub(hub.url) as client:
+        client.plan(NAME, model_named(NAME))
+    assert hub.tokens[-1] == "Bearer hf_of_mine"
+
+
+def test_an_owners_file_that_is_another_than_he_lists_is_not_kept(hub: SmallHub, tmp_path: Path) -> None:
+    hub.lie = True
+    with Hub() as client:
+        plan = client.plan("moonshine-tiny", listed(hub))
+        with pytest.raises(ConfigError, match="checksum differs"):
+            client.pull(plan, Store(tmp_path))
+    assert not list(tmp_path.rglob("model.bin*"))
+
+
+@pytest.mark.parametrize("name", [name for name, model in MODELS.items() if model.listed])
+def test_what_is_listed_is_what_the_library_would_fetch_itself(name: str) -> None:
+    library = pytest.importorskip("moonshine_voice").moonshine_api
+    architecture = library.ModelArch[f"{name.removeprefix('moonshine-').upper()}_STREAMING"]
+    manifest = json.loads(library.moonshine_get_stt_dependencies_string("en", {"model_arch": int(architecture)}))
+    (group,) = manifest["groups"]
+    assert group["base_url"] == MODELS[name].repository
+    theirs = {(file["name"], file["size"], file["checksum"]) for file in group["files"]}
+    assert {(file.name, file.size_bytes, file.crc32c) for file in MODELS[name].listed} == theirs
+    assert round(sum(file["size"] for file in group["files"]) / 1e6) == MODELS[name].about_mb
+
+
+def test_whispers_are_those_that_the_library_knows() -> None:
+    known = pytest.importorskip("faster_whisper").utils._MODELS
+    for name, model in MODELS.items():
+        if model.engine == "whisper":
+            assert known[name.removeprefix("whisper-")] == model.repository

@@ -61,7 +61,7 @@ def pull(config_path: Path | None, name: str, folder: Path | None, yes: bool) ->
         with Hub() as hub:
             plan = hub.plan(name, model)
             click.echo(
-                f"{name}: {plan.size_bytes / 1e6:,.1f} MB from {hub.endpoint}/{model.repository}\n"
+                f"{name}: {plan.size_bytes / 1e6:,.1f} MB from {plan.source}\n"
                 f"languages: {model.languages}; licence: {model.licence}",
                 err=True,
             )

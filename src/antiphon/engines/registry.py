@@ -245,9 +245,7 @@ def _parakeet(settings: Recogniser, workshop: Workshop) -> Any:
 def _moonshine(settings: Recogniser, workshop: Workshop) -> Any:
     from antiphon.engines.stt.moonshine import Moonshine
 
-    if settings.model is None:
-        raise ConfigError("stt.engine is 'moonshine', and stt.model is not set", "Set it to a folder with its model.")
-    folder, _ = workshop.model(settings.model, "", "moonshine")
+    folder, _ = workshop.model(settings.model, "moonshine-small", "moonshine")
     return Moonshine(folder, workshop.pool(_threads(settings)))
 
 

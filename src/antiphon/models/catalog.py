@@ -15,12 +15,21 @@ from antiphon.errors import UnknownName
 EngineName = Literal["whisper", "sherpa", "parakeet", "moonshine", "sherpa-tts"]
 
 
+class Listed(Struct, frozen=True):
+    """A file of a model that is not on the hub, as its owner lists it."""
+
+    name: str
+    size_bytes: int
+    crc32c: str
+    """In base64."""
+
+
 class Model(Struct, frozen=True):
     """One model, as it can be had."""
 
     engine: EngineName
     repository: str
-    """On the hub, owner/name."""
+    """On the hub, owner/name; or the address of a folder with the files that are `listed`."""
     languages: str
     licence: str
     about_mb: int
@@ -29,9 +38,13 @@ class Model(Struct, frozen=True):
     note: str = ""
     language: str | None = None
     """The only one, by its code."""
+    listed: tuple[Listed, ...] = ()
 
 
 _WHISPER = ("config.json", "model.bin", "tokenizer.json", "vocabulary.*", "preprocessor_config.json")
+_MOONSHINE = "https://download.moonshine.ai/model"
+_KOKORO = ("model.onnx", "voices.bin", "tokens.txt", "LICENSE*")
+_PIPER = ("*.onnx", "*.onnx.json", "tokens.txt", "MODEL_CARD")
 _INT8 = ("*.int8.onnx", "tokens.txt", "*.model", "LICENSE*")
 
 MODELS: Mapping[str, Model] = {
@@ -50,6 +63,72 @@ MODELS: Mapping[str, Model] = {
     "whisper-medium": Model("whisper", "Systran/faster-whisper-medium", "99", "MIT", 1_528, _WHISPER),
     "whisper-large-v3": Model(
         "whisper", "Systran/faster-whisper-large-v3", "99", "MIT", 3_090, _WHISPER, note="wants a GPU"
+    ),
+    "whisper-large-v3-turbo": Model(
+        "whisper",
+        "mobiuslabsgmbh/faster-whisper-large-v3-turbo",
+        "99",
+        "MIT",
+        1_620,
+        _WHISPER,
+        note="does not translate; wants a GPU",
+    ),
+    "moonshine-tiny": Model(
+        "moonshine",
+        f"{_MOONSHINE}/tiny-streaming-en/quantized_26_08_21",
+        "English",
+        "MIT",
+        45,
+        note="streams",
+        language="en",
+        listed=(
+            Listed("adapter.ort", 1_319_664, "kwQ+Bw=="),
+            Listed("cross_kv.ort", 1_287_544, "76wzFQ=="),
+            Listed("decoder_kv.ort", 32_583_720, "KJjeNw=="),
+            Listed("encoder.ort", 7_675_440, "UjAIpQ=="),
+            Listed("frontend.model.ort", 23_344, "aM/+wQ=="),
+            Listed("frontend.weights.ort", 2_093_464, "WYZ7EQ=="),
+            Listed("streaming_config.json", 509, "HGL0Ug=="),
+            Listed("tokenizer.bin", 249_974, "B7s10Q=="),
+        ),
+    ),
+    "moonshine-small": Model(
+        "moonshine",
+        f"{_MOONSHINE}/small-streaming-en/quantized_26_08_21",
+        "English",
+        "MIT",
+        142,
+        note="streams",
+        language="en",
+        listed=(
+            Listed("adapter.ort", 2_870_368, "XlWjTg=="),
+            Listed("cross_kv.ort", 5_356_536, "5ySK8g=="),
+            Listed("decoder_kv.ort", 81_878_600, "Rn/VUA=="),
+            Listed("encoder.ort", 44_148_576, "41D2jQ=="),
+            Listed("frontend.model.ort", 26_944, "WW2/2g=="),
+            Listed("frontend.weights.ort", 7_769_464, "9pROuQ=="),
+            Listed("streaming_config.json", 512, "dPbFiw=="),
+            Listed("tokenizer.bin", 249_974, "B7s10Q=="),
+        ),
+    ),
+    "moonshine-medium": Model(
+        "moonshine",
+        f"{_MOONSHINE}/medium-streaming-en/quantized_26_08_21",
+        "English",
+        "MIT",
+        269,
+        note="streams",
+        language="en",
+        listed=(
+            Listed("adapter.ort", 3_651_296, "Ds3Hsg=="),
+            Listed("cross_kv.ort", 11_643_776, "liqlOg=="),
+            Listed("decoder_kv.ort", 146_972_408, "GPnzeQ=="),
+            Listed("encoder.ort", 94_705_376, "yWvDwA=="),
+            Listed("frontend.model.ort", 28_720, "k1kKsQ=="),
+            Listed("frontend.weights.ort", 11_889_560, "w5QjIA=="),
+            Listed("streaming_config.json", 513, "+1bE9Q=="),
+            Listed("tokenizer.bin", 249_974, "B7s10Q=="),
+        ),
     ),
     "zipformer-en": Model(
         "sherpa",
@@ -71,15 +150,16 @@ MODELS: Mapping[str, Model] = {
         "the best for whole utterances",
     ),
     "kokoro-en": Model(
-        "sherpa-tts", "csukuangfj/kokoro-en-v0_19", "English", "Apache-2.0; espeak-ng's data GPL-3", 340, note="a voice"
+        "sherpa-tts", "csukuangfj/kokoro-en-v0_19", "English", "Apache-2.0", 350, _KOKORO, "eleven voices"
     ),
     "piper-lessac": Model(
         "sherpa-tts",
         "csukuangfj/vits-piper-en_US-lessac-medium",
         "English (US)",
-        "MIT; the voice's data: see its card; espeak-ng's data GPL-3",
-        80,
-        note="a voice, fast",
+        "learnt from Lessac's recordings: not for commercial use, see its card",
+        63,
+        _PIPER,
+        "a voice, fast",
     ),
 }
 

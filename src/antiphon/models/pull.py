@@ -1,7 +1,8 @@
 """Fetching a model from the hub: resumed where it broke off, checked byte for byte, and there whole or not at all.
 
-Over HTTP as the Hugging Face hub speaks it, with the proxies of the environment (HTTPS_PROXY) and another address by
-HF_ENDPOINT. It does not decide what is fetched, nor show anything: that is the caller's.
+Over HTTP as the Hugging Face hub speaks it, or from an owner's own folder, with the proxies of the environment
+(HTTPS_PROXY) and another address of the hub by HF_ENDPOINT. It does not decide what is fetched, nor show anything: that
+is the caller's.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ import fnmatch
 import hashlib
 import os
 import shutil
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -48,6 +51,8 @@ class Sibling(Struct):
     blob_id: str | None = field(default=None, name="blobId")
     """Git's SHA-1 of a small file."""
     lfs: Lfs | None = None
+    crc32c: str | None = None
+    """In base64, of a file that is not on the hub."""
 
 
 class Repository(Struct):
@@ -64,6 +69,8 @@ class Plan(Struct, frozen=True):
     repository: str
     revision: str
     files: tuple[Sibling, ...]
+    source: str = ""
+    """Where they lie: the address of a folder."""
 
     @property
     def size_bytes(self) -> int:
@@ -76,9 +83,8 @@ class Hub:
     def __init__(self, endpoint: str | None = None, token: str | None = None) -> None:
         """`token` opens repositories that want one; None takes HF_TOKEN."""
         self.endpoint = (endpoint or os.environ.get("HF_ENDPOINT") or HUB).rstrip("/")
-        token = token or os.environ.get("HF_TOKEN")
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._client = httpx.Client(timeout=TIMEOUT, follow_redirects=True, headers=headers)
+        self._token = token or os.environ.get("HF_TOKEN")
+        self._client = httpx.Client(timeout=TIMEOUT, follow_redirects=True)
 
     def __enter__(self) -> Hub:
         return self
@@ -88,9 +94,13 @@ class Hub:
 
     def plan(self, name: str, model: Model) -> Plan:
         """Which files there are, with their sizes and checksums. Raises `ConfigError`."""
+        if model.listed:
+            _need_crc32c()
+            files = tuple(Sibling(file.name, file.size_bytes, crc32c=file.crc32c) for file in model.listed)
+            return Plan(name, model.repository, "", files, model.repository)
         address = f"{self.endpoint}/api/models/{model.repository}?blobs=true"
         try:
-            answer = self._client.get(address)
+            answer = self._client.get(address, headers=self._pass(address))
         except httpx.HTTPError as error:
             raise self._unreachable(error) from None
         _check_status(answer, model.repository)
@@ -110,7 +120,8 @@ class Hub:
         )
         if not wanted:
             raise ConfigError(f"{model.repository} has none of the files of {name}", "Tell us: its owner changed it.")
-        return Plan(name, model.repository, repository.sha, wanted)
+        source = f"{self.endpoint}/{model.repository}/resolve/{repository.sha}"
+        return Plan(name, model.repository, repository.sha, wanted, source)
 
     def pull(self, plan: Plan, store: Store, progress: Progress = lambda size: None) -> Path:
         """Fetch what is not there yet; the model's folder. May be interrupted and called again."""
@@ -164,8 +175,10 @@ class Hub:
         have = part.stat().st_size if part.is_file() else 0
         if file.size is not None and have == file.size and have:
             return
-        address = f"{self.endpoint}/{plan.repository}/resolve/{plan.revision}/{quote(file.rfilename)}"
-        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+        address = f"{plan.source}/{quote(file.rfilename)}"
+        headers = {"Accept-Encoding": "identity"} | self._pass(address)
+        if have:
+            headers["Range"] = f"bytes={have}-"
         with self._client.stream("GET", address, headers=headers) as answer:
             if answer.status_code == 416:  # there is no more: the checksum decides
                 return
@@ -177,6 +190,11 @@ class Hub:
                 for block in answer.iter_bytes():  # as it comes: what breaks off is kept to the last byte
                     out.write(block)
                     progress(len(block))
+
+    def _pass(self, address: str) -> dict[str, str]:
+        """The token, for the hub alone."""
+        is_hub = self._token and address.startswith(f"{self.endpoint}/")
+        return {"Authorization": f"Bearer {self._token}"} if is_hub else {}
 
     def _unreachable(self, error: Exception) -> ConfigError:
         return ConfigError(
@@ -253,9 +271,28 @@ def _is_whole(path: Path, file: Sibling) -> bool:
         return size == file.lfs.size and _digest(path, hashlib.sha256()) == file.lfs.sha256
     if file.size is not None and size != file.size:
         return False
+    if file.crc32c is not None:
+        return _crc32c(path) == file.crc32c
     if file.blob_id is not None:
         return _digest(path, hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)) == file.blob_id
     return True
+
+
+def _need_crc32c() -> None:
+    try:
+        import google_crc32c  # noqa: F401 - asked for before anything is fetched
+    except ImportError:
+        raise ConfigError("google-crc32c is not installed", "pip install 'antiphon[moonshine]'") from None
+
+
+def _crc32c(path: Path) -> str:
+    import google_crc32c
+
+    checksum: Any = google_crc32c.Checksum()  # type: ignore[no-untyped-call]
+    with path.open("rb") as file:
+        for block in iter(lambda: file.read(BLOCK_BYTES), b""):
+            checksum.update(block)
+    return b64encode(checksum.digest()).decode()
 
 
 def _digest(path: Path, digest: hashlib._Hash) -> str:

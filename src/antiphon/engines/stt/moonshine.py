@@ -41,7 +41,7 @@ class Moonshine:
         if not list(folder.glob("*.ort")) or not (folder / "tokenizer.bin").is_file():
             raise ConfigError(
                 f"{folder} holds no Moonshine model: it needs .ort files and tokenizer.bin",
-                "Download one with: python -m moonshine_voice.download --language en; and set stt.model to its folder.",
+                "Get one with: antiphon models pull moonshine-small",
             )
         self._folder = folder
         self._pool = pool
