@@ -68,7 +68,7 @@ def guarded(pcm: NDArray[np.float32]) -> Guarded:
     if not pcm.size:
         return Guarded(pcm, 0.0, 0)
     energy = _energy(pcm)
-    if energy <= 1.0 or (math.isfinite(energy) and np.max(np.abs(pcm)) <= 1.0):
+    if energy <= 1.0 or (math.isfinite(energy) and np.abs(pcm).max() <= 1.0):
         return Guarded(pcm, math.sqrt(energy / pcm.size), 0)
     clean = np.clip(np.where(np.isfinite(pcm), pcm, np.float32(0)), np.float32(-1), np.float32(1))
     return Guarded(clean, math.sqrt(_energy(clean) / pcm.size), int(np.count_nonzero(clean != pcm)))
@@ -106,5 +106,4 @@ def interleaved(left: Pcm16, right: Pcm16) -> Pcm16:
 
 
 def _energy(pcm: Pcm) -> float:
-    with np.errstate(over="ignore", invalid="ignore"):
-        return float(np.dot(pcm, pcm))
+    return float(np.vdot(pcm, pcm))  # which, other than dot, does not warn of what it overflows with
