@@ -179,9 +179,7 @@ def feed() -> None:
         f"ours   one stream {ours(1):6.2f}   of 32 streams together {ours(32):5.2f}   (no alias above -80 dB, no delay)"
     )
     print(f"before {cpu_ms(linear) * 1000 / count:6.2f}   (linear interpolation, which lets aliases through)")
-    print(
-        f"seed   {cpu_ms(streamed) * 1000 / count:6.2f}   (soxr's stream, by frames; the seed waits for 100-200 ms)"
-    )
+    print(f"seed   {cpu_ms(streamed) * 1000 / count:6.2f}   (soxr's stream, by frames; the seed waits for 100-200 ms)")
     print(f"limit  the detector itself: alone {detecting(1):.1f}, of 32 streams together {detecting(32):.1f}")
 
 
@@ -233,7 +231,7 @@ def share() -> None:
 class Level:
     """A detector that costs next to nothing."""
 
-    window, memory, most_at_once = 512, 0, 8
+    window, memory, most_at_once, most_in_place = 512, 0, 8, 8
 
     def score(
         self, windows: NDArray[np.float32], memories: NDArray[np.float32]
