@@ -25,7 +25,6 @@ log = logging.getLogger("antiphon.desktop")
 
 KEPT_S = 30  # of the microphone's sound: what a reader that was held up can still get
 PLAYED_S = 20  # of sound that may lie in the speaker's ring
-BLOCK_MS = 10
 RATES = (48_000, 44_100, 32_000, 24_000, 16_000)  # Hz, tried in this order after the device's own
 COST_SAMPLES = 4096  # callbacks whose own processor time is remembered
 
@@ -39,13 +38,13 @@ class Counters:
         """Blocks before which the card had thrown sound away."""
         self.underruns = 0
         """Blocks before which the card had had nothing to play."""
-        self.costs_ns = np.zeros(COST_SAMPLES, np.int64)
+        self.costs_ns = [0] * COST_SAMPLES
         """Processor time of the latest callbacks."""
 
     def cost_us(self, percentile: float) -> float:
         """Of the callback's own processor time, in microseconds; 0 before the first."""
         known = self.costs_ns[: min(self.blocks, COST_SAMPLES)]
-        return float(np.percentile(known, percentile)) / 1000 if known.size else 0.0
+        return float(np.percentile(known, percentile)) / 1000 if known else 0.0
 
 
 class Ears(Protocol):
@@ -85,6 +84,8 @@ class Request(Struct, frozen=True):
     speaker: str | None = None
     latency_ms: int = 40
     """Of the card's own buffer. Less than 20 is not kept up with by most sound servers."""
+    block_ms: int = 10
+    """Of sound that comes or goes at once: half as many cost half of the processor while nobody speaks."""
 
 
 class Form(Struct, frozen=True):
@@ -93,6 +94,7 @@ class Form(Struct, frozen=True):
     rate_hz: int
     channels: int
     latency_ms: int
+    block_ms: int
 
 
 class Microphone:
@@ -105,7 +107,7 @@ class Microphone:
         self.channels = max(1, min(2, self.device.channels))
         self.rate_hz = _rate_for(self.device)
         self.ring = CaptureRing(KEPT_S * self.rate_hz, self.channels)
-        form = Form(self.rate_hz, self.channels, request.latency_ms)
+        form = Form(self.rate_hz, self.channels, request.latency_ms, request.block_ms)
         self._stream = _opened(self.device, "RawInputStream", self._take, form)
 
     def _take(self, data: Any, frames: int, when: Any, status: Any) -> None:
@@ -133,7 +135,7 @@ class Speaker:
         self.channels = max(1, min(2, self.device.channels))
         self.rate_hz = _rate_for(self.device)
         self.ring = PlayRing(PLAYED_S * self.rate_hz, self.rate_hz, self.channels)
-        form = Form(self.rate_hz, self.channels, request.latency_ms)
+        form = Form(self.rate_hz, self.channels, request.latency_ms, request.block_ms)
         self._stream = _opened(self.device, "RawOutputStream", self._give, form)
         self.latency = round(self._stream.latency * self.rate_hz)
 
@@ -187,7 +189,7 @@ def _opened(device: Device, kind: str, callback: Any, form: Form) -> Any:
                 dtype="float32",
                 samplerate=form.rate_hz,
                 channels=form.channels,
-                blocksize=form.rate_hz * BLOCK_MS // 1000,
+                blocksize=form.rate_hz * form.block_ms // 1000,
                 latency=form.latency_ms / 1000,
                 callback=callback,
             )

@@ -41,7 +41,7 @@ class PlayRing:
         self.cushion = FIRST_CUSHION_MS * rate_hz // 1000
         """Samples that have to be here before an answer plays."""
         self._capacity = capacity
-        self._frames: Frames = np.zeros((capacity, channels), np.float32)
+        self._frames: Frames = np.full((capacity, channels), 0, np.float32)  # every page is there from the beginning
         self._bytes = self._frames.data.cast("B")
         self._frame_bytes = 4 * channels
         self._silence = bytes(rate_hz * self._frame_bytes)  # a second: no card asks for as much at once

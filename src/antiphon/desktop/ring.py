@@ -52,7 +52,8 @@ class CaptureRing:
         self.channels = channels
         self.reader_losses = 0
         """Frames that a reader asked for too late."""
-        self._frames: Frames = np.zeros((capacity, channels), np.float32)
+        # Written once, so that every page is there: the card's thread is not to wait for the kernel to find one.
+        self._frames: Frames = np.full((capacity, channels), 0, np.float32)
         self._bytes = self._frames.data.cast("B")
         self._frame_bytes = 4 * channels
         self._claimed = 0

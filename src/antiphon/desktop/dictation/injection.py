@@ -116,7 +116,7 @@ class Injector:
                 if tried is not None:
                     done = tried
                     break
-            if done.note:
+            if done.note and "notify-send" in self._place.programs:
                 await run("notify-send", "-a", "Antiphon", done.note)
             if press_enter and done.outcome in ("typed", "pasted"):
                 await self._press("Return")

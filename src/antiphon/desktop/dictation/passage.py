@@ -117,6 +117,7 @@ class Passage:
         self._typed = ""
         """What a continuous one has typed so far."""
         self._released = asyncio.Event()
+        self._released_at: Seconds = float("inf")
 
     @property
     def position(self) -> int:
@@ -130,6 +131,7 @@ class Passage:
     def release(self) -> None:
         """The key was let go: the text follows."""
         self._released_position = self._ears.ring.end
+        self._released_at = asyncio.get_running_loop().time()
         self._last_position = self._released_position + round(TAIL_S * self._ears.rate_hz)
         self._released.set()
 
@@ -182,18 +184,26 @@ class Passage:
     async def _listen(self, live: LiveTranscription, recording: Recording) -> float:
         """Until the key is let go and what was being said is said; returns how long that took, in ms."""
         loop = asyncio.get_running_loop()
-        released_at: Seconds | None = None
         while True:
             pcm = self._intake.take(self._last_position)
             if pcm.size:
                 await asyncio.to_thread(recording.append, pcm)
                 if not self.is_cancelled:
                     await live.push(int16_from_float(pcm))
-            if self._released.is_set():
-                released_at = released_at or loop.time()
-                if self._is_over(live) or loop.time() - released_at >= SILENT_S:
-                    return _ms_since(released_at)
-            await asyncio.sleep(TICK_S)
+            if not self._released.is_set():
+                await self._tick()
+            elif self._is_over(live) or loop.time() - self._released_at >= SILENT_S:
+                return _ms_since(self._released_at)
+            else:
+                await asyncio.sleep(TICK_S)
+
+    async def _tick(self) -> None:
+        """Until there may be more sound, or the key is let go."""
+        try:
+            async with asyncio.timeout(TICK_S):
+                await self._released.wait()
+        except TimeoutError:
+            pass
 
     def _is_over(self, live: LiveTranscription) -> bool:
         """Whether all is here that was said before the key was let go, and the word that was on the tongue."""

@@ -34,6 +34,8 @@ from antiphon.engines.api import SttRequest
 from antiphon.errors import ConfigError
 from antiphon.hearing.hub import HearingHub
 
+BLOCK_MS = 20  # of the microphone's sound: as often as a dictation looks
+
 Hotkeys = Literal["auto", "x11", "portal", "evdev", "none"]
 
 

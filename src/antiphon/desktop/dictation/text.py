@@ -49,6 +49,7 @@ FILLERS = ("um", "umm", "uh", "uhh", "uhm", "er", "erm", "hmm")
 ARTICLES = frozenset(["a", "an", "the", "this", "that", "each", "every", "long", "short", "trial"])
 SCRATCH, LITERAL, ENTER = "scratch that", "literal", "press enter"
 EDGES = ".,;:!?…。，！？"
+LONGEST_NUMBER = 16  # words that are looked at together: a minute of counting must not be tried at every length
 SMALLEST_DIGITS = 10  # what is less is written as a word, as people do
 
 
@@ -238,7 +239,8 @@ def _identifier(case: str, names: list[str]) -> str:
 def _number(words: list[str], at: int, pieces: list[_Piece]) -> int:
     """How many words from `at` on are a number that is written in digits."""
     end = at
-    while end < len(words) and (bare(words[end]) in VALUES or bare(words[end]) in (*SCALES, "point", "and", "percent")):
+    last = min(len(words), at + LONGEST_NUMBER)
+    while end < last and (bare(words[end]) in VALUES or bare(words[end]) in (*SCALES, "point", "and", "percent")):
         end += 1
         if _tail(words[end - 1]):
             break
