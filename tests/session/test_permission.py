@@ -101,6 +101,16 @@ def test_anything_but_yes_does_not_run_it(words: str, why: str) -> None:
 def test_a_written_yes_is_one_too() -> None:
     story = asked()
     story.give(i.CreateItem("browser", None, Message("", Role.USER, (Text("yes"),)), consent=True))
+    assert not story.all(o.RunTool)
+    story.respond()
+    assert story.last(o.RunTool).name == "wipe"
+    assert not story.all(o.Refused)
+
+
+def test_after_a_written_yes_nobody_has_to_ask_for_the_answer() -> None:
+    story = asked()
+    story.give(i.CreateItem("browser", None, Message("", Role.USER, (Text("yes"),)), consent=True))
+    story.wait(1.1)
     assert story.last(o.RunTool).name == "wipe"
 
 

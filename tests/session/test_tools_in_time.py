@@ -102,6 +102,19 @@ def test_in_the_last_round_the_model_has_to_answer() -> None:
     assert story.last(o.ResponseEnded).response.status == "completed"
 
 
+def test_a_tool_that_nobody_has_is_told_to_the_model_and_not_to_the_client() -> None:
+    story = Story(server_tools=(CLOCK,), withheld_tools=("light",))
+    work = asked(story)
+    story.give(i.CallWritten(work, 0, "c0", "clok", "{}"))
+    story.give(i.CallWritten(work, 1, "c1", "light", "{}"))
+    story.give(i.WritingEnded(work, "tool_calls"))
+    story.voice_ends(work)
+    assert not story.all(o.OutputBegan)
+    unknown, withheld = (output for _, output in told(story.last(o.Generate).context))
+    assert "There is no tool called 'clok'. Did you mean 'clock'?" in unknown
+    assert "may not be used in this session" in withheld
+
+
 def test_who_runs_the_server_hears_of_a_namesake() -> None:
     story = Story(Settings(tools=(CLOCK,)), server_tools=(CLOCK, LIGHT))
     assert story.last(o.Remark) == o.Remark("the client's own clock takes the place of the server's", warns=True)

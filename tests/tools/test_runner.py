@@ -223,15 +223,27 @@ def test_a_resource_is_everybodys_and_no_session_waits_for_another_without(resou
     run(story())
 
 
-def test_the_deadline_counts_from_the_wish_and_a_turn_is_kept_by_who_does_not_leave() -> None:
+def test_the_deadline_counts_from_the_wish_and_nobody_waits_long_behind_who_does_not_leave() -> None:
     async def story() -> None:
         room = workroom(Acting(lambda arguments: _deaf(30), Conduct(resource="list", deadline_s=5)))
         first, second = await asyncio.gather(ask(runner(room)), ask(runner(room)))
         assert error_of(first) == error_of(second) == "act did not answer within 5 seconds."
         assert asyncio.get_running_loop().time() == 5
-        later = asyncio.create_task(ask(runner(room)))
-        await asyncio.sleep(0.1)
-        assert not later.done()
+        assert error_of(await ask(runner(room))) == "an earlier call has not ended, so this one was not made."
+        assert asyncio.get_running_loop().time() == 7
+        await asyncio.sleep(30)
+        assert error_of(await ask(runner(room))) == "act did not answer within 5 seconds.", (
+            "it has left: the turn is free"
+        )
+
+    run(story())
+
+
+def test_what_has_no_name_is_free_again_when_a_call_is_given_up() -> None:
+    async def story() -> None:
+        tools = runner(workroom(Acting(lambda arguments: _deaf(30), Conduct(deadline_s=5))))
+        assert error_of(await ask(tools)) == "act did not answer within 5 seconds."
+        assert error_of(await ask(tools)) == "act did not answer within 5 seconds.", "its turn has come"
 
     run(story())
 
@@ -515,6 +527,18 @@ def test_long_work_goes_on_and_its_result_is_told() -> None:
     run(story())
 
 
+def test_others_do_not_wait_for_what_goes_on_beside_the_conversation() -> None:
+    async def story() -> None:
+        tools, _ = listened(report, Acting(lambda arguments: asyncio.sleep(0, "done")))
+        await ask(tools, "report")
+        assert (await ask(tools)).output == "done"
+        assert asyncio.get_running_loop().time() == 2
+        await asyncio.sleep(60)
+        assert (await ask(tools)).output == "done", "the turn was given back once"
+
+    run(story())
+
+
 def test_long_work_that_fails_says_so_later() -> None:
     async def story() -> None:
         tools, listening = listened(report)
@@ -530,6 +554,7 @@ def test_long_work_can_be_ended_by_the_model_and_by_its_call() -> None:
         tools, listening = listened(report)
         await ask(tools, "report", "c1")
         assert (await ask(tools, "cancel_task", task=1)).ok
+        assert asyncio.get_running_loop().time() == 2, "nobody waits until it has ended by itself"
         assert error_of(await ask(tools, "cancel_task", task=1)) == "there is no task 1 at work."
         await ask(tools, "report", "c2")
         assert tools.cancel("c2")

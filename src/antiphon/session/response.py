@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from antiphon.audio.units import Samples, Seconds
+from antiphon.errors import did_you_mean
 from antiphon.session.conversation import Conversation, Entry, finished
 from antiphon.session.ids import Ids
 from antiphon.session.inputs import (
@@ -475,8 +476,8 @@ class Response:
     def _begin_call(self, call: CallWritten, ids: Ids) -> Piece | HiddenCall | ServedCall:
         remote = self._remote.get(call.name)
         is_ours = remote is not None and remote.is_ours
-        is_withheld = remote is None and call.name in self.manner.withheld
-        if is_ours or is_withheld or call.name in {tool.name for tool in self.manner.server_tools}:
+        is_clients = call.name in {tool.name for tool in self.manner.client_tools}
+        if is_ours or (remote is None and not is_clients):
             return HiddenCall(call.call_id, call.name, remote)
         if remote is not None:
             made = McpCall(ids.make("item"), remote.label, remote.name, call.name, "", status=Status.IN_PROGRESS)
@@ -511,9 +512,9 @@ class Response:
 
     def _begin_hidden(self, call: HiddenCall, new_work: NewWork) -> None:
         """Run it, or ask whether we may."""
-        if call.remote is None and call.name in self.manner.withheld:
+        if call.remote is None and call.name not in {tool.name for tool in self.manner.server_tools}:
             call.started = True
-            self._answered.append((call, WITHHELD))
+            self._answered.append((call, self._unknown(call.name)))
             return
         needs_approval = call.name in self.manner.asks_before if call.remote is None else call.remote.needs_approval
         if not needs_approval:
@@ -525,6 +526,14 @@ class Response:
             return
         self._answered.append((call, question_about(self._function_of(call))))
         self._to_ask.append(call)
+
+    def _unknown(self, name: str) -> str:
+        """What the model reads when it calls what it was not offered."""
+        if name in self.manner.withheld:
+            return WITHHELD
+        known = [tool.name for tool in self.manner.server_tools + self.manner.client_tools] + list(self._remote)
+        sentence = f"There is no tool called {name[:64]!r}. {did_you_mean(name, known)}"
+        return msgspec.json.encode({"error": sentence}).decode()
 
     def _function_of(self, call: HiddenCall) -> FunctionTool:
         if call.remote is not None:

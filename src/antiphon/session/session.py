@@ -58,6 +58,7 @@ from antiphon.session.summary import Summary
 from antiphon.session.truncation import CountTokens, estimated
 
 ANNOUNCEMENTS = 32  # that may wait to be spoken; whoever has more to say than this is not listened to anyway
+ASKED_FOR_S: Seconds = 1.0  # after something was written: clients ask for the answer themselves, right behind it
 
 
 class Announcement(Struct, frozen=True):
@@ -114,6 +115,8 @@ class Session:
         self._follow_up = FollowUp(config.follow_up_s, config.max_tool_rounds)
         self._question: Response | None = None
         """The response in which the person is asked about calls that a client was to ask about."""
+        self._asked_for_by: Seconds = 0.0
+        """When we do by ourselves what the person has allowed in writing."""
         self._is_welcome_said = False
         self._has_greeted = False
         self._is_cut_off = False
@@ -183,10 +186,11 @@ class Session:
         moments += [due for response in self._responses.values() if (due := response.deadline()) is not None]
         if self._allowances.deadline is not None:
             moments.append(self._allowances.deadline)
-        if (self._announcements or self._news or self._allowances.allowed) and self._may_announce(
-            ignoring_playback=True
-        ):
-            moments.append(self._plays_until())
+        if self._may_announce(ignoring_playback=True):
+            if self._announcements or self._news:
+                moments.append(self._plays_until())
+            if self._allowances.allowed:
+                moments.append(max(self._plays_until(), self._asked_for_by))
         moments += [due for response in self._responses.values() if (due := self._filler_due(response)) is not None]
         moments += [due for due in (self._silence_due(), self._floor.deadline) if due is not None]
         if self._follow_up.due is not None and self._may_follow_up():
@@ -300,7 +304,7 @@ class Session:
             self._question = response if asked else None
             return True
         # What the person has allowed without a word is done when nobody speaks.
-        if self._allowances.allowed and self._may_announce(ignoring_playback=False):
+        if self._allowances.allowed and self._asked_for_by <= self._now and self._may_announce(ignoring_playback=False):
             self._begin_response(ResponseOptions(), None, by_itself=True)
             return True
         # What was done beside the conversation is told when nobody speaks, in the model's words.
@@ -555,6 +559,7 @@ class Session:
                 self._end(self._active, Ending("cancel", "client_cancelled"))  # nobody has to be asked any more
         if isinstance(item, Message) and item.role is Role.USER and speech is None:
             self._allowances.hear(request.consent)
+            self._asked_for_by = self._now + ASKED_FOR_S
 
     def _answer_mcp(self, item: McpApprovalResponse) -> None:
         self._allowances.note(item)

@@ -85,8 +85,8 @@ class Conduct(Struct, frozen=True):
     outlives_response: bool = False
     """A call goes on when the person interrupts the answer it was made for; its result is told later."""
     background_after_s: float | None = None
-    """A call that takes longer goes on beside the conversation, and its result is told when it is there. None: the
-    answer waits for it."""
+    """A call that takes longer goes on beside the conversation, and its result is told when it is there; from then on
+    others wait for it only at a `resource` that has a name. None: the answer waits for it."""
     output_bytes: int | None = None
     """The most that the model is given of a result; None is what the configuration says."""
 

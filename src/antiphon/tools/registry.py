@@ -8,7 +8,9 @@ from __future__ import annotations
 import fnmatch
 import importlib
 import importlib.metadata
+import sys
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
@@ -189,6 +191,10 @@ def _checked(pattern: str, fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _imported(name: str) -> ModuleType:
+    # The folder in which the server was started comes last: nothing in it takes the place of what is installed.
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
     try:
         return importlib.import_module(name)
     except ConfigError:
@@ -196,7 +202,7 @@ def _imported(name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"tools.modules: there is no module {error.name!r}",
-            "Install it into this environment, or start where it lies, with PYTHONPATH=.",
+            "Start where it lies, or install it into this environment.",
         ) from None
     except Exception as error:  # the operator's code: whatever it raises, the start fails with its name
         raise ConfigError(

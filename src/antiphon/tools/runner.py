@@ -40,6 +40,7 @@ LONG_WORK_S: Seconds = 3600.0  # for what may go on beside the conversation, if 
 PROGRESS_S: Seconds = 0.25  # between two reports of one call
 LONGEST_PROGRESS = 200  # characters: it may be said aloud
 MOST_WAITING = 64  # calls of one session that are not done: a model that asks for more has lost its way
+GIVEN_UP_S: Seconds = 2.0  # that a call which was given up may take to leave, before those behind it give up too
 CLOSING_S: Seconds = 2.0  # for tools to leave when the session ends
 CLOSING_STEP_S: Seconds = 0.1  # between attempts: a tool that swallows one cancellation seldom swallows the next
 """See `ToolRunner.close`."""
@@ -154,36 +155,74 @@ class Workroom:
 class Turns:
     """One at a time for each name, in the order of asking."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, yields: bool = False) -> None:
+        """Whoever was given up and does not come back keeps its turn, so that nothing else touches what it may still
+        be changing; with `yields` it loses it, for what has no name may well be something else."""
+        self._yields = yields
         self._locks: dict[str, asyncio.Lock] = {}
         self._users: dict[str, int] = {}
+        self._holders: dict[str, asyncio.Task[Any]] = {}
+        self._frees: dict[asyncio.Task[Any], Callable[[], None]] = {}
 
     @asynccontextmanager
     async def at(self, name: str, threads: list[Thread], ended: Callable[[], None]) -> AsyncIterator[None]:
         """Wait for the turn, and have it until the block is left and all that is in `threads` then has come back. After
-        that, `ended` is called."""
+        that, `ended` is called. Raises `ToolError` if whoever has the turn keeps it without coming back."""
         lock = self._locks.setdefault(name, asyncio.Lock())
         self._users[name] = self._users.get(name, 0) + 1
         try:
-            await lock.acquire()
+            await self._wait(name, lock)
         except BaseException:
             self._leave(name)
             raise
+        holder = cast("asyncio.Task[Any]", asyncio.current_task())
+        self._holders[name] = holder
+
+        def free() -> None:
+            if self._frees.pop(holder, None) is not None:
+                lock.release()
+                self._leave(name)
 
         def end() -> None:
             ended()
-            lock.release()
-            self._leave(name)
+            free()
 
+        self._frees[holder] = free
         try:
             yield
         finally:
             _when_all_are_done(threads, end)
 
+    def let_go(self, holder: asyncio.Task[Any]) -> None:
+        """Whoever waits for the turn of this one need not wait until it ends."""
+        free = self._frees.get(holder)
+        if free is not None:
+            free()
+
+    async def _wait(self, name: str, lock: asyncio.Lock) -> None:
+        if not lock.locked():
+            await lock.acquire()
+            return
+        asking = asyncio.create_task(lock.acquire())
+        try:
+            while not (await asyncio.wait({asking}, timeout=GIVEN_UP_S))[0]:
+                holder = self._holders[name]
+                if not (holder.done() or holder.cancelling()):
+                    continue
+                if self._yields:
+                    self.let_go(holder)
+                else:
+                    raise ToolError("an earlier call has not ended, so this one was not made.")
+        except BaseException:
+            if not asking.cancel():
+                lock.release()
+            raise
+
     def _leave(self, name: str) -> None:
         self._users[name] -= 1
         if not self._users[name]:
             del self._users[name], self._locks[name]
+            self._holders.pop(name, None)
 
 
 def _when_all_are_done(threads: list[Thread], act: Callable[[], None]) -> None:
@@ -215,7 +254,7 @@ class ToolRunner:
         self._watching: set[asyncio.Task[None]] = set()
         self._numbers = itertools.count(1)
         self._side_by_side = asyncio.Semaphore(workroom.limits.parallel)
-        self._own_turns = Turns()
+        self._own_turns = Turns(yields=True)
         self._mistakes: dict[str, int] = {}
         self._remainders = Remainders()
 
@@ -417,6 +456,8 @@ class ToolRunner:
 
     def _go_on(self, job: Job, work: asyncio.Task[str], began: Seconds) -> int:
         """Nobody waits here any more; its outcome is told when it is there. Returns the number of the task."""
+        if not job.resource:
+            self._own_turns.let_go(work)
         task = LongTask(next(self._numbers), job, work, began)
         self._tasks[task.number] = task
         watching = asyncio.create_task(self._watch(task), name=f"task {task.number}")

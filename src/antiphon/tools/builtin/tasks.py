@@ -29,5 +29,5 @@ async def cancel_task(task: int, context: ToolContext) -> dict[str, Any]:
 def task_tools() -> list[ServerTool]:
     return [
         FunctionTool(list_tasks, "list_tasks", Conduct(reads_only=True)),
-        FunctionTool(cancel_task, "cancel_task", Conduct()),
+        FunctionTool(cancel_task, "cancel_task", Conduct(resource="tasks")),
     ]
