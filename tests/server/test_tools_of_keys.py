@@ -60,17 +60,18 @@ def test_a_key_with_a_name_has_the_tools_that_are_for_it_and_so_have_its_client_
             async with client(made, "?antiphon=1", KEY) as call:
                 (done,) = await ask(call)
                 assert done["output"] == "it moves"
-                assert {each.name for each in requests[0].tools} == {"look", "push"}
+                assert {each.name for each in requests[0].tools} == {"look", "push", "read_more"}
             async with web(made, GUEST) as pages:
                 page = (await pages.get("/v1/tools")).json()
-                assert {each["id"]: each["offered"] for each in page["data"]} == {"look": True, "push": False}
+                assert [each["id"] for each in page["data"] if each["offered"]] == ["look", "read_more"]
+                assert [each["id"] for each in page["data"] if not each["offered"]] == ["push"]
                 secret = (await pages.post("/v1/realtime/client_secrets")).json()["value"]
             for shown in (GUEST, secret):
                 before = len(requests)
                 async with client(made, "?antiphon=1", shown) as call:
                     assert await ask(call) == [], "what is not for them does not run"
                 first, second = requests[before:]
-                assert [each.name for each in first.tools] == ["look"]
+                assert [each.name for each in first.tools] == ["look", "read_more"]
                 assert "may not be used in this session" in str(second.messages[-1])
 
     asyncio.run(story())

@@ -131,7 +131,7 @@ def test_a_configuration_says_which_there_are_and_which_are_offered(shop: str, t
     assert names(alone.registry) == ["opening_hours", "read_more"]
     both = made(load(None, {**environ, "ANTIPHON_TOOLS__DEADLINE_S": "3"}, overrides), with_assistants=True)
     assert {"get_time", "opening_hours"} < set(names(both.registry))
-    assert [each.name for each in both.registry.offered()] == ["list_show", "opening_hours"]
+    assert [each.name for each in both.registry.offered()] == ["list_show", "opening_hours", "read_more"]
     assert both.limits.deadline_s == 3
     never = load(None, {"ANTIPHON_TOOLS__ASSISTANTS": "never"}, overrides)
     assert names(made(never, with_assistants=True).registry) == []

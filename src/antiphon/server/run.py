@@ -56,9 +56,8 @@ from antiphon.session.truncation import estimated
 from antiphon.store.database import default_path
 from antiphon.store.recording import Recorder
 from antiphon.store.writer import Writer
-from antiphon.tools.loading import limits, workroom
+from antiphon.tools.loading import workroom
 from antiphon.tools.mcp import McpConnections
-from antiphon.tools.registry import Offer, Registry
 from antiphon.tools.runner import Workroom
 
 if TYPE_CHECKING:
@@ -317,10 +316,8 @@ def _check_secrets(server: ServerSection) -> None:
 
 
 async def _workroom(config: Config, tools: tuple[object, ...] | None) -> Workroom:
-    if tools is not None:
-        offer = Offer(config.tools.offer, config.tools.approval)
-        return Workroom(Registry(tools, offer, config.tools.conduct), limits(config))
-    return await workroom(config, with_assistants=registry.choose("llm", config.llm).name == "assistant")
+    with_assistants = tools is None and registry.choose("llm", config.llm).name == "assistant"
+    return await workroom(config, with_assistants=with_assistants, own=tools)
 
 
 def _uvicorn_config(config: Config, state: State, folder: Path) -> uvicorn.Config:

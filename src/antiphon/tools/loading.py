@@ -5,19 +5,35 @@ It does not know how they are run or offered. Whatever is wrong is a `ConfigErro
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 from antiphon.config import Config, Tools
-from antiphon.tools.api import ServerTool
 from antiphon.tools.registry import Offer, Registry
 from antiphon.tools.runner import ToolLimits, Workroom
 
 
-async def workroom(config: Config, *, with_assistants: bool) -> Workroom:
-    """All tools of the configuration. `with_assistants`: whether the model is the offline assistant, which can do
-    little without its own tools."""
+async def workroom(config: Config, *, with_assistants: bool, own: Iterable[object] | None = None) -> Workroom:
+    """All tools of the configuration, or `own` in their place. `with_assistants`: whether the model is the offline
+    assistant, which can do little without its own tools."""
     wanted = config.tools
     registry = Registry(offer=Offer(wanted.offer, wanted.approval), conduct=wanted.conduct)
+    if own is None:
+        await _add_configured(registry, wanted, with_assistants)
+    for tool in own or ():
+        registry.add(tool, "code")
+    if own or wanted.modules or wanted.entry_points or wanted.roots or wanted.fetch or wanted.amplifier:
+        from antiphon.tools.builtin.reading import ReadMore
+
+        registry.add(ReadMore(), "built in", is_aid=True)
+    if any(each.conduct.outlives_response or each.conduct.background_after_s is not None for each in registry):
+        from antiphon.tools.builtin.tasks import task_tools
+
+        for tool in task_tools():
+            registry.add(tool, "built in", is_aid=True)
+    return Workroom(registry, limits(config))
+
+
+async def _add_configured(registry: Registry, wanted: Tools, with_assistants: bool) -> None:
     if with_assistants if wanted.assistants == "auto" else wanted.assistants == "always":
         from antiphon.tools.builtin import builtin_tools
 
@@ -33,30 +49,15 @@ async def workroom(config: Config, *, with_assistants: bool) -> Workroom:
         modules = Modules([Module(each.module, each.config) for each in wanted.amplifier])
         for tool in await modules.start():
             registry.add(tool, "amplifier")
-    for tool in _own(wanted):
-        registry.add(tool, "built in")
-    if any(each.conduct.outlives_response or each.conduct.background_after_s is not None for each in registry):
-        from antiphon.tools.builtin.tasks import task_tools
-
-        for tool in task_tools():
-            registry.add(tool, "built in")
-    return Workroom(registry, limits(config))
-
-
-def _own(wanted: Tools) -> Iterator[ServerTool]:
-    """Those of ours that are there when they are asked for."""
     if wanted.roots:
         from antiphon.tools.builtin.files import file_tools
 
-        yield from file_tools(wanted.roots)
+        for tool in file_tools(wanted.roots):
+            registry.add(tool, "built in")
     if wanted.fetch:
         from antiphon.tools.builtin.fetch import fetch_tool
 
-        yield fetch_tool(wanted.fetch)
-    if wanted.modules or wanted.entry_points or wanted.roots or wanted.fetch or wanted.amplifier:
-        from antiphon.tools.builtin.reading import ReadMore
-
-        yield ReadMore()
+        registry.add(fetch_tool(wanted.fetch), "built in")
 
 
 def offer_for(wanted: Tools, key: str) -> Offer | None:

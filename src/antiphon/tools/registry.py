@@ -32,6 +32,8 @@ class Registered(Struct, frozen=True):
     conduct: Conduct
     source: str
     """In words, such as "built in" or "the module my_tools"."""
+    is_aid: bool = False
+    """It helps with the others, and is offered with whichever of them is."""
 
     @property
     def name(self) -> str:
@@ -83,9 +85,9 @@ class Registry:
     def get(self, name: str) -> Registered | None:
         return self._tools.get(name)
 
-    def add(self, thing: object, source: str) -> None:
+    def add(self, thing: object, source: str, *, is_aid: bool = False) -> None:
         """Take in a tool, or a function that was made one by `@tool`. Raises `ConfigError` for anything else, and for a
-        name that is taken."""
+        name that is taken. For aids see `Registered`."""
         tool = tool_of(thing)
         if tool is None:
             raise ConfigError(
@@ -101,7 +103,7 @@ class Registry:
                 f"two tools are called {name!r}: one from {known.source}, one from {source}",
                 'Rename one with @tool(name="..."), or leave one out.',
             )
-        self._tools[name] = Registered(tool, self._conduct_of(tool), source)
+        self._tools[name] = Registered(tool, self._conduct_of(tool), source, is_aid)
 
     def _conduct_of(self, tool: ServerTool) -> Conduct:
         conduct = conduct_of(tool)
@@ -149,6 +151,8 @@ class Registry:
         """Whether models are told of this tool: it has to be offered to everybody, and by the narrower offer too."""
         known = self._tools.get(name)
         policy = (narrower or self._offer).policy
+        if known is not None and known.is_aid:
+            return any(self.offers(each.name, narrower) for each in self if not each.is_aid)
         if known is None or (policy == "safe-only" and not known.conduct.reads_only):
             return False
         return matches(name, self._offer.names) and (narrower is None or matches(name, narrower.names))
