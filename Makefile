@@ -186,7 +186,7 @@ browser: install-dev
 
 # Three points for us and for the others, and what a core holds, in under 15 minutes on two cores. docs/load.md and docs/experiments.md are made of it.
 bench: install-dev install-peers
-	$(BIN)/python bench/density.py --sessions 200 --ungated
+	$(BIN)/python bench/density.py --sessions 200 --seconds 14 --ungated
 	$(BIN)/python bench/gate.py
 	$(BIN)/python bench/peers.py --json build/bench/peers.json
 	$(BIN)/python bench/results.py build/bench/peers.json

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from peers import Point
+from peers import SYSTEMS, Point
 
 DOCS = Path(__file__).parents[1] / "docs"
 WIDE, HIGH, LEFT, BOTTOM = 640, 300, 60, 40
@@ -106,7 +106,10 @@ by: with the models that each session of Pipecat loads for itself, and the one t
 
 def main() -> None:
     parts = [msgspec.json.decode(Path(name).read_bytes(), type=Measured) for name in sys.argv[1:]]
-    measured = Measured(parts[0].machine, [point for part in parts for point in part.points])
+    order = list(SYSTEMS)
+    points = [point for part in parts for point in part.points]
+    points.sort(key=lambda point: (order.index(point.system), point.result.sessions))
+    measured = Measured(parts[0].machine, points)
     (DOCS / "load.svg").write_text(picture(measured.points))
     (DOCS / "load.md").write_text(page(measured))
 

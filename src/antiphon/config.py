@@ -105,6 +105,8 @@ class Server(Section, frozen=True):
     session_limit_s: UpToADay = 3600.0
     open_metrics: bool = False
     """Whoever reaches the server may read /metrics without a key. There is no word in it, and how much is said."""
+    log_format: Literal["text", "json"] = "text"
+    """Of the log, on standard error: lines for people, or an object for each with its figures as figures."""
     drain_s: Annotated[float, Meta(ge=0, le=86_400)] = 30.0
     wyoming_port: Port | None = None
     """Also serve the recogniser and the voice as a Wyoming service, for Home Assistant. It asks for no key."""

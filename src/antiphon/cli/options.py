@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import click
 
@@ -60,8 +60,14 @@ def load_config(config_path: Path | None, **overrides: Any) -> Any:
     return load(config_path, os.environ, named)
 
 
-def set_up_log(*, verbose: bool) -> None:
-    """Plain lines on standard error. What people say is never in them."""
+def set_up_log(*, verbose: bool, form: Literal["text", "json"] = "text") -> None:
+    """Lines on standard error, for people or for programs. What people say is never in them. The form may be chosen
+    later, by another call."""
     level = logging.DEBUG if verbose else logging.INFO
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname).1s %(name)s: %(message)s")
     logging.getLogger("antiphon").setLevel(level)
+    if form == "json":
+        from antiphon.observe.jsonlog import JsonLines
+
+        for handler in logging.getLogger().handlers:
+            handler.setFormatter(JsonLines({}))

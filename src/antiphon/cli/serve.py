@@ -55,6 +55,7 @@ def command(
         return config
 
     config = load()
+    set_up_log(verbose=verbose, form=config.server.log_format)
     if config.server.workers > 1:
         from antiphon.server.workers import serve_together
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from antiphon.observe import turnlog
+from antiphon.observe.jsonlog import told
 from antiphon.observe.metrics import Metrics
 from antiphon.observe.timeline import Turn
 from antiphon.observe.tracefile import TraceFile
@@ -178,7 +179,9 @@ class Sessions:
             now = asyncio.get_running_loop().time()
             self._watches.pop(drive.session.id).session_ended(now, reason, drive.position, held_bytes)
             if drive.timeline.turns:
-                log.info("session %s: %s", drive.session.id, turnlog.summary(drive.timeline.turns))
+                turns = drive.timeline.turns
+                fields = told("session", session_id=drive.session.id, **turnlog.summary_figures(turns))
+                log.info("session %s: %s", drive.session.id, turnlog.summary(turns), extra=fields)
             kept = self._kept.pop(drive.session.id, None)
             if kept is not None:
                 kept.session_ended(now, reason)
@@ -203,7 +206,8 @@ class Sessions:
             await self.end(drive, "drain")
 
     def _turn_ended(self, session_id: str, turn: Turn) -> None:
-        log.info("session %s: %s", session_id, turnlog.line(turn))
+        fields = told("turn", session_id=session_id, **turnlog.figures(turn))
+        log.info("session %s: %s", session_id, turnlog.line(turn), extra=fields)
         if self._on_turn is not None:
             self._on_turn(session_id, turn)
 

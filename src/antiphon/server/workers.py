@@ -25,6 +25,7 @@ from msgspec import Struct
 from antiphon.audio.units import Seconds
 from antiphon.config import Config
 from antiphon.errors import ConfigError
+from antiphon.observe.jsonlog import JsonLines
 from antiphon.server.bounded import allow_many_files
 from antiphon.server.run import Place, bind, check, put_away_when_ready, reread, running
 from antiphon.server.shared import SharedTable
@@ -255,6 +256,9 @@ def _set_up(plan: Plan) -> None:
     level = logging.DEBUG if plan.verbose else logging.INFO
     words = f"%(asctime)s %(levelname).1s {plan.number} %(name)s: %(message)s"
     logging.basicConfig(level=logging.WARNING, format=words)
+    if plan.config.server.log_format == "json":
+        for handler in logging.getLogger().handlers:
+            handler.setFormatter(JsonLines({"worker": plan.number}))
     logging.getLogger("antiphon").setLevel(level)
     allow_many_files()
 
