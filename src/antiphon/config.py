@@ -317,6 +317,8 @@ class History(Section, frozen=True):
     """Write down what was said in each session, so that it can be read under /v1/sessions. Never sound."""
     path: Path | None = None
     """An SQLite file that the processes of one machine may share; None is `store.database.default_path`."""
+    redis_url: Word | None = None
+    """A Redis server instead, for the processes of several machines: "redis://:PASSWORD@host:6379/0"."""
     days: NotNegative = 30
     """That a session is kept after its end. 0: until somebody deletes it."""
     recordings: Path | None = None

@@ -22,7 +22,7 @@ from websockets.asyncio.client import connect
 
 from antiphon.engines.fake import FakeLlm
 from antiphon.errors import ConfigError
-from antiphon.store.reading import Reader
+from antiphon.store.reading import SqliteReader
 
 pytestmark = pytest.mark.real
 OTHER_KEY = "other-0123456789-0123456789-0123456789"
@@ -222,9 +222,9 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
         finally:
             process.kill()
     assert len(acknowledged) >= 5
-    texts = [item.text for item in Reader(path).items(session_id)]
+    texts = [item.text for item in SqliteReader(path).items(session_id)]
     assert texts[: len(acknowledged)] == acknowledged
-    assert Reader(path).session("", session_id, time.time() + 60) is not None
+    assert SqliteReader(path).session("", session_id, time.time() + 60) is not None
 
 
 async def chat_until_killed(url: str, pid: int) -> tuple[str, list[str]]:

@@ -1,4 +1,4 @@
-"""The file of conversations: what is written is read, in order, by its owner, until it is old."""
+"""The file of conversations, beside what every shelf does: see test_shelf."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 
 from antiphon.errors import ConfigError
 from antiphon.store import database
-from antiphon.store.changes import Change, ItemGone, ItemKept, SessionBegan, SessionEnded, TurnKept
-from antiphon.store.reading import Reader
+from antiphon.store.changes import Change, ItemKept, SessionBegan, SessionEnded, TurnKept
+from antiphon.store.reading import SqliteReader
 
 DAY_S = 86_400.0
 
@@ -35,42 +35,16 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "new" / "conversations.sqlite3"
 
 
-def test_items_come_in_their_order_and_the_last_version_counts(path: Path) -> None:
-    write(path, began("s"), said("s", "b", "two", 2.0), said("s", "a", "one", 1.0), said("s", "c", "gone", 3.0))
-    write(path, said("s", "b", "two, changed", 0.5), ItemGone("s", "c"), TurnKept("s", 0, b'{"status":"completed"}'))
-    reader = Reader(path)
-    assert [(item.id, item.text) for item in reader.items("s")] == [("b", "two, changed"), ("a", "one")]
-    assert [item.id for item in reader.conversation("s", 10)] == ["b", "a"]
-    assert reader.turns("s") == [{"status": "completed"}]
-
-
 def test_the_file_is_its_owners_alone(path: Path) -> None:
     write(path, began("s"))
     assert path.stat().st_mode & 0o777 == 0o600
-
-
-def test_nobody_sees_another_owners_sessions(path: Path) -> None:
-    write(path, began("a", owner="anna"), began("b", owner="bert"), said("b", "i", "a secret"))
-    reader = Reader(path)
-    assert [kept.id for kept in reader.sessions("anna", 0.0, 10)] == ["a"]
-    assert reader.session("anna", "b", 0.0) is None
-    assert reader.search("anna", "secret", 10) == []
-    assert [found.session_id for found in reader.search("bert", "secr", 10)] == ["b"]
-
-
-def test_lists_are_newest_first_and_go_on_after_an_id(path: Path) -> None:
-    write(path, *(began(name, at) for name, at in (("old", 1.0), ("new", 3.0), ("mid", 2.0), ("mid2", 2.0))))
-    reader = Reader(path)
-    first = [kept.id for kept in reader.sessions("", 0.0, 2)]
-    assert first == ["new", "mid2"]
-    assert [kept.id for kept in reader.sessions("", 0.0, 9, first[-1])] == ["mid", "old"]
 
 
 def test_a_session_whose_server_is_gone_is_lost(path: Path) -> None:
     write(path, began("s"))
     with closing(database.connect(path)) as opened:
         database.note_alive(opened, "w1", 1000.0)
-    reader = Reader(path)
+    reader = SqliteReader(path)
     assert [kept.status for kept in reader.sessions("", 1010.0, 9)] == ["in_progress"]
     assert [kept.status for kept in reader.sessions("", 1100.0, 9)] == ["lost"]
     write(path, SessionEnded("s", 1001.0, "closed"))
@@ -80,7 +54,7 @@ def test_a_session_whose_server_is_gone_is_lost(path: Path) -> None:
 def test_search_finds_what_was_said_last_and_takes_any_words(path: Path) -> None:
     write(path, began("s"), said("s", "i", "Öffne das Fenster"))
     write(path, said("s", "i", "Schließe die Tür"))
-    reader = Reader(path)
+    reader = SqliteReader(path)
     assert reader.search("", "fenster", 9) == []
     assert [found.item_id for found in reader.search("", "tur schl", 9)] == ["i"]
     for odd in ('"', "a OR", "NEAR(", "*", "  ", "-x:y"):
@@ -93,7 +67,7 @@ def test_what_is_old_is_forgotten_and_its_words_with_it(path: Path) -> None:
     write(path, SessionEnded("s2", 4 * DAY_S, "closed"))
     with closing(database.connect(path)) as opened:
         assert database.prune(opened, 3 * DAY_S) == len(many) - 1
-    reader = Reader(path)
+    reader = SqliteReader(path)
     assert [kept.id for kept in reader.sessions("", 0.0, 9)] == ["late", "s2"]
     assert reader.search("", "unmistakable", 9) == []
     left = b"".join(file.read_bytes() for file in path.parent.iterdir())
@@ -103,7 +77,7 @@ def test_what_is_old_is_forgotten_and_its_words_with_it(path: Path) -> None:
 
 def test_what_comes_after_a_deletion_brings_nothing_back(path: Path) -> None:
     write(path, began("s"), said("s", "i", "one"))
-    reader = Reader(path)
+    reader = SqliteReader(path)
     reader.delete("s")
     write(path, said("s", "j", "two"), TurnKept("s", 0, b"{}"), SessionEnded("s", 1.0, "closed"))
     assert reader.sessions("", 0.0, 9) == []
@@ -116,12 +90,7 @@ def test_a_batch_is_written_whole_or_not_at_all(path: Path) -> None:
     bad = TurnKept("s", None, b"")  # type: ignore[arg-type]
     with closing(database.connect(path)) as opened, pytest.raises(sqlite3.IntegrityError):
         database.apply(opened, "w1", [said("s", "i", "one"), bad], [])
-    assert Reader(path).items("s") == []
-
-
-def test_lost_changes_are_said_of_their_session(path: Path) -> None:
-    write(path, began("s"), lost=(("s", 3),))
-    assert Reader(path).sessions("", 0.0, 9)[0].changes_lost == 3
+    assert SqliteReader(path).items("s") == []
 
 
 def test_a_file_that_cannot_be_is_refused_with_a_hint(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from antiphon.store import writer as writer_module
 from antiphon.store.changes import ItemKept, SessionBegan
-from antiphon.store.reading import Reader
+from antiphon.store.database import SqliteShelf
+from antiphon.store.reading import SqliteReader
 from antiphon.store.writer import Writer, newest
 
 pytestmark = pytest.mark.real
@@ -33,7 +34,7 @@ async def writing(path: Path) -> AsyncIterator[Writer]:
 
 
 def _opened(path: Path, loop: asyncio.AbstractEventLoop) -> Writer:
-    return Writer(path, loop)
+    return Writer(SqliteShelf(path), loop)
 
 
 async def settled(writer: Writer) -> None:
@@ -53,7 +54,7 @@ def test_everything_that_was_handed_over_is_written(tmp_path: Path) -> None:
             assert writer.waiting
 
     asyncio.run(story())
-    kept = Reader(path).items("s")
+    kept = SqliteReader(path).items("s")
     assert len(kept) == 3 * writer_module.BATCH_MOST
     assert kept[7].text == "the last word"
 
@@ -83,7 +84,7 @@ def test_a_disk_that_hangs_holds_up_nobody(tmp_path: Path, monkeypatch: pytest.M
             writer.put(item(100))
 
     asyncio.run(story())
-    reader = Reader(path)
+    reader = SqliteReader(path)
     assert [kept.id for kept in reader.items("s")] == [f"i{number}" for number in (*range(50), 100)]
     assert reader.sessions("", 0.0, 9)[0].changes_lost == 10
 
@@ -119,7 +120,7 @@ def test_a_change_that_cannot_be_written_takes_no_other_with_it_but_its_batch(tm
             writer.put(item(1))
 
     asyncio.run(story())
-    assert [kept.id for kept in Reader(path).items("s")] == ["i1"]
+    assert [kept.id for kept in SqliteReader(path).items("s")] == ["i1"]
 
 
 def test_of_an_items_versions_only_the_newest_is_written() -> None:

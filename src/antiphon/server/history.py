@@ -24,8 +24,8 @@ from antiphon.server.door import Visitor
 from antiphon.server.refusals import Refusal
 from antiphon.store.changes import SessionBegan
 from antiphon.store.keeping import Keeping
-from antiphon.store.reading import KeptItem, KeptSession, Reader
 from antiphon.store.recording import Recorder
+from antiphon.store.shelf import KeptItem, KeptSession, Reader
 from antiphon.store.writer import Writer
 
 T = TypeVar("T")
@@ -41,11 +41,11 @@ NOT_KEPT = Refusal(404, "history_off", "This server keeps no conversations. Set 
 class History:
     """Where this process's conversations are kept and read."""
 
-    def __init__(self, writer: Writer, recorder: Recorder | None = None) -> None:
+    def __init__(self, writer: Writer, reader: Reader, recorder: Recorder | None = None) -> None:
         self.writer = writer
+        self.reader = reader
         self.recorder = recorder
         """Of sound, if that is kept too."""
-        self.reader = Reader(writer.path)
         self.has_owners = True
         """Whether keys are configured, so that sessions belong to somebody."""
 

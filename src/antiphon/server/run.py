@@ -26,6 +26,7 @@ from msgspec import Struct
 from starlette.types import ASGIApp
 
 from antiphon.config import Config, SessionDefaults
+from antiphon.config import History as HistorySection
 from antiphon.config import Server as ServerSection
 from antiphon.engines import registry
 from antiphon.engines.api import TtsRequest
@@ -53,8 +54,10 @@ from antiphon.server.siblings import Siblings, with_own_page
 from antiphon.server.tls import self_signed
 from antiphon.server.tokens import PREFIX as CLIENT_SECRET_PREFIX
 from antiphon.session.truncation import estimated
-from antiphon.store.database import default_path
+from antiphon.store.database import SqliteShelf, default_path
+from antiphon.store.reading import SqliteReader
 from antiphon.store.recording import Recorder
+from antiphon.store.shelf import Reader, Shelf
 from antiphon.store.writer import Writer
 from antiphon.tools.loading import workroom
 from antiphon.tools.mcp import McpConnections
@@ -261,17 +264,31 @@ async def _history(config: Config) -> AsyncIterator[History | None]:
     if not wanted.keep:
         yield None
         return
-    path = wanted.path or default_path()
-    log.info("conversations are kept in %s", path)
-    loop = asyncio.get_running_loop()
-    writer = Writer(path, loop, keep_days=wanted.days, survives_power_loss=wanted.survives_power_loss)
+    shelf, reader = _shelf(wanted)
+    log.info("conversations are kept in %s", shelf.name)
+    writer = Writer(shelf, asyncio.get_running_loop(), keep_days=wanted.days)
     recorder = Recorder(wanted.recordings, keep_days=wanted.days) if wanted.recordings is not None else None
     try:
-        yield History(writer, recorder)
+        yield History(writer, reader, recorder)
     finally:
         if recorder is not None:
             await asyncio.to_thread(recorder.close)
         await writer.close()
+
+
+def _shelf(wanted: HistorySection) -> tuple[Shelf, Reader]:
+    """Where conversations are written, and read. Raises `ConfigError`."""
+    if wanted.redis_url is None:
+        path = wanted.path or default_path()
+        return SqliteShelf(path, survives_power_loss=wanted.survives_power_loss), SqliteReader(path)
+    if wanted.path is not None:
+        raise ConfigError("history.path and history.redis_url are both set", "Conversations are kept in one of both.")
+    try:
+        from antiphon.store.redis import RedisReader, RedisShelf, connect
+    except ImportError:
+        raise ConfigError("the package redis is not installed", "pip install 'antiphon[redis]'") from None
+    server = connect(wanted.redis_url)
+    return RedisShelf(server), RedisReader(server)
 
 
 async def _begin_wyoming(config: Config, engines: EngineSet) -> WyomingService | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+DAY_S = 86_400.0
 UnixSeconds = float
 """Wall time: seconds since 1970, UTC."""
 

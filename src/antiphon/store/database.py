@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from antiphon.errors import ConfigError
-from antiphon.store.changes import Change, ItemGone, ItemKept, SessionBegan, SessionEnded, TurnKept, UnixSeconds
+from antiphon.store.changes import DAY_S, Change, ItemGone, ItemKept, SessionBegan, SessionEnded, TurnKept, UnixSeconds
+from antiphon.store.shelf import Unwritten
 
 BUSY_S = 5.0  # to wait for another process that writes
 VERSION = 1  # of the tables; raised with every change that older programs could not read
-DAY_S = 86_400.0
 PRUNED_AT_ONCE = 50  # sessions in one transaction: others want to write, too
 
 SCHEMA = """
@@ -106,6 +107,41 @@ def _unusable(path: Path, error: Exception) -> ConfigError:
         f"conversations cannot be kept in {path}: {error}",
         "Set history.path to a file that can be written, or history.keep = false.",
     )
+
+
+class SqliteShelf:
+    """One file, as the one thread that writes sees it: see `Shelf`."""
+
+    def __init__(self, path: Path, *, survives_power_loss: bool = False) -> None:
+        """Raises `ConfigError`: see `connect`."""
+        self.path = path
+        self.name = str(path)
+        self._database = connect(path, survives_power_loss=survives_power_loss)
+
+    def write(self, worker: str, changes: Iterable[Change], lost: Iterable[tuple[str, int]]) -> None:
+        with _told():
+            apply(self._database, worker, changes, lost)
+
+    def note_alive(self, worker: str, now: UnixSeconds) -> None:
+        with _told():
+            note_alive(self._database, worker, now)
+
+    def prune(self, before: UnixSeconds) -> int:
+        with _told():
+            return prune(self._database, before)
+
+    def close(self) -> None:
+        self._database.close()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as error:  # full, locked, gone
+        raise Unwritten(str(error), may_pass=True) from error
+    except sqlite3.Error as error:
+        raise Unwritten(str(error), may_pass=False) from error
 
 
 def apply(

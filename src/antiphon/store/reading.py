@@ -13,13 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 
-from antiphon.errors import EngineError
 from antiphon.session.items import Item
 from antiphon.store import database
 from antiphon.store.changes import UnixSeconds
-from antiphon.store.writer import SILENT_S
+from antiphon.store.shelf import Found, KeptItem, KeptSession, status_of, unreadable
 
 FIRST = (
     "(SELECT text FROM item WHERE item.session = session.id AND kind = 'user' AND text <> '' ORDER BY place LIMIT 1)"
@@ -49,57 +47,13 @@ ORDER BY line.age, item.place DESC, item.number DESC LIMIT ?2
 """
 
 
-class KeptSession(Struct, frozen=True):
-    """What is known of a session besides its words."""
-
-    id: str
-    began_at: UnixSeconds
-    ended_at: UnixSeconds | None
-    status: str
-    """"in_progress", "ended", or "lost" if its server died before it was over."""
-    reason: str | None
-    """Why it ended."""
-    kind: str
-    model: str
-    continues: str | None
-    items: int
-    turns: int
-    first_words: str | None
-    """What the person said first."""
-    changes_lost: int
-    """Changes that could not be written, so that its transcript may have gaps."""
-
-
-class KeptItem(Struct, frozen=True):
-    """See `ItemKept`."""
-
-    id: str
-    kind: str
-    at: UnixSeconds
-    start_s: float
-    end_s: float
-    text: str
-    said: str | None = None
-
-
-class Found(Struct, frozen=True):
-    """An item that holds the words that were looked for."""
-
-    session_id: str
-    item_id: str
-    kind: str
-    start_s: float
-    excerpt: str
-
-
-class Reader:
-    """Reads one file. Everything blocks, and raises `EngineError` where the file cannot be read."""
+class SqliteReader:
+    """Reads one file: see `Reader`."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def sessions(self, owner: str, now: UnixSeconds, limit: int, before: str | None = None) -> list[KeptSession]:
-        """The newest first; `before` is the id of one after which they go on."""
         query = f"{SESSION} WHERE owner = ?1 AND (?2 IS NULL OR (began, session.id) < "
         query += "(SELECT began, id FROM session WHERE id = ?2)) ORDER BY began DESC, session.id DESC LIMIT ?3"
         with self._open() as opened:
@@ -111,14 +65,11 @@ class Reader:
         return None if row is None else _session(row, now)
 
     def items(self, session_id: str) -> list[KeptItem]:
-        """In the order of the conversation. Whose session it is, is for `session` to say."""
         query = "SELECT id, kind, at, start_s, end_s, text, said FROM item WHERE session = ? ORDER BY place, number"
         with self._open() as opened:
             return [KeptItem(*row) for row in opened.execute(query, (session_id,))]
 
     def conversation(self, session_id: str, most: int) -> list[Item]:
-        """Its items as the model knew them, in order, after those of the sessions that it goes on with: at most so
-        many, the last ones."""
         with self._open() as opened:
             found = opened.execute(CONVERSATION, (session_id, most)).fetchall()
         return [_items.decode(data) for (data,) in reversed(found)]
@@ -129,7 +80,7 @@ class Reader:
             return [_turns.decode(data) for (data,) in opened.execute(query, (session_id,))]
 
     def search(self, owner: str, words: str, limit: int) -> list[Found]:
-        """Items that hold all of the words, or beginnings of them, the best first."""
+        """The best first."""
         wanted = " ".join('"' + word.replace('"', '""') + '"*' for word in words.split())
         if not wanted:
             return []
@@ -146,10 +97,7 @@ class Reader:
             with closing(database.connect(self._path)) as opened:
                 yield opened
         except sqlite3.Error as error:
-            raise EngineError(
-                f"the kept conversations cannot be read: {error}", "Try again; the server's log may say more.",
-                code="history_unavailable",
-            ) from None  # fmt: skip
+            raise unreadable(error) from None
 
 
 _items: msgspec.json.Decoder[Item] = msgspec.json.Decoder(Item)
@@ -158,6 +106,6 @@ _turns: msgspec.json.Decoder[dict[str, Any]] = msgspec.json.Decoder(dict[str, An
 
 def _session(row: tuple[Any, ...], now: UnixSeconds) -> KeptSession:
     id, began, ended, reason, kind, model, continues, lost, seen, items, turns, first = row
-    is_alive = seen is not None and now - seen < SILENT_S
-    status = "ended" if ended is not None else "in_progress" if is_alive else "lost"
-    return KeptSession(id, began, ended, status, reason, kind, model, continues, items, turns, first, lost)
+    return KeptSession(
+        id, began, ended, status_of(ended, seen, now), reason, kind, model, continues, items, turns, first, lost
+    )

@@ -26,6 +26,7 @@ from antiphon.media.encode import ARCHIVE, Encoder
 from antiphon.session import outputs
 from antiphon.session.inputs import Input
 from antiphon.session.outputs import Output
+from antiphon.store.changes import DAY_S
 
 log = logging.getLogger("antiphon.store")
 
@@ -34,7 +35,6 @@ EVERY_S = 1.0  # how often a session hands over
 MOST_WAITING_BYTES = 64 << 20  # of all sessions: eleven minutes of sound
 CLOSE_S = 5.0
 PRUNE_EVERY_S = 3600.0
-DAY_S = 86_400.0
 
 
 class Part(Struct, frozen=True):

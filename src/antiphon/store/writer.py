@@ -12,15 +12,13 @@ import asyncio
 import logging
 import queue
 import secrets
-import sqlite3
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
-from antiphon.store import database
-from antiphon.store.changes import Change, ItemGone, ItemKept, weight
+from antiphon.store.changes import DAY_S, Change, ItemGone, ItemKept, weight
+from antiphon.store.shelf import BEAT_S, Shelf, Unwritten
 
 log = logging.getLogger("antiphon.store")
 
@@ -29,9 +27,6 @@ BATCH_MOST = 500  # changes in one transaction: some 10 ms of work
 MOST_WAITING_BYTES = 64 << 20  # an hour of a thousand conversations
 MOST_WAITING = 100_000
 RETRY_S = 1.0
-BEAT_S = 10.0
-SILENT_S = 3 * BEAT_S
-"""A worker that was not seen for so long is gone, and its sessions with it."""
 PRUNE_EVERY_S = 3600.0
 SETTLE_CHECK_S = 0.01
 CLOSE_S = 5.0  # a disk that hangs must not keep the process from ending
@@ -44,11 +39,8 @@ class Stop:
 class Writer:
     """Writes until it is closed. `put`, `waiting` and `close` belong to the event loop."""
 
-    def __init__(
-        self, path: Path, loop: asyncio.AbstractEventLoop, *, keep_days: int = 0, survives_power_loss: bool = False
-    ) -> None:
-        """Opens the file, so it blocks. `loop` is where it is used. `keep_days` 0 is forever. Raises `ConfigError`."""
-        self.path = path
+    def __init__(self, shelf: Shelf, loop: asyncio.AbstractEventLoop, *, keep_days: int = 0) -> None:
+        """The shelf is its own from now on. `loop` is where it is used. `keep_days` 0 is forever."""
         self.worker = secrets.token_hex(8)
         """What this process is called in the file."""
         self.errors = 0
@@ -56,8 +48,8 @@ class Writer:
         self.written = 0
         """Changes that are in the file, newer versions of the same counted once."""
         self._slowest_s = 0.0
-        self._keep_s = keep_days * database.DAY_S
-        self._database = database.connect(path, survives_power_loss=survives_power_loss)
+        self._keep_s = keep_days * DAY_S
+        self._shelf = shelf
         self._queue: queue.SimpleQueue[Change | Stop] = queue.SimpleQueue()  # its `put` neither waits nor locks
         # Each number is written by one side only, so that none needs a lock; differences may be a moment old.
         self._put, self._put_bytes = 0, 0
@@ -91,7 +83,7 @@ class Writer:
         size = weight(change)
         if self.waiting >= MOST_WAITING or self._put_bytes - self._done_bytes + size > MOST_WAITING_BYTES:
             if not self._lost_of:
-                log.error("conversations come faster than %s takes them: some are not kept", self.path)
+                log.error("conversations come faster than %s takes them: some are not kept", self._shelf.name)
             self._lost_of[change.session_id] += 1
             return
         self._put += 1
@@ -116,7 +108,7 @@ class Writer:
             async with asyncio.timeout(CLOSE_S):
                 await self._is_over.wait()
         except TimeoutError:
-            log.error("%d changes of conversations could not be written to %s in time", self.waiting, self.path)
+            log.error("%d changes of conversations could not be written to %s in time", self.waiting, self._shelf.name)
 
     def join(self) -> None:
         """Block until the thread has ended."""
@@ -130,7 +122,7 @@ class Writer:
         except Exception:  # the border of the thread: nothing else is left to tell
             log.exception("conversations are not kept any more")
         finally:
-            self._database.close()
+            self._shelf.close()
             try:
                 self._loop.call_soon_threadsafe(self._is_over.set)
             except RuntimeError:
@@ -141,7 +133,7 @@ class Writer:
         is_last = False
         while not is_last:
             if time.monotonic() >= next_beat:
-                self._chore(lambda: database.note_alive(self._database, self.worker, time.time()))
+                self._chore(lambda: self._shelf.note_alive(self.worker, time.time()))
                 next_beat = time.monotonic() + BEAT_S
             if self._keep_s and time.monotonic() >= next_prune:
                 self._chore(self._prune)
@@ -153,11 +145,11 @@ class Writer:
     def _chore(self, chore: Callable[[], None]) -> None:
         try:
             chore()
-        except sqlite3.Error as error:
+        except Unwritten as error:
             self._note(error)
 
     def _prune(self) -> None:
-        forgotten = database.prune(self._database, time.time() - self._keep_s)
+        forgotten = self._shelf.prune(time.time() - self._keep_s)
         if forgotten:
             log.info("%d sessions were old enough to be forgotten", forgotten)
 
@@ -187,8 +179,7 @@ class Writer:
                 if not self._rest():
                     log.error("%d changes of conversations could not be written", len(batch))
                     return
-        except sqlite3.Error as error:  # trying again would bring the same
-            self._note(error)
+        except Unwritten:  # trying again would bring the same
             self._lost_in_batches += len(batch)
         else:
             self._told_of = given_up
@@ -196,12 +187,14 @@ class Writer:
         self._done += len(batch)
 
     def _try(self, changes: list[Change], lost: Mapping[str, int]) -> bool:
-        """Whether they are written now. Raises `sqlite3.Error` if they never will be."""
+        """Whether they are written now. Raises `Unwritten` if they never will be."""
         began = time.monotonic()
         try:
-            database.apply(self._database, self.worker, changes, lost.items())
-        except sqlite3.OperationalError as error:  # full, locked, gone: it may come back
+            self._shelf.write(self.worker, changes, lost.items())
+        except Unwritten as error:
             self._note(error)
+            if not error.may_pass:
+                raise
             return False
         finally:
             self._slowest_s = max(self._slowest_s, time.monotonic() - began)
@@ -215,10 +208,10 @@ class Writer:
             time.sleep(BATCH_S)
         return not self._is_stopping
 
-    def _note(self, error: sqlite3.Error) -> None:
+    def _note(self, error: Unwritten) -> None:
         self.errors += 1
         if self.errors == 1 or self.errors % 60 == 0:
-            log.error("conversations cannot be written to %s: %s", self.path, error)
+            log.error("conversations cannot be written to %s: %s", self._shelf.name, error.message)
 
 
 def newest(batch: list[Change]) -> list[Change]:
