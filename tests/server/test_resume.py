@@ -105,6 +105,27 @@ def test_what_was_on_its_way_comes_again() -> None:
     asyncio.run(story())
 
 
+def test_who_missed_more_than_is_kept_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("antiphon.transport.resumable.KEPT_BYTES", 20_000)
+
+    async def story() -> None:
+        async with server(FakeLlm(ANSWER)) as made:
+            async with client(made, RESUMABLE) as call:
+                token = await ask(call)
+                await call.receive("response.done")
+                cut(call)
+            first, last = call.events[0]["event_id"], call.events[-1]["event_id"]
+            async with again(made, token, first) as back:
+                resumed = await back.receive("antiphon.session.resumed")
+                assert not resumed["is_complete"]
+                await back.receive("response.done")
+                cut(back)
+            async with again(made, token, last) as back:
+                assert (await back.receive("antiphon.session.resumed"))["is_complete"]
+
+    asyncio.run(story())
+
+
 def test_a_turn_that_was_begun_is_finished_over_the_next_connection() -> None:
     async def story() -> None:
         async with server(history__keep=True) as made:
