@@ -8,11 +8,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from calling import client, server, web
 from test_metrics import figures
 from websockets.exceptions import ConnectionClosed
 
+from antiphon.cli.doctor import _echo_relay
+from antiphon.config import Config
 from antiphon.engines.api import LlmRequest, ToolAnswered, UserSaid
 from antiphon.engines.fake import Call, FakeLlm, Line
 from antiphon.server.run import Running
@@ -133,8 +136,6 @@ def test_a_voice_that_is_not_there_is_told_to_the_client() -> None:
                         await one.receive_all()
 
     def _with_relay(here: Running, url: str) -> Any:
-        import msgspec
-
         config = here.state.config
         return msgspec.structs.replace(config, relay=msgspec.structs.replace(config.relay, url=url))
 
@@ -158,3 +159,15 @@ def test_interrupting_stops_the_other_servers_answer() -> None:
             assert (told["item_id"], told["audio_end_ms"]) == (delta["item_id"], end_ms)
 
     asyncio.run(story())
+
+
+def test_the_doctor_connects_once_and_says_how_it_went(capsys: pytest.CaptureFixture[str]) -> None:
+    async def story() -> None:
+        async with relayed() as (here, there):
+            assert await asyncio.to_thread(_echo_relay, here.state.config)
+            relay = msgspec.structs.replace(here.state.config.relay, api_key="wrong")
+            assert not await asyncio.to_thread(_echo_relay, msgspec.structs.replace(here.state.config, relay=relay))
+            assert there.url.removesuffix("/v1/realtime") in capsys.readouterr().out
+
+    asyncio.run(story())
+    assert _echo_relay(Config())

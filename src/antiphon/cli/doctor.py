@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.metadata
 import json
 import platform
@@ -87,10 +88,11 @@ def command(
         if choice.caveat:
             click.echo(f"       {choice.caveat}")
     is_judged = _echo_turn_model(config)
+    is_relayed = _echo_relay(config)
     _echo_voices(config)
     _echo_neighbours(NEIGHBOURS)
     _echo_desktop(flags["microphone"], listens=flags["listen"])
-    sys.exit(1 if missing or broken or not is_judged else 0)
+    sys.exit(1 if missing or broken or not (is_judged and is_relayed) else 0)
 
 
 def _echo_voices(config: Config) -> None:
@@ -160,6 +162,33 @@ def _echo_desktop(microphone: str | None, *, listens: bool) -> None:
         click.echo(f"  {finding.what}: {finding.text}")
         if finding.advice:
             click.echo(f"       -> {finding.advice}")
+
+
+def _echo_relay(config: Config) -> bool:
+    """Say whether the server that is the voice lets us in, if it is another one. Whether it is as it should be."""
+    if config.relay.url is None:
+        return True
+    from antiphon.runtime.upstream import open_upstream
+    from antiphon.server.relay import address_from
+
+    address = address_from(config.relay)
+    assert address is not None
+
+    async def greet() -> float:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        upstream = await open_upstream(address)
+        took_s = loop.time() - began
+        await upstream.gone()
+        return took_s
+
+    place = f"\nVoice\n  relay: {address.origin} (relay.url is set)"
+    try:
+        click.echo(f"{place}: ok, it greeted us after {1000 * asyncio.run(greet()):.0f} ms")
+    except AntiphonError as error:
+        click.echo(f"{place}: BROKEN: {error}")
+        return False
+    return True
 
 
 def _echo_package(name: str) -> bool:
