@@ -15,7 +15,7 @@ from theatre import PHONE, open_page, origin_of, picture, tape
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
-PATIENCE_MS = 20_000
+PATIENCE_MS = 40_000
 expect.set_options(timeout=PATIENCE_MS)
 
 
