@@ -101,7 +101,7 @@ def test_chance_comes_from_a_seed() -> None:
 
 
 TASK_STARTERS = {
-    "runtime/relay.py", "runtime/upstream.py", "runtime/warm.py",
+    "server/broker.py", "runtime/relay.py", "runtime/upstream.py", "runtime/warm.py",
     "runtime/workers.py", "transport/websocket.py", "transport/webrtc/call.py", "server/calls.py",
     "testing/caller.py", "server/run.py", "cli/demo.py", "testing/contract.py", "testing/upstream.py",
     "testing/loopback.py", "testing/wire.py", "tools/runner.py", "runtime/live.py", "tools/mcp_client.py",

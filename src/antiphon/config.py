@@ -437,6 +437,8 @@ class Relay(Section, frozen=True):
     """Name of an environment variable that holds the key. `load` reads it into `api_key`."""
     transcription_model: Word = "gpt-4o-mini-transcribe"
     """What it is to write down with what people say, where their client names nothing."""
+    calls: Literal["here", "there"] = "here"
+    """Where WebRTC calls end: with us, or straight at that server, with us beside them."""
     warm: Annotated[int, Meta(ge=0, le=256)] = 2
     """Connections that are kept open for whoever comes next."""
     connect_timeout_s: PositiveSeconds = 10.0

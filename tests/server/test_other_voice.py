@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 from calling import client, server, web
+from phone import RATE_HZ, Phone, phone, tone48
 from test_metrics import figures
 from websockets.exceptions import ConnectionClosed
 
@@ -66,10 +67,10 @@ async def typed(one: Any, words: str) -> str:
     """Write something, and read the answer."""
     item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": words}]}
     await one.send("conversation.item.create", item=item)
-    await one.send("response.create")
+    await one.send("response.create", response={"output_modalities": ["text"]})
     done = await one.receive("response.done")
     assert done["response"]["status"] == "completed", done
-    return "".join(item["content"][0]["transcript"] for item in done["response"]["output"])
+    return "".join(item["content"][0]["text"] for item in done["response"]["output"])
 
 
 def test_a_spoken_and_a_written_turn_a_tool_of_ours_and_what_is_kept_of_it(tmp_path: Path) -> None:
@@ -171,3 +172,78 @@ def test_the_doctor_connects_once_and_says_how_it_went(capsys: pytest.CaptureFix
 
     asyncio.run(story())
     assert _echo_relay(Config())
+
+
+@pytest.mark.slow
+def test_a_call_that_ends_here_plays_the_other_servers_voice_and_can_be_interrupted() -> None:
+    async def story() -> None:
+        async with relayed() as (here, there), phone(here) as call:
+            call.microphone.say(tone48(0.6))
+            await call.receive("input_audio_buffer.committed")
+            await call.receive("output_audio_buffer.stopped")
+            assert sum(pcm.size for _, pcm in call.heard) > 0.5 * RATE_HZ
+            item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "a story"}]}
+            call.send("conversation.item.create", item=item)
+            call.send("response.create")
+            before = len(call.events)
+            await call.receive("output_audio_buffer.started", before)
+            call.microphone.say(tone48(0.6))
+            cut = await call.receive("conversation.item.truncated", before)
+            await call.receive("output_audio_buffer.cleared", before)
+            assert cut["audio_end_ms"] < 5000
+            (drive,) = [d for d in there.state.sessions.running.values() if d.session.conversation.count]
+            entry = drive.session.conversation.entry(cut["item_id"])
+            assert entry is not None
+            assert len(entry.heard or "") < len(STORY) / 2  # it knows as well how little of it was heard
+
+    asyncio.run(story())
+
+
+@pytest.mark.slow
+def test_a_call_goes_straight_to_the_other_server_and_our_tools_run_beside_it() -> None:
+    async def story() -> None:
+        async with relayed(relay__calls="there") as (here, there):
+            async with phone(here) as call:
+                (ongoing,) = there.state.calls.ongoing.values()  # it is there that the sound ends
+                assert not here.state.calls.ongoing
+                item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "apples?"}]}
+                call.send("conversation.item.create", item=item)
+                call.send("response.create")
+                await call.receive("response.function_call_arguments.done")
+                done = await call.receive("response.output_audio_transcript.done")
+                assert done["transcript"] == "There are 7 of apples."
+                assert ongoing.drive.session.settings.transcription is not None
+                (drive,) = here.state.sessions.running.values()
+                kinds = [type(entry.item).__name__ for entry in drive.session.conversation.latest(9)][::-1]
+                assert kinds[:3] == ["Message", "FunctionCall", "FunctionOutput"]
+                async with web(here) as http:
+                    assert (await http.post(f"/v1/realtime/calls/{call.call_id}/hangup")).status_code == 200
+                    async with asyncio.timeout(10):
+                        while there.state.calls.ongoing or here.state.sessions.running:  # noqa: ASYNC110
+                            await asyncio.sleep(0.02)
+                    assert (await http.post(f"/v1/realtime/calls/{call.call_id}/hangup")).status_code == 404
+
+    asyncio.run(story())
+
+
+@pytest.mark.slow
+def test_a_call_that_ends_there_ends_here_and_one_that_is_refused_is_told() -> None:
+    async def story() -> None:
+        async with relayed(relay__calls="there") as (here, there):
+            async with phone(here):
+                assert len(here.state.sessions.running) == 1
+            for one in there.state.calls.ongoing.values():
+                one.call.close("the other side is gone")
+            async with asyncio.timeout(20):
+                while here.state.sessions.running:  # noqa: ASYNC110 - the state of the server, without an event
+                    await asyncio.sleep(0.02)
+            relay = msgspec.structs.replace(here.state.config.relay, api_key="wrong")
+            here.state.apply(msgspec.structs.replace(here.state.config, relay=relay))
+            caller = Phone()
+            async with web(here) as http:
+                answer = await caller.dial(http)
+            await caller.hang_up()
+            assert (answer.status_code, answer.json()["error"]["code"]) == (502, "upstream_rejected")
+            assert not here.state.sessions.running
+
+    asyncio.run(story())

@@ -197,6 +197,8 @@ class Timeline:
         """Where another server hears and thinks, this is all that it says of when."""
         for output in out:
             match output:
+                case outputs.PlaybackBegan(response_id=response_id):
+                    self._answering[response_id].first_audio = now
                 case outputs.SpeechStopped(at=at):
                     self._speech_end = moment_of(at, said.heard, now)
                 case outputs.TextSent(response_id=response_id) if self._answering[response_id].first_token is None:

@@ -206,14 +206,6 @@ class PlaybackStarted(OfResponse, frozen=True, kw_only=True, tag="output_audio_b
     """Where it plays by itself: in a call."""
 
 
-class PlaybackStopped(OfResponse, frozen=True, kw_only=True, tag="output_audio_buffer.stopped"):
-    pass
-
-
-class PlaybackCleared(OfResponse, frozen=True, kw_only=True, tag="output_audio_buffer.cleared"):
-    pass
-
-
 class AudioDelta(OfResponse, frozen=True, kw_only=True, tag="response.output_audio.delta"):
     """Sound: it never enters a session, so it is not among the messages that `read` returns."""
 
@@ -254,8 +246,6 @@ ToldMessage = (
     | ArgumentsDelta
     | ArgumentsDone
     | PlaybackStarted
-    | PlaybackStopped
-    | PlaybackCleared
 )
 KINDS = frozenset(str(message.__struct_config__.tag) for message in get_args(ToldMessage))
 SOUND = str(AudioDelta.__struct_config__.tag)

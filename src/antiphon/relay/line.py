@@ -101,6 +101,10 @@ class Line:
         self.ask(msgspec.structs.replace(asked or Asked("", "update", {}), event=update))
         return True
 
+    def assume(self, settings: Settings, tools: tuple[FunctionTool, ...]) -> None:
+        """The session there is so already."""
+        self._configured = session_of(settings, tools)
+
     def _updates(self) -> bool:
         return any(self._asked[name].kind == "update" for name in self._owed)
 

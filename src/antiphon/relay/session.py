@@ -34,6 +34,7 @@ from antiphon.session.ids import Ids
 from antiphon.session.inputs import Input, Request, Result
 from antiphon.session.item_requests import ItemRequests
 from antiphon.session.items import FunctionCall, FunctionOutput, Item, McpApprovalResponse, Message, Role, Speech, Text
+from antiphon.session.ledger import LETTERS_PER_SECOND
 from antiphon.session.mcp import outcome_of
 from antiphon.session.outputs import Output, Refused, Remark
 from antiphon.session.playback import Playback
@@ -43,6 +44,7 @@ from antiphon.session.response import NO_RESULT, WITHHELD, HiddenCall
 from antiphon.session.room import Room
 from antiphon.session.session import Session
 from antiphon.session.settings import (
+    FunctionTool,
     McpServer,
     Relaying,
     ResponseOptions,
@@ -176,6 +178,7 @@ class RelaySession:
             upstream.TranscriptDelta: partial(self._text, spoken=True),
             upstream.ArgumentsDelta: self._arguments,
             upstream.ArgumentsDone: self._arguments_done,
+            upstream.PlaybackStarted: self._plays_there,
         }
 
     # --- the way in and out
@@ -312,6 +315,11 @@ class RelaySession:
         """Tell it who it is, what was said so far, and what it has missed."""
         self._last_word = self._now
         self._line.open()
+        if self._relaying.joins:
+            # The call was made with all that, and goes on without us meanwhile.
+            self._line.assume(with_recogniser(self.settings, self._relaying), self._offered(self.settings))
+            self._line.repeat("item", "go_on", "tell")
+            return
         self._configure()
         self._replay()
         self._base = start = min(self._resumes_from, opened.heard)
@@ -323,14 +331,12 @@ class RelaySession:
     def _configure(self, asked: Asked | None = None, settings: Settings | None = None) -> bool:
         """Ask the other server to be as the settings say. It always writes down what it hears, for us if not for the
         client."""
-        settings = settings or self.settings
-        if settings.transcription is None or settings.transcription.model is None:
-            wish = settings.transcription or Transcription()
-            settings = msgspec.structs.replace(
-                settings, transcription=msgspec.structs.replace(wish, model=self._relaying.recogniser)
-            )
-        offer = self._asking.offer(self._asking.manner(ResponseOptions(tools=settings.tools)))
-        return self._line.configure(settings, offer.tools, asked=asked)
+        settings = with_recogniser(settings or self.settings, self._relaying)
+        return self._line.configure(settings, self._offered(settings), asked=asked)
+
+    def _offered(self, settings: Settings) -> tuple[FunctionTool, ...]:
+        """All that its model may call: functions of the client, and ours."""
+        return self._asking.offer(self._asking.manner(ResponseOptions(tools=settings.tools))).tools
 
     def _replay(self) -> None:
         """Tell it the conversation, as it was heard."""
@@ -370,7 +376,9 @@ class RelaySession:
             if answer.state is AnswerState.WRITING:
                 self._end(answer, Outcome("failed", None, lost.code, _quoted(lost.message)))
         self._emit(outputs.KeepAudio(self._resumes_from))
-        if not lost.comes_back:
+        if not lost.comes_back and self._relaying.joins:
+            self._finish(inputs.Finish("hung up"))  # the call is over
+        elif not lost.comes_back:
             self._emit(Refused(None, None, _quoted(lost.message), lost.code, kind="server_error"))
             self._finish(inputs.Finish("upstream_lost"))
 
@@ -680,6 +688,12 @@ class RelaySession:
         if entry is None or entry.ledger is None:
             return
         end_ms = max(0, round(message.audio_end_ms))
+        if self._relaying.joins:
+            # Its sound has gone past us, so the words tell how far that is.
+            letters = end_ms * LETTERS_PER_SECOND // 1000
+            self.conversation.hear_until(item_id, _whole_words(entry.ledger.text(), letters))
+            self._emit(outputs.ItemTruncated(item_id, message.content_index, end_ms))
+            return
         self._items.cut(entry, entry.ledger, min(samples_from_ms(end_ms), entry.ledger.kept))
         self._emit(outputs.ItemTruncated(item_id, message.content_index, end_ms))
 
@@ -1040,6 +1054,12 @@ class RelaySession:
             for item_id, heard in ended.spoken().items():
                 self.conversation.hear_until(item_id, heard)
 
+    def _plays_there(self, message: upstream.PlaybackStarted, heard: Samples) -> None:
+        """In a call that goes past us, it is the other server that plays."""
+        answer = self._answers.get(message.response_id)
+        if answer is not None:
+            self._emit(outputs.PlaybackBegan(answer.id))
+
     def _clear_playback(self, request: inputs.ClearPlayback) -> None:
         if self._playback is None:
             raise PeerError(
@@ -1100,6 +1120,14 @@ class RelaySession:
         self._finish(inputs.Finish("session_expired"))
 
 
+def with_recogniser(settings: Settings, relaying: Relaying | None) -> Settings:
+    """The settings with the person's words asked for, whether the client wants them or not."""
+    wish = settings.transcription or Transcription()
+    if wish.model is not None or relaying is None:
+        return settings
+    return msgspec.structs.replace(settings, transcription=msgspec.structs.replace(wish, model=relaying.recogniser))
+
+
 def make_session(config: SessionConfig, ids: Ids, count_tokens: CountTokens = estimated) -> Session | RelaySession:
     """The machine that this configuration means. Where another server is the voice, tokens are its own to count."""
     return Session(config, ids, count_tokens) if config.relay is None else RelaySession(config, ids)
@@ -1112,6 +1140,11 @@ def _quoted(words: str) -> str:
     """Another server's words, on one line and without keys, which some quote."""
     plain = " ".join("".join(char if char.isprintable() else " " for char in words[: 4 * QUOTED]).split())
     return KEY.sub(r"\1-***", plain)[:QUOTED]
+
+
+def _whole_words(text: str, letters: int) -> str:
+    """Its beginning, of about so many letters."""
+    return text if letters >= len(text) else text[:letters].rpartition(" ")[0]
 
 
 def _check_patch(patch: SettingsPatch, settings: Settings) -> None:

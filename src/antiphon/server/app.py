@@ -26,7 +26,7 @@ from starlette.websockets import WebSocket
 
 from antiphon.config import Config
 from antiphon.engines.registry import EngineSet
-from antiphon.errors import PeerError
+from antiphon.errors import EngineError, PeerError
 from antiphon.hearing.hub import HearingHub
 from antiphon.observe.metrics import CONTENT_TYPE, OTHER
 from antiphon.protocol.outbound import Projection
@@ -34,7 +34,8 @@ from antiphon.runtime.drive import Drive
 from antiphon.runtime.warm import Pools
 from antiphon.server import pages
 from antiphon.server.admission import Turnstile
-from antiphon.server.calls import LEAD_MS, Calls, read_call, worker_of
+from antiphon.server.broker import Beside, Broker
+from antiphon.server.calls import LEAD_MS, CallRequest, Calls, read_call, worker_of
 from antiphon.server.client_secrets import make_client_secret, read_body
 from antiphon.server.continuing import Earlier, earlier_items
 from antiphon.server.cors import Cors
@@ -44,7 +45,7 @@ from antiphon.server.limits import OwnLimits
 from antiphon.server.mcp import addresses_for_session, own_servers
 from antiphon.server.opening import Wish, first_settings, further_settings, read_wish, speaks_beta
 from antiphon.server.refusals import Refusal, refusal_from, turn_away
-from antiphon.server.relay import address_from, relaying_from
+from antiphon.server.relay import address_from, relaying_from, session_asked_for
 from antiphon.server.rest import Building, audio_routes
 from antiphon.server.resuming import UNKNOWN, Resumable, new_token
 from antiphon.server.resuming import worker_of as worker_of_resumable
@@ -128,6 +129,7 @@ class State:
         self.resumable = Resumable()
         self.calls = Calls(config.webrtc, sessions)
         self.turnstile = Turnstile()
+        self.broker = Broker(sessions)
         self.pools = Pools()
         """Open connections to the server that is the voice, if it is another one."""
         self.captions = 0
@@ -259,10 +261,15 @@ def make_app(state: State) -> ASGIApp:
         elsewhere = await state.elsewhere(request.path_params["call_id"])
         if elsewhere is not None and state.siblings is not None:
             return await state.siblings.hand_on(elsewhere, request)
-        ongoing = state.calls.find(request.path_params["call_id"], visitor.owner)
-        if ongoing is None:
-            return _no_call(request.path_params["call_id"]).response
-        ongoing.call.close("hung up on request")
+        call_id = request.path_params["call_id"]
+        ongoing = state.calls.find(call_id, visitor.owner)
+        brokered = state.broker.find(call_id, visitor.owner)
+        if brokered is not None:
+            brokered.close("hung up on request")
+        elif ongoing is not None:
+            ongoing.call.close("hung up on request")
+        else:
+            return _no_call(call_id).response
         return Response(status_code=200)
 
     async def gone(request: Request) -> Response:
@@ -499,6 +506,8 @@ async def _call(state: State, request: Request) -> Response:
         settings = first_settings(state.config, wish, asked.session, addresses)
     else:
         settings = _settings(state, visitor, wish, addresses)
+    if state.config.relay.url is not None and state.config.relay.calls == "there" and settings.kind == "realtime":
+        return await _brokered_call(state, visitor, asked, settings, addresses)
     earlier = await _earlier(state, visitor, wish)
     drive = earlier if isinstance(earlier, Refusal) else state.begin(settings, visitor, addresses, earlier, plays=True)
     if isinstance(drive, Refusal):
@@ -516,6 +525,34 @@ async def _call(state: State, request: Request) -> Response:
     return Response(answer, 201, headers, media_type="application/sdp")
 
 
+async def _brokered_call(
+    state: State, visitor: Visitor, asked: CallRequest, settings: Settings, addresses: McpAddresses
+) -> Response:
+    """A call that ends at the server that is the voice; see `server.broker`."""
+    address = address_from(state.config.relay)
+    assert address is not None
+    if not state.is_ready:
+        return WARMING.response
+    config = _session_config(state, settings, state.key_of(visitor))
+    assert config.relay is not None
+    config = msgspec.structs.replace(config, relay=msgspec.structs.replace(config.relay, joins=True))
+    try:
+        placed = await state.broker.place(address, asked.sdp, session_asked_for(config, state.config.relay.model))
+    except EngineError as error:
+        refusal = Refusal(502, error.code, error.message)
+        state.note_refusal(refusal)
+        return refusal.response
+    source = Beside(address, placed.call_id, state.pools.counts)
+    drive = state.sessions.begin(config, visitor.owner, addresses, source=source)
+    if isinstance(drive, Refusal):
+        state.note_refusal(drive)
+        await state.broker.hang_up(address, placed.call_id)
+        return drive.response
+    call_id = state.broker.keep(address, placed, drive, visitor.owner)
+    headers = {"Location": f"/v1/realtime/calls/{call_id}"}
+    return Response(placed.answer, 201, headers, media_type="application/sdp")
+
+
 async def _join(state: State, socket: WebSocket, wish: Wish, call_id: str) -> None:
     """A connection beside a call's own: a server that holds its tools, somebody who looks on. There may be several."""
     visitor: Visitor = socket.state.visitor
@@ -523,7 +560,8 @@ async def _join(state: State, socket: WebSocket, wish: Wish, call_id: str) -> No
     if elsewhere is not None and state.siblings is not None:
         await state.siblings.join(elsewhere, socket)
         return
-    ongoing = state.calls.find(call_id, visitor.owner) if visitor.grant is None else None
+    known = state.calls.find(call_id, visitor.owner) or state.broker.find(call_id, visitor.owner)
+    ongoing = known if visitor.grant is None else None
     if ongoing is None:
         await _turn_away(state, socket, _no_call(call_id))
         return

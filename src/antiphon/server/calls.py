@@ -43,6 +43,8 @@ DESCRIPTIONS = ("application/sdp", "text/plain", "")
 class CallRequest(Struct, frozen=True):
     """What a client posts."""
 
+    sdp: str
+    """The offer as it came."""
     offer: Offer
     session: SessionPatch | None = None
     """What the session is to be, if that came with it."""
@@ -172,7 +174,7 @@ async def read_call(request: Request) -> CallRequest:
     stated = request.headers.get("content-type", "")
     kind = stated.partition(";")[0].strip().lower()
     if kind in DESCRIPTIONS:
-        return CallRequest(read_offer(_text(body)))
+        return CallRequest(_text(body), read_offer(_text(body)))
     if kind == "multipart/form-data":
         return _form(body, stated)
     raise PeerError(
@@ -196,7 +198,8 @@ def _form(body: bytes, stated: str) -> CallRequest:
         message = "The form has no part 'sdp'."
         raise PeerError(message, "Add the offer's SDP.", code="missing_required_parameter", param="sdp")
     session = decode_document(parts["session"], SessionPatch) if parts.get("session", b"").strip() else None
-    return CallRequest(read_offer(_text(parts["sdp"])), session)
+    sdp = _text(parts["sdp"])
+    return CallRequest(sdp, read_offer(sdp), session)
 
 
 def _text(data: bytes) -> str:

@@ -5,11 +5,14 @@ A translation: who is connected to it when, and what is asked of it, is decided 
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlsplit
 
 from antiphon.config import Relay
+from antiphon.protocol.upstream import session_of
+from antiphon.relay.session import with_recogniser
 from antiphon.runtime.upstream import Address
-from antiphon.session.settings import Relaying
+from antiphon.session.settings import FunctionTool, Relaying, SessionConfig
 
 AZURE = (".azure.com", ".azure.us", ".azure.cn")
 """Whose servers want the key in a header of their own."""
@@ -34,3 +37,13 @@ def relaying_from(relay: Relay) -> Relaying | None:
     if relay.url is None:
         return None
     return Relaying(recogniser=relay.transcription_model, patience_s=relay.patience_s)
+
+
+def session_asked_for(config: SessionConfig, model: str | None) -> dict[str, Any]:
+    """What a call there is to begin with: its client's settings and functions, and our tools."""
+    clients = tuple(tool for tool in config.settings.tools if isinstance(tool, FunctionTool))
+    taken = {tool.name for tool in clients}
+    tools = clients + tuple(tool for tool in config.server_tools if tool.name not in taken)
+    asked = with_recogniser(config.settings, config.relay)
+    session = {"type": "realtime", **session_of(asked, tools)}
+    return {**session, "model": model} if model else session

@@ -197,6 +197,7 @@ async def drain(state: State) -> None:
     """Let nobody in any more, and give those who are there their time to end."""
     await state.sessions.drain(state.config.server.drain_s)
     await state.calls.close()
+    await state.broker.close()
 
 
 def _export(config: Config) -> Export | None:

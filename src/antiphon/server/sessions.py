@@ -94,15 +94,16 @@ class Sessions:
         principal: str = "",
         addresses: McpAddresses | None = None,
         continues: str | None = None,
+        source: Source | None = None,
     ) -> Drive | Refusal:
         """Start a session, or say why there is no place for it. It runs until `end`. `principal` is who is served: see
         `ToolContext`. `addresses` are those of the MCP servers that it begins with; `continues` is the id of the
-        session whose conversation it goes on with."""
+        session whose conversation it goes on with; `source` brings its connections, in place of the pool."""
         refusal = self.admission.enter(principal)
         if refusal is not None:
             return refusal
         try:
-            drive = self._make(config, principal, addresses, continues)
+            drive = self._make(config, principal, addresses, continues, source)
         except BaseException:
             self.admission.leave(principal)
             raise
@@ -112,7 +113,12 @@ class Sessions:
         return drive
 
     def _make(
-        self, config: SessionConfig, principal: str, addresses: McpAddresses | None, continues: str | None
+        self,
+        config: SessionConfig,
+        principal: str,
+        addresses: McpAddresses | None,
+        continues: str | None,
+        source: Source | None,
     ) -> Drive:
         seed = secrets.randbits(64)
         session = make_session(config, Ids(seed), self._surroundings.count_tokens)
@@ -129,7 +135,7 @@ class Sessions:
         if recording is not None:
             records.append(recording.record)
         context = partial(self._tool_context, principal)
-        drive = self._drive(session, context, tuple(records), addresses)
+        drive = self._drive(session, context, tuple(records), addresses, source or self.source)
         drive.tap = recording
         drive.timeline.on_turn += (watch.turn_ended, partial(self._turn_ended, session.id))
         if kept is not None:
@@ -147,11 +153,12 @@ class Sessions:
         context: Callable[[Drive], ToolContext],
         records: tuple[Record, ...],
         addresses: McpAddresses | None,
+        source: Source | None,
     ) -> Drive:
         if not isinstance(session, RelaySession):
             return Drive(session, self._equipment, context, records, addresses)
-        assert self.source is not None
-        return RelayDrive(session, self._equipment, context, self.source, records, addresses)
+        assert source is not None
+        return RelayDrive(session, self._equipment, context, source, records, addresses)
 
     def _keep(self, session: Conversing, principal: str, continues: str | None) -> Keeping | None:
         if self.history is None:

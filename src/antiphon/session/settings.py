@@ -219,6 +219,8 @@ class Relaying(Struct, frozen=True):
 
     recogniser: str | None = None
     """What it is asked to write down the person's words with, where the client names none."""
+    joins: bool = False
+    """The sound goes straight between the person and that server; we are beside."""
     patience_s: float = 20.0
     """For its next word, when it owes one: after that its connection counts as lost."""
 
