@@ -24,6 +24,10 @@ TAG = "antiphon"
 """Key of a response's metadata under which we find our own again."""
 MOST_METADATA = 16  # pairs that the protocol allows
 
+ALWAYS_SAID = frozenset({"instructions", "audio", "tools"})
+"""Keys of a session that each new one is told. Others only if they are not what every server begins with: some models
+refuse to hear of what they do not have."""
+
 Kind = Literal["update", "item", "respond", "go_on", "tell", "commit", "clear", "delete", "truncate", "cancel"]
 """What a message asks for: "go_on" is the rest of an answer once our tools have answered, "tell" something to be said
 that nobody asked for."""
@@ -61,7 +65,7 @@ class Line:
         self._owed: dict[str, None] = {}
         """Names of the requests whose answer is still to come, in order."""
         self._configured: dict[str, Any] | None = None
-        """What the session there was last asked to be."""
+        """What the session there was last asked to be; None if nobody knows."""
         self.is_open = False
 
     # --- asking
@@ -141,7 +145,7 @@ class Line:
     def open(self) -> None:
         """There is a new connection, on which nothing was said."""
         self.is_open = True
-        self._configured = None
+        self._configured = {key: value for key, value in session_of(Settings(), ()).items() if key not in ALWAYS_SAID}
 
     def lose(self) -> list[Asked]:
         """The connection is gone. Returns the updates whose answer is lost with it, in order: the next session there
