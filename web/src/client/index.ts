@@ -1,6 +1,7 @@
 /** The client library under the playground, for other pages too: see `Conversation`. */
 
 export { CallTransport } from './call'
+export { type CaptionLine, type CaptionState, LiveCaptions, NO_CAPTIONS } from './captions'
 export { Conversation, type ConversationEvents, type ConversationState, type Link, type MicrophoneState } from './conversation'
 export type * from './messages'
 export { Microphone, MicrophoneError, type MicrophoneFault, microphones } from './microphone'

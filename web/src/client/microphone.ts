@@ -81,7 +81,8 @@ export async function microphones(): Promise<{ id: string; name: string }[]> {
     .map((device, n) => ({ id: device.deviceId, name: device.label || `Microphone ${n + 1}` }))
 }
 
-async function askedFor(deviceId: string | null): Promise<MediaStream> {
+/** The stream of this microphone, or of the browser's usual. Throws `MicrophoneError`. */
+export async function askedFor(deviceId: string | null): Promise<MediaStream> {
   if (!navigator.mediaDevices) throw new MicrophoneError('insecure')
   const wish: MediaTrackConstraints = {
     echoCancellation: true, noiseSuppression: true, autoGainControl: true, channelCount: 1,

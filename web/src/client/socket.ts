@@ -49,7 +49,8 @@ export class SocketTransport implements Transport {
   }
 }
 
-async function opened(url: string, protocols: string[], signal?: AbortSignal): Promise<WebSocket> {
+/** A socket that is open. Throws `ConnectionError`. */
+export async function opened(url: string, protocols: string[], signal?: AbortSignal): Promise<WebSocket> {
   const socket = connecting(url, protocols)
   return await new Promise((resolve, reject) => {
     const fail = (error: Error) => {

@@ -11,14 +11,16 @@ import { ConnectionPanel } from './connection'
 import { SettingsPanel } from './settings'
 import { TimingPanel } from './timing'
 import { pageTools } from './tools'
+import { TranscriptPanel } from './transcript'
 
-type Panel = 'talk' | 'timing' | 'connection' | 'settings'
+type Panel = 'talk' | 'timing' | 'connection' | 'captions' | 'settings'
 
 /** On a phone the conversation is one of them; elsewhere it is always there. */
 const PANELS: readonly { id: Panel; title: string }[] = [
   { id: 'talk', title: 'Talk' },
   { id: 'timing', title: 'Timing' },
   { id: 'connection', title: 'Connection' },
+  { id: 'captions', title: 'Captions' },
   { id: 'settings', title: 'Settings' },
 ]
 
@@ -110,6 +112,7 @@ export function App() {
               />
             )}
             {panel === 'connection' && <ConnectionPanel state={state} transport={choices.transport} />}
+            {panel === 'captions' && <TranscriptPanel keyText={key} microphoneId={choices.microphoneId} />}
             {panel === 'settings' && (
               <SettingsPanel
                 choices={choices} tools={tools} state={state} keyText={key ?? ''} onChange={setChoices}

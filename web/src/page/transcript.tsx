@@ -1,0 +1,49 @@
+/** Live captions: what is said is written down, and nobody answers. */
+
+import { useEffect, useRef, useState } from 'preact/hooks'
+
+import { type CaptionState, LiveCaptions, NO_CAPTIONS } from '../client'
+
+interface Props {
+  /** What to connect with. */
+  keyText: string | null
+  microphoneId: string | null
+}
+
+export function TranscriptPanel({ keyText, microphoneId }: Props) {
+  const [state, setState] = useState<CaptionState>(NO_CAPTIONS)
+  const [captions] = useState(() => new LiveCaptions(setState))
+  const end = useRef<HTMLLIElement>(null)
+  useEffect(() => () => captions.close(), [])
+  useEffect(() => end.current?.scrollIntoView({ block: 'nearest' }), [state.lines])
+  const isOff = state.state === 'off'
+  return (
+    <section class="transcript" aria-label="Live captions">
+      <p class="dim">What is said is written down while it is said. Nobody answers.</p>
+      {isOff ? (
+        <button class="button primary" onClick={() => void captions.start({ origin: location.origin, key: keyText }, microphoneId)}>
+          Write down
+        </button>
+      ) : (
+        <button class="button" disabled={state.state !== 'listening'} onClick={() => captions.stop()}>
+          {state.state === 'starting' ? 'Starting…' : state.state === 'ending' ? 'Ending…' : 'Stop'}
+        </button>
+      )}
+      {state.problem && <p class="problem" role="alert">{state.problem}</p>}
+      <ol class="caption-lines" aria-live="polite">
+        {state.lines.map((line) => (
+          <li key={line.id} data-over={line.isOver}>
+            <time>{clock(line.start)}</time>
+            <p>{line.stable}<span class="coming">{line.tail}</span></p>
+          </li>
+        ))}
+        <li ref={end} aria-hidden="true" />
+      </ol>
+    </section>
+  )
+}
+
+function clock(seconds: number): string {
+  const whole = Math.floor(seconds)
+  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, '0')}`
+}
