@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.async_api import expect
 from stage import KEY, LINES, House
-from theatre import open_page, origin_of, tape
+from theatre import open_page, origin_of, picture, tape
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -52,3 +53,27 @@ def test_a_media_recorder_is_read_live(tmp_path: Path, sounds: Path, embedded: H
     kinds = [message.get("partial") for message in told if message["type"] == "transcription"]
     assert True in kinds, "words are there before the end"
     assert 0.5 < final["segments"][0]["start"] < 4.0
+
+
+def test_the_page_writes_down_what_it_hears(tmp_path: Path, sounds: Path, embedded: House) -> None:
+    async def story() -> None:
+        async with open_page(tape(tmp_path / "mic.wav", sounds, 4.0, "long", 20.0)) as page:
+            await page.goto(origin_of(embedded.url))
+            await page.get_by_role("tab", name="Captions").click()
+            await page.get_by_role("button", name="Write down").click()
+            await expect(page.get_by_role("alert")).to_contain_text("key")
+            await page.get_by_role("tab", name="Settings").click()
+            await page.get_by_label("Key").fill(KEY)
+            await page.get_by_role("tab", name="Captions").click()
+            await page.get_by_role("button", name="Write down").click()
+            line = page.locator(".caption-lines li p").first
+            # While it is spoken, and before anybody says that it is over.
+            await expect(line).to_contain_text(LINES["long"].split()[0], timeout=30_000)
+            await expect(page.get_by_role("button", name="Stop")).to_be_enabled()
+            await picture(page, "11-captions")
+            await page.get_by_role("button", name="Stop").click()
+            await expect(page.get_by_role("button", name="Write down")).to_be_visible(timeout=30_000)
+            await expect(page.locator(".caption-lines li").first).to_have_attribute("data-over", "true")
+            await picture(page, "12-captions-over")
+
+    asyncio.run(story())

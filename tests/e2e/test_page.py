@@ -200,7 +200,7 @@ def test_a_phone_shows_it_all_without_scrolling_sideways(embedded: House) -> Non
             await ask(page, "What is two plus three?")
             await expect(page.locator(".entry.assistant .said")).to_have_text("That is 5.")
             await picture(page, "9-phone")
-            for tab in ("Connection", "Settings", "Timing", "Talk"):
+            for tab in ("Connection", "Captions", "Settings", "Timing", "Talk"):
                 await page.get_by_role("tab", name=tab).click()
                 await picture(page, f"9-phone-{tab.lower()}")
                 assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), tab
@@ -217,11 +217,11 @@ def test_everything_can_be_reached_by_keyboard_and_named_by_a_screen_reader(embe
             await expect(page.locator(".entry.assistant .said")).to_have_text("That is 5.")
             for look in ("light", "dark"):
                 await page.evaluate("look => document.documentElement.dataset.theme = look", look)
-                for tab in ("Timing", "Connection", "Settings"):
+                for tab in ("Timing", "Connection", "Captions", "Settings"):
                     await page.get_by_role("tab", name=tab).click()
                     assert await faults_of_access(page) == [], (look, tab)
             await page.get_by_role("tab", name="Settings").press("ArrowLeft")
-            await expect(page.get_by_role("tab", name="Connection")).to_be_focused()
+            await expect(page.get_by_role("tab", name="Captions")).to_be_focused()
             await page.locator(".log").focus()
             await page.keyboard.press("m")
             await expect(page.get_by_role("button", name="Unmute")).to_have_attribute("aria-pressed", "true")
