@@ -69,7 +69,7 @@ async def _transcribe_all(
         raise ConfigError(f"the recogniser {choice.name} does not translate", "Leave out --translate, or use whisper.")
     purpose = "conversation" if flags["assistant"] else "transcription"
     request = SttRequest(language, purpose=purpose, translate=flags["translate"])  # type: ignore[arg-type]
-    hub = HearingHub(vad)
+    hub = HearingHub(vad, gates=True)
     try:
         for path in files:
             text = await _transcribed(path, Ears(hub, stt), request, kind)
