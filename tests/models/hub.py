@@ -25,6 +25,8 @@ class SmallHub:
         self.lie = False
         """Whether contents differ from what is said of them."""
         self.status = 200
+        self.proxied = ""
+        """The address that it stands before, if it is a proxy."""
         self.url = ""
 
     def about(self) -> bytes:
@@ -45,6 +47,7 @@ def serving(hub: SmallHub) -> Iterator[SmallHub]:
             asked = self.headers.get("Range")
             hub.requests.append((self.path, asked))
             hub.tokens.append(self.headers.get("Authorization"))
+            self.path = self.path.removeprefix(hub.proxied)
             if hub.status != 200:
                 self.send_error(hub.status)
                 return

@@ -97,6 +97,16 @@ def test_a_hub_that_refuses(hub: SmallHub, tmp_path: Path, status: int, hint: st
     assert hint in failed.value.hint
 
 
+def test_the_proxy_of_the_environment_is_asked(hub: SmallHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy"):
+        monkeypatch.setenv(name, hub.url)
+    hub.proxied = "http://hub.invalid"
+    with Hub("http://hub.invalid") as client:
+        client.pull(client.plan(NAME, model_named(NAME)), Store(tmp_path))
+    assert Store(tmp_path).names() == [NAME]
+    assert all(path.startswith("http://hub.invalid/") for path, _ in hub.requests)
+
+
 def test_no_network_and_no_space(hub: SmallHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pulling, "SPARE_BYTES", 1 << 60)
     with pytest.raises(ConfigError, match="needs 1 MB more"):
