@@ -59,6 +59,22 @@ def watched(call: Conversation) -> Metrics:
     return metrics
 
 
+def test_words_that_were_followed_are_measured_from_the_end_of_what_was_said() -> None:
+    async def story() -> Metrics:
+        settings = Settings(kind="transcription", transcription=Transcription())
+        config = SessionConfig(settings, follows=True)
+        async with Conversation(FakeStt("hi", 0.05), config=config) as call:
+            await call.talk(2.0)
+            await call.pause(0.7)
+            await call.hear(outputs.TranscriptionDone)
+            return watched(call)
+
+    metrics = run(story())
+    assert value(metrics.registry, "voice_recognition_seconds_count") == 1
+    # The last look had heard all of it: nothing is left to do at the end.
+    assert mean(metrics, "voice_recognition_seconds") == 0
+
+
 def test_a_spoken_turn_is_measured_from_end_to_end_and_engine_by_engine() -> None:
     async def story() -> Metrics:
         async with Conversation(FakeStt("hi", 0.05), FakeLlm("Yes.", 0.1), FakeTts(0.07)) as call:

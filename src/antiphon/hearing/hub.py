@@ -41,6 +41,8 @@ class Batch(Struct, frozen=True):
 
     streams: Sequence[HearingStream]
     pieces: Sequence[Piece]
+    windows: int
+    """Of all pieces."""
     slots: NDArray[np.intp]
     oldest: Seconds
     """When the first of them asked to be heard."""
@@ -179,8 +181,7 @@ class HearingHub:
             return
         self._last_start = asyncio.get_running_loop().time()
         work = partial(_score, self._vad, _stacks(batch), self._pool[batch.slots])
-        windows = sum(piece.windows for piece in batch.pieces)
-        self._under_way = self._runner.run(work, is_short=windows <= self._vad.most_in_place)
+        self._under_way = self._runner.run(work, is_short=batch.windows <= self._vad.most_in_place)
         self._under_way.add_done_callback(partial(self._finish, batch))
 
     def _gather(self) -> Batch | None:
@@ -199,12 +200,14 @@ class HearingHub:
         most = min(self._vad.most_at_once, LARGEST_BATCH // len(chosen))
         if len(chosen) == 1:
             stream = chosen[0][0]
-            return Batch([stream], [stream.take(most)], np.array([stream.slot]), oldest)
+            piece = stream.take(most)
+            return Batch([stream], [piece], piece.windows, np.array([stream.slot]), oldest)
         # Rates and lengths side by side, so that each is cut, resampled and scored as one array.
         taken = [(stream, stream.take(most)) for stream, _ in chosen]
         taken.sort(key=_kind_of)
         slots = np.fromiter((stream.slot for stream, _ in taken), np.intp, len(taken))
-        return Batch([stream for stream, _ in taken], [piece for _, piece in taken], slots, oldest)
+        windows = sum(piece.windows for _, piece in taken)
+        return Batch([stream for stream, _ in taken], [piece for _, piece in taken], windows, slots, oldest)
 
     def _finish(self, batch: Batch, future: asyncio.Future[tuple[NDArray[np.float32], NDArray[np.float32]]]) -> None:
         """Hand out what a batch has brought, and send off the next one if anybody has more."""

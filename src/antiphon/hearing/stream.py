@@ -58,10 +58,8 @@ class Piece(Struct, frozen=True):
     """When the message came that completed each of them."""
     epoch: int
     """The stream's when the windows were taken: scores from an earlier one are no longer wanted."""
-
-    @property
-    def windows(self) -> int:
-        return len(self.arrived)
+    windows: int
+    """How many they are."""
 
 
 class HearingStream:
@@ -243,8 +241,10 @@ class HearingStream:
         del self._bytes[: count * step]
         first = self._taken + 1
         self._taken += count
-        arrived = [self._arrival(number) for number in range(first, first + count)]
-        return Piece(span, self._origin + first * WINDOW, arrived, self.epoch)
+        arrived = [self._arrival(first)]
+        if count > 1:
+            arrived += [self._arrival(number) for number in range(first + 1, first + count)]
+        return Piece(span, self._origin + first * WINDOW, arrived, self.epoch, count)
 
     def _arrival(self, window: int) -> Seconds:
         while self._arrivals[0][0] < window:

@@ -78,6 +78,7 @@ class Watch:
         }
         self._outputs: Mapping[type, Callable[[Seconds, Any], None]] = {
             outputs.Transcribe: self._begin("recognise"),
+            outputs.Followed: self._begin("recognise"),
             outputs.ScoreTurn: self._begin("score"),
             outputs.Generate: self._begin("write"),
             outputs.Summarise: self._begin("summarise"),
