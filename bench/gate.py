@@ -22,7 +22,7 @@ from antiphon.engines.vad.silero import SileroVad
 from antiphon.hearing.edges import WINDOW
 from antiphon.hearing.hub import HearingHub
 from antiphon.hearing.runners import InPlace
-from antiphon.hearing.stream import HearingStream, Piece
+from antiphon.hearing.stream import HearingStream
 from antiphon.session.inputs import SilenceTick
 from common import arguments_of, babble, machine, noise, speech
 
@@ -60,13 +60,7 @@ def listen(sound: Pcm16, vad: SileroVad, *, gates: bool) -> Scores:
 
         hub = HearingHub(vad, InPlace(), gates=gates)
         stream = hub.open(on_event)
-        tell = stream.hear
-
-        def hear(piece: Piece, score: float) -> None:
-            scores[piece.heard] = score
-            tell(piece, score)
-
-        stream.hear = hear  # type: ignore[method-assign]
+        stream.on_score = scores.__setitem__
         for start in range(0, sound.size, WINDOW // 2):
             stream.append(sound[start : start + WINDOW // 2], start / WIRE_RATE)
             await settled(stream)

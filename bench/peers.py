@@ -63,7 +63,7 @@ SYSTEMS = {
     "pipecat": System((4, 12, 24), (1, 4, 8, 12, 16, 24), 200 + SCRIPTED_MS, ("pipecat", "smart")),
     "pipecat, no model": System((8, 16, 32), (1, 8, 16, 24, 32, 40, 48), 500 + SCRIPTED_MS, ("pipecat", "timeout")),
     "livekit": System((8, 24, 48), (1, 4, 8, 16, 24, 32, 48, 64), 300 + LLM_MS + TTS_MS, ("livekit", "model")),
-    "livekit, no model": System((16, 48, 96), (1, 16, 48, 80, 96, 112), 500 + LLM_MS + TTS_MS, ("livekit", "vad")),
+    "livekit, no model": System((16, 64, 112), (1, 16, 48, 80, 96, 112), 500 + LLM_MS + TTS_MS, ("livekit", "vad")),
 }
 PLAN = Plan(interrupt_share=0.0)
 PATIENCE_S: Seconds = 30.0

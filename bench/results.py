@@ -37,7 +37,7 @@ def y_of(added_ms: float) -> float:
 def picture(points: list[Point]) -> str:
     """SVG: added at p95 over sessions, both logarithmic."""
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDE + 150} {HIGH + 20}" font-size="12">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDE + 130} {HIGH + 20}" font-size="12">',
         '<rect width="100%" height="100%" fill="white"/><g font-family="sans-serif">',
     ]
     for sessions in (1, 2, 5, 10, 20, 50, 100, 200):
@@ -48,7 +48,8 @@ def picture(points: list[Point]) -> str:
         y = y_of(added_ms)
         parts.append(f'<path d="M{LEFT},{y:.0f}H{WIDE}" stroke="#ddd"/>')
         parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.0f}" text-anchor="end">{added_ms}</text>')
-    for colour, system in zip(COLOURS, dict.fromkeys(point.system for point in points), strict=False):
+    systems = dict.fromkeys(point.system for point in points)
+    for number, (colour, system) in enumerate(zip(COLOURS, systems, strict=False)):
         way = [
             (x_of(point.result.sessions), y_of(point.result.added_ms.p95))
             for point in points
@@ -57,8 +58,7 @@ def picture(points: list[Point]) -> str:
         line = " ".join(f"{x:.1f},{y:.1f}" for x, y in way)
         parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
         parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in way]
-        x, y = way[-1]
-        parts.append(f'<text x="{x + 8:.0f}" y="{y + 4:.0f}" fill="{colour}">{system}</text>')
+        parts.append(f'<text x="{WIDE + 14}" y="{30 + 20 * number}" fill="{colour}">{system}</text>')
     middle = f'<text x="{(LEFT + WIDE) / 2}" y="{HIGH + 12}" text-anchor="middle">'
     side = f'<text transform="translate(14,{HIGH / 2}) rotate(-90)" text-anchor="middle">'
     parts.append(f"{middle}conversations in one process on one core</text>")
@@ -109,7 +109,7 @@ def main() -> None:
     order = list(SYSTEMS)
     points = [point for part in parts for point in part.points]
     points.sort(key=lambda point: (order.index(point.system), point.result.sessions))
-    measured = Measured(parts[0].machine, points)
+    measured = Measured(parts[0].machine + (", taken in parts" if len(parts) > 1 else ""), points)
     (DOCS / "load.svg").write_text(picture(measured.points))
     (DOCS / "load.md").write_text(page(measured))
 
