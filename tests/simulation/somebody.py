@@ -26,6 +26,7 @@ FRAMES_S: tuple[Seconds, ...] = (
 )  # small ones as a browser sends them cost most of a run, and find no more
 SETTLED_S: Seconds = 200.0  # by then whatever was begun in a storm has ended
 ANSWERED_S: Seconds = 60.0
+AGAIN_S: Seconds = 10.0  # until she asks once more, where nothing is answered unasked
 
 
 class Heard(Struct):
@@ -95,13 +96,13 @@ class Person:
             self.last_word = self._words[0]
             since = len(self.line.received)
             await self._say(1, pause_s=3.0)  # whatever judges the pause: the turn is over
-            if not self._answers_by_itself():
-                self._send({"type": "response.create"})
-            for _ in range(round(ANSWERED_S / 0.5)):
-                if any(self._is_the_answer(message) for message in self.line.received[since:]):
-                    self.was_answered = True
+            for _ in range(round(ANSWERED_S / AGAIN_S)):
+                if not self._answers_by_itself():  # refused while something else is said
+                    self._send({"type": "response.create"})
+                await self.line.settle(AGAIN_S)
+                self.was_answered = any(self._is_the_answer(message) for message in self.line.received[since:])
+                if self.was_answered:
                     break
-                await self.line.settle(0.5)
             await self.line.settle(5.0)
 
     def _is_the_answer(self, message: Message) -> bool:

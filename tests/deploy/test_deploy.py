@@ -1,0 +1,97 @@
+"""What lies in deploy/ fits the server: flags, keys, ports and how long it may take to end."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from antiphon.cli.serve import command
+from antiphon.config import load
+from antiphon.server.workers import FAREWELL_S
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+FLAGS = {flag for parameter in command.params for flag in parameter.opts}
+PRESTOP_S = 5
+
+
+def documents(name: str) -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all((DEPLOY / name).read_text()))
+
+
+def drain_s(environment: dict[str, str]) -> float:
+    """As the server would read it; a variable that it does not know raises."""
+    return load(None, environment, {}).server.drain_s
+
+
+def flags_in(words: list[str]) -> set[str]:
+    return {word for word in words if word.startswith("--")}
+
+
+def test_compose() -> None:
+    service = documents("compose.yaml")[0]["services"]["antiphon"]
+    environment = dict.fromkeys(service["environment"], "a key")
+    assert float(service["stop_grace_period"].rstrip("s")) > drain_s(environment) + FAREWELL_S - 1
+    assert service["ports"] == [f"{load(None, {}, {}).server.port}:{load(None, {}, {}).server.port}"]
+    assert (DEPLOY / service["build"]["context"]).resolve() == ROOT
+    assert (ROOT / service["build"]["dockerfile"]).is_file()
+
+
+def test_dockerfile() -> None:
+    text = (DEPLOY / "Dockerfile").read_text()
+    copied = [word for line in re.findall(r"^COPY (?!--)(.*) \S+$", text, re.MULTILINE) for word in line.split()]
+    admitted = (ROOT / ".dockerignore").read_text().split()
+    for name in copied:
+        assert (ROOT / name).exists(), name
+        assert f"!{name}" in admitted
+    assert flags_in(re.findall(r'"([^"]+)"', text)) <= FLAGS
+    assert f"EXPOSE {load(None, {}, {}).server.port}" in text
+    assert "USER antiphon" in text
+
+
+def test_kubernetes() -> None:
+    deployment, service = documents("kubernetes.yaml")
+    pod = deployment["spec"]["template"]["spec"]
+    container = pod["containers"][0]
+    environment = {entry["name"]: entry.get("value", "a key") for entry in container["env"]}
+    assert container["lifecycle"]["preStop"]["exec"]["command"] == ["sleep", str(PRESTOP_S)]
+    assert pod["terminationGracePeriodSeconds"] > drain_s(environment) + PRESTOP_S + FAREWELL_S
+    assert flags_in(container["args"]) <= FLAGS
+    port = load(None, {}, {}).server.port
+    assert container["ports"] == [{"containerPort": port}]
+    assert {container[probe]["httpGet"]["path"] for probe in ("readinessProbe", "livenessProbe")} == {
+        "/ready", "/health",
+    }  # fmt: skip
+    assert service["spec"]["ports"][0]["targetPort"] == port
+    assert service["spec"]["selector"] == deployment["spec"]["template"]["metadata"]["labels"]
+    mounted = {mount["name"] for mount in container["volumeMounts"]}
+    assert mounted == {volume["name"] for volume in pod["volumes"]}
+
+
+def unit() -> dict[str, str]:
+    return dict(re.findall(r"^(\w+)=(.*)$", (DEPLOY / "antiphon.service").read_text(), re.MULTILINE))
+
+
+def test_systemd() -> None:
+    assert flags_in(unit()["ExecStart"].split()) <= FLAGS
+    assert float(unit()["TimeoutStopSec"]) > drain_s({}) + FAREWELL_S
+
+
+@pytest.mark.real
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd-analyze")
+def test_systemd_understands_it(tmp_path: Path) -> None:
+    program = shutil.which("true")
+    text = (DEPLOY / "antiphon.service").read_text().replace("/opt/antiphon/bin/antiphon", str(program))
+    path = tmp_path / "antiphon.service"
+    path.write_text(text)
+    result = subprocess.run(
+        ["systemd-analyze", "verify", str(path)], capture_output=True, text=True, timeout=50, check=False
+    )
+    assert (result.returncode, result.stderr) == (0, "")
