@@ -6,11 +6,11 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from calling import client, refusal, server
+from calling import client, refusal, server, web
 
 from antiphon.engines.fake import FakeLlm
 from antiphon.server.run import drain
-from antiphon.store.reading import Reader
+from antiphon.store.reading import SqliteReader
 
 PATIENCE_S = 40.0
 
@@ -29,6 +29,9 @@ def test_who_talks_while_the_server_drains_is_answered_and_kept(tmp_path: Path) 
                 await asyncio.sleep(0)
                 status, error = await refusal(made)
                 assert (status, error["code"]) == (503, "server_draining")
+                async with web(made) as asking:
+                    assert (await asking.get("/ready")).status_code == 503, "a load balancer sends nobody more"
+                    assert (await asking.get("/health")).status_code == 200, "and nobody kills it for that"
                 for text in ("one", "two"):
                     content = [{"type": "input_text", "text": text}]
                     await call.send(
@@ -43,5 +46,5 @@ def test_who_talks_while_the_server_drains_is_answered_and_kept(tmp_path: Path) 
         return session_id
 
     session_id = asyncio.run(story())
-    texts = [item.text for item in Reader(path).items(session_id)]
+    texts = [item.text for item in SqliteReader(path).items(session_id)]
     assert texts == ["one", "You said one.", "two", "You said two."]

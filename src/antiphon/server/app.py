@@ -239,6 +239,8 @@ def make_app(state: State) -> ASGIApp:
         return PlainTextResponse("".join(["ok\n", *resting]))
 
     async def ready(request: Request) -> Response:
+        if state.admission.is_draining:
+            return PlainTextResponse("draining\n", 503)
         return PlainTextResponse("ready\n" if state.is_ready else "warming\n", 200 if state.is_ready else 503)
 
     async def metrics(request: Request) -> Response:
