@@ -11,7 +11,7 @@ PROGRAMS := tests/conformance
 NODE := PATH="$(CURDIR)/$(CLIENTS)/node/bin:$$PATH"
 export PYTHONUTF8 = 1
 
-.PHONY: desktop desktop-test-deps help demo test test-all conformance simulate fuzz audit web e2e browser check docs costs bench bench-full install-peers install install-dev install-clients lock clean
+.PHONY: desktop desktop-test-deps help demo test test-all conformance simulate fuzz audit soak web e2e browser check docs costs bench bench-full install-peers install install-dev install-clients lock clean
 
 help:
 	@echo "make demo         hear a conversation: no key, no microphone, no network"
@@ -21,6 +21,7 @@ help:
 	@echo "make desktop      talk and dictate on a virtual sound card and screen (a minute; first: make desktop-test-deps)"
 	@echo "make simulate     N whole conversations in which things go wrong, CORE more with the core alone"
 	@echo "make fuzz         broken input for every decoder that a stranger can reach, for MINUTES"
+	@echo "make soak         full density for MINUTES: memory stays, and every rule is kept"
 	@echo "make audit        known holes in what we depend on; needs the network"
 	@echo "make web          build the page that the package contains, after a change in web/"
 	@echo "make bench        how many conversations a core holds, for us, Pipecat and LiveKit (under 15 minutes)"
@@ -102,6 +103,10 @@ DECODERS := PYTHONPATH=tests/decoders:tests/protocol:tests/media:tests/transport
 fuzz: install-dev
 	timeout $$(( $(MINUTES) * 30 )) $(BIN)/python tests/protocol/fuzz.py $$(date +%s) || test $$? = 124
 	$(DECODERS) timeout $$(( $(MINUTES) * 30 )) $(BIN)/python tests/decoders/decoders.py $$(date +%s) || test $$? = 124
+
+# Conversations that come and go at full density; whether memory stays is told with its confidence interval.
+soak: install-dev
+	$(BIN)/python bench/soak.py --minutes $(MINUTES)
 
 # Asks the package index, or its advisory service, for known holes in what we depend on: it needs the network.
 audit: install-dev .venv-audit/.installed

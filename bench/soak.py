@@ -1,0 +1,181 @@
+"""Hours of full density: does memory stay, and is every rule of the protocol kept?
+
+    make soak MINUTES=10         a core's worth of conversations for ten minutes
+
+Conversations come and go: each lasts a minute and another takes its place, so that after two minutes the server holds
+as much as it ever will. From then on its resident memory is looked at every two seconds; what is told is the slope of
+a line through the means of half minutes, which are nearly independent of each other, with its 95 % confidence
+interval. A few of the callers hold all that they hear against the protocol. Conversations are kept in a file that is
+thrown away.
+Ends with status 1 if memory grows, a rule was broken, or a connection was lost.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import math
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import uvloop
+from msgspec import Struct
+
+from antiphon.audio.units import Pcm16, Seconds
+from antiphon.testing.caller import Caller as Watcher
+from antiphon.testing.checker import Checker, Fault
+from common import CALLER_CORE, Server, Wish, arguments_of, machine, pin, server, speech
+from density import ANSWER, FRAME_S, SENTENCES, SLOTS, Caller, Line, Rooms, connect, prepare
+
+LIFE_S: Seconds = 60.0  # of one conversation
+SETTLED_S: Seconds = 2 * LIFE_S  # until which nothing is concluded: all have been replaced, caches are full
+LOOK_S: Seconds = 2.0
+BLOCK = 15  # looks of which one mean is made
+FEWEST_BLOCKS = 5
+WATCHERS = 3
+STUDENT = {3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 8: 2.31, 10: 2.23, 15: 2.13, 20: 2.09, 30: 2.04, 60: 2.00, 120: 1.98}
+"""Quantiles at 97.5 % of Student's distribution, by degrees of freedom; 1.96 for more."""
+
+
+class Slope(Struct, frozen=True):
+    """In bytes an hour."""
+
+    mean: float
+    margin: float
+    """Half of the 95 % confidence interval."""
+
+    @property
+    def is_growth(self) -> bool:
+        return self.mean - self.margin > 0
+
+    def __str__(self) -> str:
+        return f"{self.mean / 1e6:+.1f} ± {self.margin / 1e6:.1f} MB an hour"
+
+
+def slope_of(looks: list[tuple[Seconds, int]], block: int = BLOCK) -> Slope:
+    """Of memory over time. Raises `ValueError` for too few looks."""
+    count = len(looks) // block
+    if count < FEWEST_BLOCKS:
+        raise ValueError(f"{len(looks)} looks make {count} means, and {FEWEST_BLOCKS} are needed")
+    times, sizes = np.array(looks[: count * block], float).reshape(count, block, 2).mean(axis=1).T
+    centred = times - times.mean()
+    spread = float(centred @ centred)
+    mean = float(centred @ sizes) / spread
+    residue = sizes - sizes.mean() - mean * centred
+    error = math.sqrt(float(residue @ residue) / (count - 2) / spread)
+    quantile = next((value for degrees, value in STUDENT.items() if count - 2 <= degrees), 1.96)
+    return Slope(mean * 3600, quantile * error * 3600)
+
+
+class Soak:
+    """One run."""
+
+    def __init__(self, one: Server, rooms: Rooms, sessions: int) -> None:
+        self.looks: list[tuple[Seconds, int]] = []
+        self.faults: list[Fault] = []
+        self.conversations = 0
+        self.bursts = self.answers = self.lost = 0
+        self._one = one
+        self._rooms = rooms
+        self._sessions = sessions
+        self._callers: list[Caller] = []
+        self._loop = asyncio.get_running_loop()
+
+    async def run(self, seconds: Seconds, said: list[Pcm16]) -> None:
+        end = self._loop.time() + seconds
+        self._callers = await connect(self._one.url, self._sessions, self._rooms)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._speak(end))
+                group.create_task(self._replace(end))
+                group.create_task(self._look(end))
+                for number in range(WATCHERS):
+                    group.create_task(self._watch(number, said, end))
+        finally:
+            for caller in self._callers:
+                self._dismiss(caller)
+
+    async def _speak(self, end: Seconds) -> None:
+        began, tick = self._loop.time(), 0
+        while self._loop.time() < end:
+            for slot in range(SLOTS):
+                await asyncio.sleep(max(0.0, began + (tick + slot / SLOTS) * FRAME_S - self._loop.time()))
+                for caller in self._callers[slot::SLOTS]:
+                    caller.send(tick, may_speak=True)
+            tick += 1
+
+    async def _replace(self, end: Seconds) -> None:
+        """One conversation after the other gives way to a new one."""
+        number = 0
+        while self._loop.time() < end:
+            await asyncio.sleep(LIFE_S / self._sessions)
+            place = number % self._sessions
+            number += 1
+            (fresh,) = await connect(self._one.url, 1, self._rooms)
+            old = self._callers[place]
+            self._callers[place] = Caller(fresh.line, self._rooms.of(number), number, (number * 0.618) % 1)
+            self._dismiss(old)
+
+    def _dismiss(self, caller: Caller) -> None:
+        line: Line = caller.line
+        self.conversations += 1
+        self.bursts += line.bursts
+        self.answers += line.answers
+        self.lost += line.transport.is_closing()
+        line.close()
+
+    async def _look(self, end: Seconds) -> None:
+        settled = self._loop.time() + SETTLED_S
+        while self._loop.time() < end:
+            await asyncio.sleep(LOOK_S)
+            await self._one.report()  # else the server would gather what it was not asked for
+            now = self._loop.time()
+            if now >= settled:
+                self.looks.append((now, self._one.memory_bytes()))
+
+    async def _watch(self, number: int, said: list[Pcm16], end: Seconds) -> None:
+        """Somebody who speaks, hangs up and calls again, and holds the server to every rule."""
+        while self._loop.time() < end:
+            checker = Checker()
+            async with Watcher(self._one.url, seed=number, checker=checker) as caller:
+                until = min(end, self._loop.time() + LIFE_S)
+                while self._loop.time() < until:
+                    await caller.say(said[number % len(said)])
+                    await asyncio.sleep(4.0)
+            checker.finish(hung_up=True)
+            self.faults += checker.faults
+            self.conversations += 1
+
+
+async def measure(options: argparse.Namespace) -> bool:
+    said = await speech(SENTENCES)
+    with tempfile.TemporaryDirectory() as folder:
+        async with server(Wish(answer=ANSWER, history=str(Path(folder) / "soak.sqlite3"))) as one:
+            soak = Soak(one, prepare(said), options.sessions)
+            await soak.run(60 * options.minutes, said)
+    slope = slope_of(soak.looks)
+    sizes = [size / 1e6 for _, size in soak.looks]
+    print(f"{soak.conversations} conversations, {options.sessions} at a time, in {options.minutes:g} minutes")
+    print(f"answered {soak.answers} of {soak.bursts} bursts; {soak.lost} connections lost")
+    print(f"memory {min(sizes):.0f} to {max(sizes):.0f} MB; slope {slope}, 95 % confidence")
+    print(f"{len(soak.faults)} rules broken, as {WATCHERS} of the callers saw it", *soak.faults[:5], sep="\n  ")
+    return not (slope.is_growth or soak.faults or soak.lost)
+
+
+def main() -> None:
+    parser = arguments_of(__doc__)
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--sessions", type=int, default=100, help="at a time")
+    options = parser.parse_args()
+    if 60 * options.minutes < SETTLED_S + FEWEST_BLOCKS * BLOCK * LOOK_S:
+        parser.error("nothing can be concluded from less than five minutes")
+    pin(CALLER_CORE)
+    print(machine())
+    is_well = uvloop.run(measure(options))
+    sys.exit(0 if is_well else 1)
+
+
+if __name__ == "__main__":
+    main()
