@@ -31,6 +31,7 @@ from density import ANSWER, FRAME_S, SENTENCES, SLOTS, Caller, Line, Rooms, conn
 
 LIFE_S: Seconds = 60.0  # of one conversation
 SETTLED_S: Seconds = 2 * LIFE_S  # until which nothing is concluded: all have been replaced, caches are full
+PATIENCE_S: Seconds = 5.0  # with a server that is too busy to let anybody in; whoever was to go then stays
 LOOK_S: Seconds = 2.0
 BLOCK = 15  # looks of which one mean is made
 FEWEST_BLOCKS = 5
@@ -76,7 +77,7 @@ class Soak:
         self.looks: list[tuple[Seconds, int]] = []
         self.faults: list[Fault] = []
         self.conversations = 0
-        self.bursts = self.answers = self.lost = 0
+        self.bursts = self.answers = self.lost = self.refused = 0
         self._one = one
         self._rooms = rooms
         self._sessions = sessions
@@ -113,7 +114,12 @@ class Soak:
             await asyncio.sleep(LIFE_S / self._sessions)
             place = number % self._sessions
             number += 1
-            (fresh,) = await connect(self._one.url, 1, self._rooms)
+            try:
+                async with asyncio.timeout(PATIENCE_S):
+                    (fresh,) = await connect(self._one.url, 1, self._rooms)
+            except TimeoutError:
+                self.refused += 1
+                continue
             old = self._callers[place]
             self._callers[place] = Caller(fresh.line, self._rooms.of(number), number, (number * 0.618) % 1)
             self._dismiss(old)
@@ -158,7 +164,7 @@ async def measure(options: argparse.Namespace) -> bool:
     slope = slope_of(soak.looks)
     sizes = [size / 1e6 for _, size in soak.looks]
     print(f"{soak.conversations} conversations, {options.sessions} at a time, in {options.minutes:g} minutes")
-    print(f"answered {soak.answers} of {soak.bursts} bursts; {soak.lost} connections lost")
+    print(f"answered {soak.answers} of {soak.bursts} bursts; {soak.lost} connections lost, {soak.refused} refused")
     print(f"memory {min(sizes):.0f} to {max(sizes):.0f} MB; slope {slope}, 95 % confidence")
     print(f"{len(soak.faults)} rules broken, as {WATCHERS} of the callers saw it", *soak.faults[:5], sep="\n  ")
     return not (slope.is_growth or soak.faults or soak.lost)
