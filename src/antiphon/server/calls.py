@@ -38,6 +38,20 @@ PREFIX = "rtc_"
 LEAD_MS = 200  # of an answer's sound that lies ready at the speaker: two messages, for no network is in between
 DESCRIPTIONS = ("application/sdp", "text/plain", "")
 """What a body that is SDP may be called: several clients call it nothing."""
+NOBODY = """v=0
+a=group:BUNDLE 0 1
+m=audio 9 UDP/TLS/RTP/SAVPF 111
+a=ice-ufrag:nobody
+a=ice-pwd:nobody-nobody-nobody-no
+a=fingerprint:sha-256 00:00
+a=setup:actpass
+a=mid:0
+a=rtcp-mux
+a=rtpmap:111 opus/48000/2
+m=application 9 UDP/DTLS/SCTP webrtc-datachannel
+a=mid:1
+a=sctp-port:5000
+"""
 
 
 class CallRequest(Struct, frozen=True):
@@ -72,6 +86,12 @@ class Calls:
         self._section = section
         self._sessions = sessions
         self._lives: dict[str, asyncio.Task[None]] = {}
+
+    async def rehearse(self) -> None:
+        """Answer an offer of nobody's: the first caller shall not wait for what is made and loaded once."""
+        call = Call("rehearsal", read_offer(NOBODY), Projection("", 0), Manner(), _chance(), lambda size: True)
+        await call.answer()
+        await call.discard()
 
     def check_room(self, owner: str) -> None:
         """Raise `PeerError` if too many calls of this owner are waiting for their other side already."""

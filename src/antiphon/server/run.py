@@ -414,6 +414,7 @@ async def _warm(state: State, phrases: KeptPhrases, started: McpConnections | No
     await state.engines.warm()
     await warm_mcp(state.config.mcp, started)
     state.pools.start()
+    await state.calls.rehearse()
     state.warmed.set()
     log.info("the engines are loaded: ready")
     await _learn_apologies(state.config.session, phrases)
