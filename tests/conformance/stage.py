@@ -132,6 +132,7 @@ async def scripted(
             "server.drain_s": 1.0,
             "server.tls_self_signed": tls,
             "trace.folder": str(folder / "traces"),
+            "history.path": str(folder / "history.sqlite3"),
             # A line that is heard for an answer in advance, and then said on, would be missing from the script.
             "turns.prepare": "never",
         },
@@ -151,6 +152,7 @@ def embedded(folder: Path, *, tls: bool, port: int = 0) -> Iterator[House]:
         "ANTIPHON_SERVER__KEYS": KEY,
         "ANTIPHON_SERVER__DRAIN_S": "1",
         "ANTIPHON_TOOLS__LIST_PATH": str(folder / "lists.sqlite3"),
+        "ANTIPHON_HISTORY__PATH": str(folder / "history.sqlite3"),
     }
     if tls:
         command.append("--tls-self-signed")
