@@ -77,12 +77,12 @@ def test_with_a_tenth_lost_and_the_rest_out_of_order_the_sound_is_whole(seed: in
             else:
                 loop.call_later(lots.random() * 0.05, ear.take, packet)
             await asyncio.sleep(0.02)
-        await asyncio.sleep(0.17)  # the longest patience, and some; silence would come later
+        await asyncio.sleep(0.15)  # the longest patience, and some; silence would come later
         ear.close()
         pcm = np.concatenate(heard)
         assert abs(pcm.size / 24_000 - 2.0) < 0.05
         loud = np.flatnonzero(np.abs(pcm.astype(np.int32)) > 1000)
-        assert np.diff(loud).max() < 0.06 * 24_000, "what was lost was made up for"
+        assert np.diff(loud).max() < 0.1 * 24_000, "what was lost was made up for"
         tally = ear.arrivals.tally
         assert lost > 3
         assert tally.lost >= lost

@@ -42,7 +42,11 @@ class Ear:
         now = self._loop.time()
         self.arrivals.add(packet, now)
         self._play(self.arrivals.take(now))
+        deadline = self.arrivals.deadline
         if self._timer is None:
+            self._arm()
+        elif deadline is not None and deadline + HELD_UP < self._due:
+            self._timer.cancel()
             self._arm()
 
     def close(self) -> None:
@@ -52,7 +56,8 @@ class Ear:
             self._timer = None
 
     def _arm(self) -> None:
-        """One timer waits at a time: packets move the deadline on, and a late look costs less than a new timer."""
+        """One timer waits at a time: packets move the deadline on, and a look too early costs less than a new timer for
+        each. Only a hole brings it nearer."""
         deadline = self.arrivals.deadline
         if deadline is not None and not self._is_closed:
             self._due = deadline + GRAIN
