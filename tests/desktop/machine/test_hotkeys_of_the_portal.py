@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,19 +20,6 @@ pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(120)]
 
 SHORTCUT = Shortcut("dictate", chord("ctrl+alt+space"), "Dictate")
 SESSION = "/org/freedesktop/portal/desktop/session/1/antiphon"
-
-
-@pytest.fixture
-def bus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A session bus that nobody else is on."""
-    address = f"unix:path={tmp_path / 'bus'}"
-    command = ["dbus-daemon", "--session", "--nofork", "--nopidfile", f"--address={address}", "--print-address"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as daemon:
-        assert daemon.stdout is not None
-        daemon.stdout.readline()  # it prints its address once it listens
-        monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", address)
-        yield
-        daemon.terminate()
 
 
 class Portal:

@@ -102,3 +102,16 @@ def field(machine: Path) -> Iterator[Path]:
         until(path.exists, "the window")
         time.sleep(0.5)  # the window is mapped and takes the focus: nothing says so without a window manager
         yield path
+
+
+@pytest.fixture
+def bus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A session bus that nobody else is on."""
+    address = f"unix:path={tmp_path / 'bus'}"
+    command = ["dbus-daemon", "--session", "--nofork", "--nopidfile", f"--address={address}", "--print-address"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as daemon:
+        assert daemon.stdout is not None
+        daemon.stdout.readline()  # it prints its address once it listens
+        monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", address)
+        yield
+        daemon.terminate()

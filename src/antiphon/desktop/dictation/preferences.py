@@ -60,6 +60,10 @@ class Preferences(Struct, frozen=True, forbid_unknown_fields=True):
     snippets: dict[str, str] = {}
     profiles: tuple[Profile, ...] = ()
     keys: Keys = Keys()
+    sounds: bool = False
+    """Two soft notes when a recording begins, and two when it ends."""
+    pause_players: bool = False
+    """Music and films stand still while somebody dictates."""
 
     def profile(self, window_class: str) -> Profile:
         """The first that fits; one that changes nothing if none does."""

@@ -19,6 +19,7 @@ from antiphon.audio.units import HEARING_RATE
 from antiphon.config import Config
 from antiphon.desktop.card import Microphone, Request, refresh
 from antiphon.desktop.dictation.control import listening, socket_path
+from antiphon.desktop.dictation.cues import play
 from antiphon.desktop.dictation.dictation import Dictation
 from antiphon.desktop.dictation.history import History
 from antiphon.desktop.dictation.hotkeys.chord import Shortcut
@@ -27,6 +28,7 @@ from antiphon.desktop.dictation.injection import Injector, desktop
 from antiphon.desktop.dictation.passage import Report, Show, Ways
 from antiphon.desktop.dictation.preferences import Preferences, load
 from antiphon.desktop.dictation.steering import Steering
+from antiphon.desktop.dictation.surroundings import Surroundings
 from antiphon.desktop.screen import Screen
 from antiphon.desktop.sound import Sound
 from antiphon.engines import registry
@@ -69,10 +71,13 @@ async def dictate(config: Config, options: Options) -> None:
         dictation = Dictation(ways, show, request)
         stack.push_async_callback(dictation.close)
         steering = Steering(dictation, preferences.keys.mode, asyncio.get_running_loop().time)
+        surroundings = Surroundings(play if preferences.sounds else None, pauses_players=preferences.pause_players)
+        dictation.on_state = surroundings.take
         await stack.enter_async_context(listening(dictation.act, socket_path()))
         screen.line("state", "ready: antiphon dictate toggle (bind a key of your desktop to it)")
         async with asyncio.TaskGroup() as group:
             group.create_task(ways.sound.tend())
+            group.create_task(surroundings.run())
             if way is not None and way != "none" and shortcuts:
                 group.create_task(_watch(way, shortcuts, steering, screen, is_optional=options.hotkeys == "auto"))
 
