@@ -172,7 +172,7 @@ desktop: install-dev
 
 desktop-test-deps:
 	apt-get install -y --no-install-recommends xvfb xdotool xclip x11-xkb-utils dbus pulseaudio pulseaudio-utils libportaudio2 \
-		libasound2-plugins python3-tk wtype wl-clipboard sway
+		libasound2-plugins python3-tk wtype wl-clipboard sway foot
 
 # Two machines of Ray's, both on this one. In an environment of their own: Ray is large.
 cluster: .venv-cluster/.installed
