@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -50,6 +51,10 @@ def typed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         until(path.exists, "the terminal's start")
         monkeypatch.setenv("SWAYSOCK", str(next(folder.glob("sway-ipc*"))))
         until(lambda: succeeds("swaymsg", '[app_id="foot"]', "focus"), "the terminal's window")
+        # A seat has a keyboard for as long as somebody has one: without this, each wtype would bring one and type on it
+        # before the terminal knows of it. Nothing says when it does.
+        stack.enter_context(started("wtype", "-s", "100000"))
+        time.sleep(0.5)
         yield path
 
 
