@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     "--server", "url", help="Of any Realtime server: ws://HOST:PORT/v1/realtime. Without it one is started here."
 )
 @click.option("--key", envvar="ANTIPHON_KEY", help="Its key. Better in the environment: ANTIPHON_KEY.")
+@click.option("--remember-key", is_flag=True, help="Keep the key in the desktop's store of secrets, for this server.")
 @click.option("--insecure", is_flag=True, help="Accept a certificate that the server made itself.")
 @click.option("--microphone", help="Part of its name, or its number; antiphon doctor lists them.")
 @click.option("--speaker", help="Likewise.")
@@ -44,7 +45,9 @@ def command(
     """Talk to Antiphon, or to any other Realtime server. Type a line to write instead of speaking; Escape interrupts;
     Ctrl-C ends it."""
     config = None
-    if flags["url"] is None:
+    if flags["url"] is not None:
+        flags["key"] = _key(flags["url"], flags["key"], is_to_be_kept=flags["remember_key"])
+    else:
         config = load_config(
             config_path, stt__engine=stt, llm__engine=llm, tts__engine=tts, server__port=0, server__drain_s=0.5
         )
@@ -52,6 +55,17 @@ def command(
         asyncio.run(_talk(config, flags))
     except KeyboardInterrupt:
         click.echo()
+
+
+def _key(url: str, key: str | None, *, is_to_be_kept: bool) -> str | None:
+    """Of another's server: as it was given, or as it was remembered."""
+    from antiphon.desktop.secrets import remember, remembered
+
+    if key is None:
+        return remembered(url)
+    if is_to_be_kept:
+        remember(url, key)
+    return key
 
 
 async def _talk(config: Any, flags: dict[str, Any]) -> None:
