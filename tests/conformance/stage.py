@@ -34,6 +34,7 @@ from antiphon.engines.fake import Call, FakeLlm, FakeStt, FakeTts, Line
 from antiphon.engines.registry import EngineSet
 from antiphon.engines.tts.espeak import Espeak
 from antiphon.engines.vad.silero import SileroVad
+from antiphon.relay.session import make_session
 from antiphon.server.run import running
 from antiphon.session import trace
 
@@ -144,6 +145,28 @@ async def scripted(
         yield await asyncio.to_thread(house_at, server.url, folder)
 
 
+@asynccontextmanager
+async def relayed(folder: Path) -> AsyncIterator[House]:
+    """Our server, whose voice is such a one."""
+    async with scripted(folder / "there", tls=False) as there:
+        config = load(
+            None,
+            {},
+            {
+                "server.port": 0,
+                "server.keys": [KEY],
+                "server.drain_s": 1.0,
+                "trace.folder": str(folder / "traces"),
+                "relay.url": there.url,
+                "relay.api_key": KEY,
+            },
+        )
+        engines = EngineSet(SileroVad(), FakeStt("never heard"), FakeLlm("Never said."), FakeTts(), ())
+        async with running(config, engines=engines, tools=()) as server:
+            await server.state.warmed.wait()
+            yield await asyncio.to_thread(house_at, server.url, folder)
+
+
 @contextmanager
 def embedded(folder: Path, *, tls: bool, port: int = 0) -> Iterator[House]:
     """`antiphon serve` as a person starts it: a process of its own, with the engines that it comes with."""
@@ -215,6 +238,16 @@ def whole(
     async def play() -> Performance:
         async with scripted(folder, tls=tls) as house:
             return await _perform(command, "whole", sounds, house, refused)
+
+    return asyncio.run(play())
+
+
+def whole_through_another(command: Sequence[Path], sounds: Path, folder: Path) -> Performance:
+    """The same, where the voice of our server is another one."""
+
+    async def play() -> Performance:
+        async with relayed(folder) as house:
+            return await _perform(command, "whole", sounds, house)
 
     return asyncio.run(play())
 
@@ -330,7 +363,7 @@ async def _run(command: Sequence[Path], arguments: list[str], certificate: Path 
 def _steps(path: Path) -> Iterator[dict[str, Any]]:
     """The trace, after a replay that has to do the same."""
     with path.open("rb") as lines:
-        _, difference = trace.replay(lines)
+        _, difference = trace.replay(lines, make=make_session)
     assert difference is None
     with path.open("rb") as lines:
         for entry in trace.read(lines):

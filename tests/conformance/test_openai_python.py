@@ -13,7 +13,7 @@ import pytest
 from openai import AsyncOpenAI
 from openai.types.realtime import RealtimeServerEvent
 from pydantic import TypeAdapter
-from stage import House, check_spoken, check_whole, own_python, spoken, whole
+from stage import House, check_spoken, check_whole, own_python, spoken, whole, whole_through_another
 
 from antiphon.audio.pcm import int16_from_float
 from antiphon.audio.resample import resampled
@@ -158,6 +158,11 @@ def test_a_spoken_conversation(serve: Callable[..., None]) -> None:
 
 def test_a_whole_conversation(sounds: Path, tmp_path: Path) -> None:
     performance = whole(ASYNCHRONOUS, sounds, tmp_path)
+    check_whole(performance)
+
+
+def test_a_whole_conversation_whose_voice_is_another_server(sounds: Path, tmp_path: Path) -> None:
+    performance = whole_through_another(ASYNCHRONOUS, sounds, tmp_path)
     check_whole(performance)
 
 
