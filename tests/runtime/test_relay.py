@@ -416,6 +416,48 @@ def test_a_turn_that_a_lost_voice_has_heard_half_of_is_heard_whole_by_the_next()
     play(story())
 
 
+def test_a_turn_that_the_next_voice_does_not_find_is_ended_by_us() -> None:
+    async def story(*, refused: bool) -> None:
+        async with stage() as made:
+            await made.sound(2.0)
+            made.voice.say("input_audio_buffer.speech_started", item_id="item_a", audio_start_ms=1500)
+            made.voice.hang_up()
+            next_voice = await made.voice_number(2)
+            next_voice.confirm_updates()
+            await made.sound(7.0)
+            (commit,) = next_voice.asked("input_audio_buffer.commit")
+            if refused:
+                error = {"code": "input_audio_buffer_commit_empty", "event_id": commit["event_id"]}
+                next_voice.say("error", error=error)
+            else:
+                next_voice.commit("item_z")
+            await made.client.settle()
+            assert len(made.got("input_audio_buffer.speech_stopped")) == 1
+            assert made.got("error") == []
+            assert [one["item_id"] for one in made.got("input_audio_buffer.committed")] == ["item_a"][: not refused]
+
+    play(story(refused=False))
+    play(story(refused=True))
+
+
+def test_a_page_that_sets_its_own_functions_in_a_call_does_not_take_ours_away() -> None:
+    async def story() -> None:
+        config = SessionConfig(Settings(), relay=Relaying("whisper-1", joins=True))
+        async with stage(tools=(lookup,), config=config) as made:
+            await made.client.settle()
+            assert made.voice.heard == []  # it was told all when the call was made
+            made.voice.say("session.updated", session={"tools": [{"type": "function", "name": "dance"}]})
+            await made.client.settle()
+            (update,) = made.voice.asked("session.update")
+            assert [one["name"] for one in update["session"]["tools"]] == ["dance", "lookup"]
+            assert update["session"].keys() == {"type", "tools"}
+            made.voice.say("session.updated", session={"tools": update["session"]["tools"]})
+            await made.client.settle()
+            assert len(made.voice.asked("session.update")) == 1
+
+    play(story())
+
+
 def test_a_turn_whose_answer_had_not_begun_is_answered_by_the_next_voice() -> None:
     async def story() -> None:
         async with stage() as made:

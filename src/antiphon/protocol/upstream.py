@@ -26,8 +26,18 @@ class Told(Struct, frozen=True, kw_only=True, tag_field="type"):
     """Any message of the server."""
 
 
+class Tool(Struct, frozen=True, kw_only=True):
+    """A function, or what else a model can call."""
+
+    type: str = "function"
+    name: str | None = None
+    description: str | None = None
+    parameters: JsonObject | None = None
+
+
 class Session(Struct, frozen=True, kw_only=True):
     id: str = ""
+    tools: tuple[Tool, ...] | None = None
     expires_at: float | None = None
     """Seconds since 1970."""
 
@@ -37,7 +47,7 @@ class SessionCreated(Told, frozen=True, kw_only=True, tag="session.created"):
 
 
 class SessionUpdated(Told, frozen=True, kw_only=True, tag="session.updated"):
-    pass
+    session: Session = Session()
 
 
 class Details(Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from antiphon.errors import PeerError
-from antiphon.protocol.upstream import changes, session_of
+from antiphon.protocol.upstream import changes, session_of, tool_of
 from antiphon.session.outputs import Output, ToUpstream
 from antiphon.session.settings import FunctionTool, ResponseOptions, Settings, SettingsPatch
 
@@ -109,6 +109,11 @@ class Line:
         """The session there is so already."""
         self._configured = session_of(settings, tools)
 
+    def retool(self, tools: tuple[FunctionTool, ...]) -> None:
+        """Ask for these tools, and for nothing else: somebody has set others."""
+        update = {"type": "realtime", "tools": [tool_of(tool) for tool in tools]}
+        self.ask(Asked("", "update", {"type": "session.update", "session": update}))
+
     def _updates(self) -> bool:
         return any(self._asked[name].kind == "update" for name in self._owed)
 
@@ -135,10 +140,9 @@ class Line:
         """The requests of this kind whose answer is still to come, in order."""
         return [self._asked[name] for name in self._owed if self._asked[name].kind == kind]
 
-    def refused(self, asked: Asked) -> None:
-        """A change was not made: what the session there is, is not known any more, so the next one asks for all."""
-        if asked.kind == "update":
-            self._configured = None
+    def forget(self) -> None:
+        """What the session there is, is not known any more: the next change asks for all."""
+        self._configured = None
 
     # --- connections
 

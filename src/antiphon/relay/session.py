@@ -60,6 +60,7 @@ ANNOUNCEMENTS = 32  # that may wait to be spoken
 REPLAYED = 200  # items that the next server is told of, from the end: more than any of them keeps in mind
 QUOTED = 300  # characters of another server's complaint
 OVERLAP = samples_from_ms(1000)  # heard twice after a loss: what the lost server had in hand
+FOUND_S: Seconds = 5.0  # for a voice in what is heard again: it comes faster than it was spoken
 SAY = "Say this to the person now, in these words, in the language of the conversation, and nothing else: {}"
 SUPERSEDED = Outcome("failed", None, "superseded", "The upstream began another answer before this one was over.")
 ENDINGS = frozenset({"completed", "cancelled", "failed", "incomplete"})
@@ -74,6 +75,8 @@ class Turn(Struct):
     stop: Samples | None = None
     is_resent: bool = False
     """The server that had begun it is lost; the next one hears it from its beginning, and has its own name for it."""
+    until: Seconds | None = None
+    """When that one should have found it, if it is to."""
 
 
 class RelaySession:
@@ -208,6 +211,8 @@ class RelaySession:
             moments.append(self._allowances.deadline)
         if self._is_owed_a_word:
             moments.append(self._last_word + self._relaying.patience_s)
+        if self._turn is not None and self._turn.until is not None:
+            moments.append(self._turn.until)
         if self._has_something_to_say and self._is_idle and not self._is_cut_off:
             moments.append(self._plays_until())
         return max(self._now, min(moments))
@@ -326,6 +331,8 @@ class RelaySession:
         if start < opened.heard:
             self._emit(outputs.ResendAudio(start))
         self._keep_sound()
+        if self._turn is not None:
+            self._turn.until = self._now + FOUND_S
         self._line.repeat("item", "commit", "respond", "go_on", "tell")
 
     def _configure(self, asked: Asked | None = None, settings: Settings | None = None) -> bool:
@@ -436,14 +443,18 @@ class RelaySession:
             else:
                 self._emit(Refused(None, None, words, details.code, None, "server_error"))
             return
-        self._line.refused(asked)
         match asked.kind:
+            case "update":
+                self._line.forget()
             case "item":
                 self._new_items.pop(asked.about, None)
                 self._emit(outputs.ForgetAudio(asked.about))
             case "commit":
                 if self._commits:
                     self._commits.popleft()
+                if asked.connection is None and self._turn is not None:
+                    self._emit(outputs.SpeechStopped(self._turn.item_id, heard))
+                    self._turn = None
             case "go_on":
                 # Its own turn detection was quicker: that answer reads what our tools have found.
                 answer = next((one for one in self._answers.values() if one.id == asked.about), None)
@@ -482,6 +493,21 @@ class RelaySession:
         asked = self._line.answered_next("update")
         if asked is not None and asked.patch is not None:
             self._change(asked.patch)
+        elif asked is None and self._relaying.joins and message.session.tools is not None:
+            self._take_in_tools(message.session.tools)
+
+    def _take_in_tools(self, theirs: tuple[upstream.Tool, ...]) -> None:
+        """The page of a call has set its functions there, and did not know of our tools."""
+        ours = {tool.name for tool in self.config.server_tools}
+        if ours <= {tool.name for tool in theirs}:
+            return
+        clients = tuple(
+            FunctionTool(tool.name, tool.description or "", tool.parameters or {})
+            for tool in theirs
+            if tool.type == "function" and tool.name is not None and tool.name not in ours
+        )
+        self._room.settings = patched(self.settings, SettingsPatch(tools=clients))
+        self._line.retool(self._offered(self.settings))
 
     # --- what the person says
 
@@ -498,7 +524,7 @@ class RelaySession:
     def _speech_started(self, message: upstream.SpeechStarted, heard: Samples) -> None:
         at = self._place(message.audio_start_ms)
         if self._turn is not None and self._turn.is_resent:
-            self._turn.is_resent = False
+            self._turn.is_resent, self._turn.until = False, None
             self._names[message.item_id] = self._turn.item_id  # clients know it by the first one
             return
         self._turn = Turn(self._ours(message.item_id), at)
@@ -535,6 +561,11 @@ class RelaySession:
         if item_id in self.conversation:
             return
         turn, self._turn = self._turn, None
+        if turn is not None and turn.is_resent:
+            self._names[item_id] = item_id = turn.item_id
+        if turn is not None and turn.stop is None:
+            turn.stop = heard
+            self._emit(outputs.SpeechStopped(turn.item_id, heard))
         start, stop = self._settled, heard
         if turn is not None:
             start, stop = turn.start, turn.stop or heard
@@ -1112,6 +1143,12 @@ class RelaySession:
         if self._is_owed_a_word and self._last_word + self._relaying.patience_s <= self._now:
             self._last_word = self._now
             self._emit(outputs.LeaveUpstream("upstream_timeout"))
+        turn = self._turn
+        if turn is not None and turn.until is not None and turn.until <= self._now:
+            # Somebody has spoken, as the lost server knew, and this one does not find it: it is told so.
+            turn.until = None
+            self._commits.append(item.heard)
+            self._line.ask(Asked("", "commit", {"type": "input_audio_buffer.commit"}))
         if self.expires_in_s > 0:
             return
         minutes = f"{self.config.lifetime_s / 60:g} minutes"
