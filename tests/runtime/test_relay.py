@@ -525,6 +525,25 @@ def test_a_tool_goes_on_while_the_voice_is_lost_and_the_next_one_is_told() -> No
     play(story())
 
 
+def test_what_a_tool_has_found_is_told_to_the_next_voice_once() -> None:
+    async def story() -> None:
+        async with stage(tools=(lookup,)) as made:
+            made.voice.begin("resp_1")
+            made.voice.call("resp_1", "item_call", "lookup", '{"city":"Paris"}')
+            made.voice.end("resp_1")
+            await made.client.settle(1.0)
+            assert made.voice.asked("conversation.item.create")  # it is lost before it has taken that in
+            made.voice.hang_up()
+            next_voice = await made.voice_number(2)
+            await made.client.settle()
+            told = [one["item"]["type"] for one in next_voice.asked("conversation.item.create")]
+            assert told == ["function_call", "function_call_output"]
+            (request,) = next_voice.asked("response.create")
+            next_voice.answer("resp_9", "item_d", "Sunny.", **next_voice.grant(request))
+
+    play(story())
+
+
 def test_a_voice_that_cannot_be_had_is_tried_for_a_while_and_then_the_client_is_told() -> None:
     async def story() -> None:
         async with stage(warm=False, fault=GONE) as made:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -270,6 +270,3 @@ async def stage(
 
 def _context(drive: Drive) -> ToolContext:
     return ToolContext(datetime(2026, 1, 2, 3, 4, tzinfo=UTC), "en-US", drive.session.id, drive.announce)
-
-
-Matches = Callable[[Message], bool]

@@ -29,7 +29,7 @@ from antiphon.session import inputs, outputs
 from antiphon.session.allowances import LATER, Allowances
 from antiphon.session.asking import Asking
 from antiphon.session.consent import consent_in
-from antiphon.session.conversation import Conversation, Entry, as_heard, with_transcript
+from antiphon.session.conversation import Conversation, Entry, as_heard, is_unrecognised, with_transcript
 from antiphon.session.ids import Ids
 from antiphon.session.inputs import Input, Request, Result
 from antiphon.session.item_requests import ItemRequests
@@ -346,24 +346,21 @@ class RelaySession:
         return self._asking.offer(self._asking.manner(ResponseOptions(tools=settings.tools))).tools
 
     def _replay(self) -> None:
-        """Tell it the conversation, as it was heard."""
-        previous: str | None = None
+        """Tell it the conversation, as it was heard, in order."""
         self._replayed.clear()
         for entry in reversed(list(self.conversation.latest(REPLAYED))):
             item = as_heard(entry)
             event = upstream.item_of(item)
             sound: str | None = None
-            if event is None and isinstance(item, Message) and item.role is Role.USER:
+            if is_unrecognised(item):
                 # Its words were never known: it is heard once more.
                 event = {**_said_by_person(item.id), "content": [{"type": "input_audio"}]}
                 sound = item.id
             if event is None:
                 continue
             self._replayed.add(item.id)
-            create = {"type": "conversation.item.create", "item": event, "previous_item_id": previous}
-            create = {key: value for key, value in create.items() if value is not None}
-            self._emit(outputs.ToUpstream(create, sound))
-            previous = item.id
+            self._line.answered_next("item", item.id)
+            self._emit(outputs.ToUpstream({"type": "conversation.item.create", "item": event}, sound))
 
     def _lost(self, lost: inputs.UpstreamLost) -> None:
         """What it was saying is over. What it was told is told to the next one."""

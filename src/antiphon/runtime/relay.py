@@ -137,6 +137,8 @@ class RelayDrive(Drive):
             return
         if sound is not None:
             pcm = self._clips[sound] if isinstance(sound, int) else self._retained.of(sound)
+            if not pcm.size:
+                return  # it was given up: what was said then is not known any more
             event = _with_sound(event, pcm)
         self._upstream.send(event)
 
