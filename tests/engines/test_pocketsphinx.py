@@ -97,6 +97,27 @@ def test_noise_says_nothing_to_the_assistant_and_a_lost_worker_is_replaced() -> 
     run(story)
 
 
+@pytest.mark.real
+@pytest.mark.slow
+def test_a_look_that_nobody_waits_for_any_more_costs_no_worker() -> None:
+    async def story(engine: PocketSphinx) -> None:
+        await engine.warm()
+        process = engine._workers[0]._process
+        sound = np.zeros(32_000, np.float32)
+        look = SttRequest(purpose="transcription", is_partial=True)
+        task = asyncio.create_task(heard(engine, sound, look))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await heard(engine, sound, SttRequest(purpose="transcription"))
+        assert engine._workers[0]._process is process
+        assert not engine._unwanted
+
+    run(story)
+
+
 def test_another_language_is_refused_before_any_work() -> None:
     async def story(engine: PocketSphinx) -> None:
         with pytest.raises(EngineError, match="English only") as error:

@@ -41,12 +41,14 @@ class PocketSphinx:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._workers = [Worker() for _ in range(workers)]
         self._has_warned = False
+        self._unwanted: set[asyncio.Task[tuple[str, bool]]] = set()
+        """Looks at unfinished utterances that nobody waits for any more, but that are still being taken."""
 
     async def warm(self) -> None:
         """Load the models: all workers decode a second of silence."""
         for _ in self._workers:  # they take turns
             for listens_for in ("requests", "anything"):
-                await self._recognise(np.zeros(HEARING_RATE, np.float32), listens_for)
+                await self._recognise(np.zeros(HEARING_RATE, np.float32), listens_for, is_partial=False)
 
     async def transcribe(self, pcm: Pcm, request: SttRequest) -> AsyncIterator[TranscriptDelta | Transcript]:
         """See `Stt.transcribe`. There are no deltas."""
@@ -62,19 +64,36 @@ class PocketSphinx:
             self._has_warned = True
             log.warning("free transcription by PocketSphinx is poor, and English only; set stt.base_url for better")
         listens_for = "anything" if is_free else "answers" if request.awaits_consent else "requests"
-        text, accepted = await self._recognise(pcm, listens_for)
+        text, accepted = await self._recognise(pcm, listens_for, is_partial=request.is_partial)
         yield Transcript(text, "en", 1.0 if accepted and not is_free else None)
 
-    async def _recognise(self, pcm: Pcm, listens_for: str) -> tuple[str, bool]:
+    async def _recognise(self, pcm: Pcm, listens_for: str, *, is_partial: bool) -> tuple[str, bool]:
+        """Cancelling ends the worker, but for a look at what goes on: that is short, and a worker takes seconds to be
+        there again, for which the whole utterance would wait."""
         queue = self._queue()
         worker = await queue.get()
+        work = asyncio.ensure_future(worker.recognise(_bounded(pcm), listens_for))
+        work.add_done_callback(lambda _: queue.put_nowait(worker))
         try:
-            return await worker.recognise(_bounded(pcm), listens_for)
-        finally:
-            queue.put_nowait(worker)
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            if is_partial:
+                self._unwanted.add(work)
+                work.add_done_callback(self._forget)
+            else:
+                work.cancel()
+                await asyncio.wait([work])
+            raise
+
+    def _forget(self, work: asyncio.Task[tuple[str, bool]]) -> None:
+        self._unwanted.discard(work)
+        if not work.cancelled() and (failure := work.exception()) is not None:
+            log.debug("a look that nobody waited for failed: %s", failure)
 
     async def close(self) -> None:
         """End the workers. A later `transcribe` starts others."""
+        for work in self._unwanted:
+            work.cancel()
         for worker in self._workers:
             await worker.close()
 
