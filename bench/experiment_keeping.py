@@ -26,6 +26,7 @@ from antiphon.session.outputs import Notice, ResponseEnded
 from antiphon.session.session import Session
 from antiphon.session.settings import SessionConfig, Settings, Transcription
 from antiphon.store.changes import ItemKept
+from antiphon.store.database import SqliteShelf
 from antiphon.store.writer import Writer
 from antiphon.testing.virtual_time import run
 from antiphon.tools.api import ToolContext
@@ -48,7 +49,7 @@ async def writing() -> Row:
     with tempfile.TemporaryDirectory() as folder:
         before = await _held_up_ms(_each(Path(folder, "each")), ENTRIES // 10)
         after = await _held_up_ms(_batched(Path(folder, "batched")), ENTRIES // 10)
-        writer = Writer(Path(folder, "ours.sqlite"), asyncio.get_running_loop())
+        writer = Writer(SqliteShelf(Path(folder, "ours.sqlite")), asyncio.get_running_loop())
 
         async def ours(number: int) -> None:
             item = ItemKept("s", f"item_{number}", number, 0.0, "user", "hello there", None, 0.0, 1.0, b"{}")

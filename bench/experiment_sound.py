@@ -114,7 +114,8 @@ def buffer() -> Row:
 def linear(pcm: Samples) -> Samples:
     """Theirs: each frame for itself, straight lines between samples."""
     wanted = np.arange(pcm.size * HEARING_HZ // WIRE_HZ) * (WIRE_HZ / HEARING_HZ)
-    return np.interp(wanted, np.arange(pcm.size), pcm).astype(np.float32)
+    straight: Samples = np.interp(wanted, np.arange(pcm.size), pcm).astype(np.float32)
+    return straight
 
 
 def resample() -> Row:

@@ -76,7 +76,8 @@ async def settled(stream: HearingStream) -> None:
 
 
 def spoken_in(room: NDArray[np.float64], said: list[Pcm16], level_db: float) -> tuple[Pcm16, list[Span]]:
-    sound, at, spans, chance = room.copy(), PAUSE, [], np.random.default_rng(1)
+    sound, at, chance = room.copy(), PAUSE, np.random.default_rng(1)
+    spans: list[Span] = []
     while at + 4 * WIRE_RATE < sound.size:
         sentence = said[len(spans) % len(said)]
         sound[at : at + sentence.size] += sentence * 10 ** (level_db / 20)
