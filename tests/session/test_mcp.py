@@ -439,6 +439,15 @@ def test_a_call_that_is_settled_before_its_response_ends_is_settled_in_the_respo
     assert told.failure is not None
 
 
+def test_a_call_that_is_deleted_before_its_response_ends_is_over_in_the_response_too() -> None:
+    story = listed(zoo(approval="always"))
+    story.respond()
+    call(story, "feed")
+    story.give(i.DeleteItem("browser", "delete", story.last(o.McpCallAwaits).item.id))
+    end_writing(story)
+    assert story.last(o.ResponseEnded).response.output[0].status is Status.INCOMPLETE
+
+
 def test_deleting_the_question_forbids_the_call_and_deleting_the_call_ends_it() -> None:
     story = awaiting()
     asking = story.last(o.OutputEnded).item.id

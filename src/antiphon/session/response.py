@@ -355,9 +355,11 @@ class Response:
         )
 
     def _as_it_stands(self, piece: Piece) -> Item:
-        """A call that waited to be allowed may have been settled meanwhile: the conversation knows."""
-        entry = self.conversation.entry(piece.item.id) if piece.awaits and self.conversation is not None else None
-        return piece.item if entry is None else entry.item
+        """A call that waited to be allowed may have been settled or deleted meanwhile: the conversation knows."""
+        if not piece.awaits or self.conversation is None:
+            return piece.item
+        entry = self.conversation.entry(piece.item.id)
+        return finished(piece.item, "cut") if entry is None else entry.item
 
     def is_speaking(self, item_id: str) -> bool:
         """Whether sound of this item still goes out."""
