@@ -17,6 +17,6 @@ def test_every_version_is_the_one_of_the_lock_files() -> None:
             python.setdefault(name, set()).add(version)
     node = json.loads((HERE / "node" / "package.json").read_text())["dependencies"]
     rows = ROW.findall((ROOT / "docs/clients.md").read_text())
-    assert len(rows) == 8
+    assert len(rows) == 9
     for name, kind, version in rows:
         assert {version} == ({node[name]} if "Node" in kind else python[name]), name

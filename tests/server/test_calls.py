@@ -351,6 +351,27 @@ def test_what_a_data_channel_cannot_take_is_replaced_by_words() -> None:
 
 
 @pytest.mark.slow
+def test_an_item_whose_sound_is_too_much_for_the_channel_comes_without() -> None:
+    async def story() -> None:
+        async with server() as made:
+            one = Phone()
+            await one.connection.setLocalDescription(await one.connection.createOffer())
+            sdp = re.sub(r"max-message-size:\d+", "max-message-size:30000", one.connection.localDescription.sdp)
+            answer = await offer(made, sdp)
+            await one.connection.setRemoteDescription(RTCSessionDescription(answer.text, "answer"))
+            await one.receive("session.created")
+            one.microphone.say(tone48(1.0))
+            item_id = (await one.receive("input_audio_buffer.committed"))["item_id"]
+            one.send("conversation.item.retrieve", item_id=item_id)
+            (part,) = (await one.receive("conversation.item.retrieved"))["item"]["content"]
+            assert not part.get("audio")
+            assert part["transcript"] == "hello"
+            await one.hang_up()
+
+    asyncio.run(story())
+
+
+@pytest.mark.slow
 def test_a_call_that_is_left_without_a_word_is_hung_up() -> None:
     async def story() -> None:
         async with server(server__idle_timeout_s=0.5) as made, phone(made) as call:

@@ -20,7 +20,13 @@ export class Person {
   #news = new EventEmitter();
   #microphone;
 
-  constructor() {
+  #read;
+  #kind;
+
+  /** `read` gives the frames of 20 ms in a file of this kind: samples as they are, unless a client wants other ones. */
+  constructor(read = (path) => framesOf(readFileSync(path)), kind = "pcm") {
+    this.#read = read;
+    this.#kind = kind;
     [this.url, this.key, this.#folder, this.plot] = process.argv.slice(2);
   }
 
@@ -98,11 +104,14 @@ export class Person {
   }
 
   #frames(name) {
-    const data = readFileSync(join(this.#folder, `${name}.pcm`));
-    const frames = [];
-    for (let start = 0; start + FRAME_BYTES <= data.length; start += FRAME_BYTES) {
-      frames.push(data.subarray(start, start + FRAME_BYTES));
-    }
-    return frames;
+    return this.#read(join(this.#folder, `${name}.${this.#kind}`));
   }
+}
+
+function framesOf(data) {
+  const frames = [];
+  for (let start = 0; start + FRAME_BYTES <= data.length; start += FRAME_BYTES) {
+    frames.push(data.subarray(start, start + FRAME_BYTES));
+  }
+  return frames;
 }

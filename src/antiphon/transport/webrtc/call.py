@@ -40,6 +40,7 @@ from antiphon.transport.webrtc.speaker import Speaker
 log = logging.getLogger("antiphon.webrtc")
 
 OUTBOX_BYTES = 4 * 1024 * 1024  # of messages: whoever is further behind is not listening
+REST_BYTES = 8192  # of a message about an item, beside its sound
 FAREWELL_S: Seconds = 1.0  # for the last messages, such as why the session ends, to be taken
 FAREWELL_STEP_S: Seconds = 0.05
 LOSS_STEP = 5  # percent: the encoder is told of changes that matter
@@ -122,8 +123,16 @@ class Call:
             case _:
                 pass
         if self._offer.channel is not None:
-            for message in self._projection.messages(notice, audio):
+            for message in self._projection.messages(notice, self._that_fits(notice, audio)):
                 self._tell(encode(message))
+
+    def _that_fits(self, notice: Notice, audio: bytes) -> bytes:
+        """An item that somebody asks for is better told without its sound than not at all: four seconds of it are more
+        than a browser takes in one message."""
+        room = self._offer.largest_message - REST_BYTES
+        if isinstance(notice, outputs.ItemRetrieved) and self._offer.largest_message and 4 * len(audio) // 3 > room:
+            return b""
+        return audio
 
     def close(self, reason: str) -> None:
         if self._reason is None:
