@@ -130,7 +130,9 @@ class Recorder:
                     broken.add(part.name)
             if part.sound is None:
                 broken.discard(part.name)
-                self.lost.pop(part.name, None)
+                lost = self.lost.pop(part.name, 0)
+                if lost:
+                    log.warning("%.0f s of the recording of %s are silence", lost / WIRE_RATE, part.name)
             self._done_bytes += _size(part)
         for tape in tapes.values():
             _end(tape)
