@@ -419,7 +419,7 @@ class Mcp(Section, frozen=True):
     connect_timeout_s: PositiveSeconds = 5.0
     list_timeout_s: PositiveSeconds = 10.0
     call_timeout_s: PositiveSeconds = 60.0
-    max_output_chars: Positive = 20_000
+    output_bytes: Annotated[int, Meta(ge=500, le=10_000_000)] = 20_000
     """Of a tool's result, that the model is told."""
     follow_up_s: Annotated[float, Meta(ge=0, le=60)] = 1.0
     """A client is to ask for the answer once its tools have brought what they should; if it has not done so after this

@@ -397,6 +397,19 @@ def test_what_was_cut_can_be_read_on_to_its_end() -> None:
     run(story())
 
 
+def test_an_output_from_elsewhere_is_cut_as_ours_are_and_read_on_where_that_is_possible() -> None:
+    async def story() -> None:
+        whole = "r" * 5_000
+        without = await runner(workroom()).shortened(whole, 1_000)
+        assert without.startswith("r" * 700 + "\n[4,000 of 5,000 bytes are left out here]\n")
+        tools = runner(workroom(ReadMore()))
+        assert 'read_more(token="t1")' in await tools.shortened(whole, 1_000)
+        assert json.loads((await ask(tools, "read_more", token="t1", start=4_990)).output)["text"] == "r" * 10
+        assert await tools.shortened("short", 1_000) == "short"
+
+    run(story())
+
+
 def test_of_long_outputs_only_so_much_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("antiphon.tools.runner.MOST_KEPT_CHARS", 10_000)
 

@@ -362,7 +362,10 @@ class Workers:
 
     async def _call_mcp_tool(self, task: CallMcpTool) -> None:
         outcome = await self._mcp.call(task.address, task.name, task.arguments)
-        self._put(inputs.McpToolReturned(task.work, outcome.output, outcome.failure))
+        output = outcome.output
+        if output is not None:
+            output = await self._tools.shortened(output, self._mcp.output_bytes)
+        self._put(inputs.McpToolReturned(task.work, output, outcome.failure))
 
 
 class ClauseFeed:

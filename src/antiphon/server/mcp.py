@@ -24,7 +24,7 @@ def limits_from(mcp: Mcp) -> McpLimits:
         connect_timeout_s=mcp.connect_timeout_s,
         list_timeout_s=mcp.list_timeout_s,
         call_timeout_s=mcp.call_timeout_s,
-        max_output_chars=mcp.max_output_chars,
+        output_bytes=mcp.output_bytes,
     )
 
 

@@ -21,7 +21,8 @@ async def workroom(config: Config, *, with_assistants: bool, own: Iterable[objec
         await _add_configured(registry, wanted, with_assistants)
     for tool in own or ():
         registry.add(tool, "code")
-    if own or wanted.modules or wanted.entry_points or wanted.roots or wanted.fetch or wanted.amplifier:
+    theirs = own or wanted.modules or wanted.entry_points or wanted.amplifier or config.mcp.servers
+    if theirs or wanted.roots or wanted.fetch:
         from antiphon.tools.builtin.reading import ReadMore
 
         registry.add(ReadMore(), "built in", is_aid=True)

@@ -35,7 +35,6 @@ HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,200}")
 HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 OWN_HEADERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "accept-encoding", "upgrade"})
 """What belongs to the connection itself: nobody says it for us."""
-CUT_NOTE = "\n[The rest was left out: {} of {} characters.]"
 
 
 class McpLimits(Struct, frozen=True):
@@ -47,8 +46,8 @@ class McpLimits(Struct, frozen=True):
     list_timeout_s: float = 10.0
     """For a connection and the whole list."""
     call_timeout_s: float = 60.0
-    max_output_chars: int = 20_000
-    """Of a result, that the model is told."""
+    output_bytes: int = 20_000
+    """Of a result, that the model is told. To be cut by whoever passes it on."""
 
 
 class Program(Struct, frozen=True):
@@ -123,6 +122,11 @@ class McpConnections:
         self._open: dict[int, Connection] = {}
         self._leaving: set[Connection] = set()
 
+    @property
+    def output_bytes(self) -> int:
+        """See `McpLimits`."""
+        return self._limits.output_bytes
+
     async def list_tools(self, number: int) -> tuple[McpTool, ...]:
         """All that the server at this address offers. Raises `EngineError` with a message for the client."""
         try:
@@ -143,13 +147,12 @@ class McpConnections:
             return McpOutcome(failure=McpFailure("tool", f"The arguments of {name} are not a JSON object."))
         try:
             async with asyncio.timeout(self._limits.call_timeout_s):
-                outcome = await self._call(number, name, parsed)
+                return await self._call(number, name, parsed)
         except TimeoutError:
             message = f"{name} did not answer within {self._limits.call_timeout_s:g} seconds."
             return McpOutcome(failure=McpFailure("protocol", message, REQUEST_TIMEOUT))
         except EngineError as error:
             return McpOutcome(failure=McpFailure("protocol", error.message, CONNECTION_CLOSED))
-        return self._shortened(outcome)
 
     def leave(self, number: int) -> None:
         """The server is not needed any more: its connection closes, for which nobody waits here."""
@@ -194,13 +197,6 @@ class McpConnections:
             connection = self._open[number] = client.Connection(address, self._limits)
         await connection.opened()
         return cast("Connection", connection)
-
-    def _shortened(self, outcome: McpOutcome) -> McpOutcome:
-        limit = self._limits.max_output_chars
-        output = outcome.output
-        if output is None or len(output) <= limit:
-            return outcome
-        return McpOutcome(output[:limit] + CUT_NOTE.format(len(output) - limit, len(output)))
 
 
 LIBRARY = "antiphon.tools.mcp_client"

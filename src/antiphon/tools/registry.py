@@ -33,7 +33,7 @@ class Registered(Struct, frozen=True):
     source: str
     """In words, such as "built in" or "the module my_tools"."""
     is_aid: bool = False
-    """It helps with the others, and is offered with whichever of them is."""
+    """It helps with the others, and with MCP servers' tools: it is offered unless all others are withheld."""
 
     @property
     def name(self) -> str:
@@ -152,7 +152,8 @@ class Registry:
         known = self._tools.get(name)
         policy = (narrower or self._offer).policy
         if known is not None and known.is_aid:
-            return any(self.offers(each.name, narrower) for each in self if not each.is_aid)
+            others = [each.name for each in self if not each.is_aid]
+            return not others or any(self.offers(name, narrower) for name in others)
         if known is None or (policy == "safe-only" and not known.conduct.reads_only):
             return False
         return matches(name, self._offer.names) and (narrower is None or matches(name, narrower.names))

@@ -35,6 +35,7 @@ log = logging.getLogger("antiphon.tools")
 BYTES_PER_CHAR = 4  # in UTF-8, at most
 LARGE_CHARS = 256_000  # of output: cutting more takes long enough to be done off the event loop
 MOST_KEPT_CHARS = 4_000_000  # of one session's outputs, to be read on
+READ_MORE = "read_more"  # the tool that reads on, where it is one of ours
 PLACE = re.compile(r"\{(\w+)\}")  # of an argument in the name of a resource
 LONG_WORK_S: Seconds = 3600.0  # for what may go on beside the conversation, if it says nothing else
 PROGRESS_S: Seconds = 0.25  # between two reports of one call
@@ -495,15 +496,20 @@ class ToolRunner:
     # --- its output
 
     async def _fitted(self, registered: Registered, text: str) -> str:
-        limit_bytes = registered.conduct.output_bytes or self._room.limits.output_bytes
+        return await self.shortened(text, registered.conduct.output_bytes or self._room.limits.output_bytes)
+
+    async def shortened(self, text: str, limit_bytes: int) -> str:
+        """As much of an output as the model is given, and how to read on where it can. For outputs of tools that run
+        elsewhere too."""
         if len(text) * BYTES_PER_CHAR <= limit_bytes:
             return text
-        hint = f'; read on with read_more(token="{self._remainders.next_token}")'
+        can_read_on = self._room.registry.get(READ_MORE) is not None
+        hint = f'; read on with {READ_MORE}(token="{self._remainders.next_token}")' if can_read_on else ""
         if len(text) <= LARGE_CHARS:
             found = fitted(text, limit_bytes, hint)
         else:
             found = await in_thread(fitted, {"text": text, "limit_bytes": limit_bytes, "hint": hint})
-        if found.left_out_bytes:
+        if found.left_out_bytes and can_read_on:
             self._remainders.keep(text)
         return found.text
 
