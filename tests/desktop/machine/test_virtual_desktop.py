@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import subprocess
+import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -108,3 +111,30 @@ def test_the_doctor_knows_this_desktop(machine: Path) -> None:
     assert "microphone: Remapped" in told
     assert "0 overruns, 0 frames lost" in told
     assert "It is silent" in told, "nobody speaks in this room"
+
+
+def test_a_server_that_goes_away_is_found_again(machine: Path) -> None:
+    log = machine / "away.log"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    serve = antiphon("serve", "--port", port, "--stt", "fake", "--llm", "fake", "--tts", "fake")
+    talk = antiphon(
+        "talk", "--server", f"ws://127.0.0.1:{port}/v1/realtime", "--microphone", "microphone", "--no-speaker"
+    )
+    ready = (sys.executable, "-c", f"import socket; socket.create_connection(('127.0.0.1', {port}))")
+    with ExitStack() as stack:
+        with started(*serve):
+            until(lambda: succeeds(*ready), "the server's start")
+            stack.enter_context(started(*talk, log=log))
+            speech = question(machine, "what time is it")
+            until(lambda: heard_in(log, speech), "an answer")
+        until(lambda: "the connection is gone" in log.read_text(), "the loss")
+        stack.enter_context(started(*serve))
+        until(lambda: "connected again: the conversation goes on" in log.read_text(), "the connection")
+
+
+def heard_in(log: Path, speech: Path) -> bool:
+    """Whether it was answered: said again and again, for the program opens its devices when it likes."""
+    subprocess.run(["paplay", "-d", "room", speech], check=True)
+    return "\nantiphon " in log.read_text()
