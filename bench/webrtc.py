@@ -186,7 +186,7 @@ def _watch(delays: dict[str, list[float]]) -> None:
         hear(call, pcm)
 
     def push_watched(speaker: Speaker, name: str, pcm: bytes) -> None:
-        if not speaker.waiting:
+        if name not in speaker._utterances:  # in an answer that goes on, what comes just in time waits for its time
             pushed[id(speaker)] = loop_time()
         push(speaker, name, pcm)
 
