@@ -82,8 +82,8 @@ TIERS := $(foreach tier,conformance e2e desktop/machine cluster,--ignore=tests/$
 
 test: install-dev check
 	$(BIN)/python -m pytest -q -n 2 -m "not real" $(TIERS)
-	@echo "== what has a real process, socket or model, and is held to real times: two files at a time"
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(AGAIN) -m real $(TIERS)
+	@echo "== what has a real process, socket or model, and mostly waits for real times: four files at a time"
+	$(BIN)/python -m pytest -q -n 4 --dist loadfile $(AGAIN) -m real $(TIERS)
 
 check: install-dev
 	$(BIN)/ruff check .
