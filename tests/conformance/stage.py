@@ -139,7 +139,8 @@ async def scripted(
         },
     )
     heard = FakeStt([LINES[name] for name in says])
-    engines = EngineSet(SileroVad(), heard, FakeLlm(answer), FakeTts(), ())
+    # Each look at an utterance that goes on would use up a line.
+    engines = EngineSet(SileroVad(), heard, FakeLlm(answer), FakeTts(), (), partials="off")
     async with running(config, engines=engines, tools=()) as server:
         await server.state.warmed.wait()
         yield await asyncio.to_thread(house_at, server.url, folder)

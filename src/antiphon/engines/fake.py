@@ -51,8 +51,7 @@ Script = str | Sequence[Line] | Callable[[LlmRequest], Line]
 
 
 class FakeStt:
-    """Hears the next line of its script, whatever was said; the last line again and again. A look at an utterance that
-    goes on hears the line that its end will bring; a failure is used up by whoever meets it."""
+    """Hears the next line of its script, whatever was said; the last line again and again."""
 
     languages: frozenset[str] | None = None
 
@@ -61,7 +60,6 @@ class FakeStt:
     ) -> None:
         """`language` is what it says that it heard."""
         self._lines = _lines(script)
-        self._line = next(self._lines)
         self._delay_s = delay_s
         self._language = language
 
@@ -69,9 +67,7 @@ class FakeStt:
         pass
 
     async def transcribe(self, pcm: Pcm, request: SttRequest) -> AsyncIterator[TranscriptDelta | Transcript]:
-        line = self._line
-        if not (request.is_partial and isinstance(line, str)):
-            self._line = next(self._lines)
+        line = next(self._lines)
         await _wait(self._delay_s, line)
         sure = tuple((word, 0.0) for word in str(line).split()) if request.logprobs else ()
         yield Transcript(str(line), self._language, 1.0, sure)
