@@ -292,6 +292,27 @@ def test_without_the_library_the_hint_says_what_to_install(monkeypatch: pytest.M
     assert "antiphon[mcp]" in refusal.value.hint
 
 
+def test_a_tool_whose_schema_is_none_is_left_out_and_the_others_are_there(caplog: pytest.LogCaptureFixture) -> None:
+    from mcp_types import Tool
+
+    from antiphon.tools.mcp_client import fit_for_a_model
+
+    deep: dict[str, Any] = {"type": "object"}
+    for _ in range(5_000):
+        deep = {"type": "object", "properties": {"a": deep}}
+    tools = [
+        Tool(name="good", input_schema={"type": "object", "properties": {"a": {"type": "string"}}}),
+        Tool(name="no type that there is", input_schema={"type": "thing"}),
+        Tool(name="no list of names", input_schema={"type": "object", "required": "a"}),
+        Tool(name="no object", input_schema={"type": "array"}),
+        Tool(name="no end", input_schema=deep),
+    ]
+    assert [tool.name for tool in fit_for_a_model(tools)] == ["good"]
+    assert [tool.name in record.getMessage() for tool, record in zip(tools[1:], caplog.records, strict=True)] == [
+        True
+    ] * 4
+
+
 def test_deeply_nested_arguments_are_no_arguments() -> None:
     outcome = asyncio.run(McpConnections(McpAddresses(), McpLimits()).call(0, "look", "[" * 200_000))
     assert outcome.failure is not None

@@ -9,10 +9,9 @@ what a client may see; who may be reached was decided before. What is read is bo
 from __future__ import annotations
 
 import asyncio
-import importlib
 import json
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from http import HTTPStatus
@@ -20,6 +19,7 @@ from importlib.metadata import version
 from typing import Any
 
 import httpx2
+from jsonschema import Draft202012Validator, SchemaError
 from mcp.client.client import Client
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
@@ -41,6 +41,8 @@ from antiphon.session.items import McpFailure, McpTool
 from antiphon.tools.mcp import CONNECTION_CLOSED, Address, McpLimits, McpOutcome
 from antiphon.tools.mcp_program import NotStarted, program_streams
 
+log = logging.getLogger("antiphon.tools")
+
 LONGEST_MESSAGE_BYTES = 1024 * 1024
 MAX_PAGES = 32  # of a list of tools
 MAX_LIST_BYTES = 512 * 1024  # of all descriptions and schemas: a model could not read more
@@ -58,8 +60,6 @@ FAILURES = (MCPError, ValidationError, httpx2.HTTPError, httpx2.SSEError, OSErro
 SEE_SERVER = "See whether the MCP server runs, and what it logs."
 OURSELVES = Implementation(name="antiphon", version=version("antiphon"))
 
-# The library imports it to check the first result, on the event loop, where reading its files would be heard.
-importlib.import_module("jsonschema")
 # The library logs what it cannot read, and httpx2 every address with its query: speech and secrets.
 logging.getLogger("mcp").setLevel(logging.CRITICAL)
 logging.getLogger("httpx2").setLevel(logging.WARNING)
@@ -201,7 +201,8 @@ class Connection:
         cursor: str | None = None
         for _ in range(MAX_PAGES):
             page = await client.list_tools(cursor=cursor)
-            tools += [_tool(listed) for listed in page.tools]
+            # In a thread: a thousand schemas take a second.
+            tools += [_tool(listed) for listed in await asyncio.to_thread(fit_for_a_model, page.tools)]
             size_bytes += sum(_size_bytes(listed) for listed in page.tools)
             cursor = page.next_cursor
             if len(tools) > MAX_TOOLS or size_bytes > MAX_LIST_BYTES or cursor is None:
@@ -216,6 +217,26 @@ class Connection:
 
 
 # --- what is read ----------------------------------------------------------------------------------------------------
+
+
+def fit_for_a_model(tools: Sequence[ListedTool]) -> list[ListedTool]:
+    """Those whose arguments are told by a schema that is one: with another, a model's server refuses every question."""
+    return [tool for tool in tools if _is_fit(tool)]
+
+
+def _is_fit(tool: ListedTool) -> bool:
+    try:
+        Draft202012Validator.check_schema(tool.input_schema)
+    except SchemaError as error:
+        log.warning("an MCP server's tool %.64r is left out, for its schema is none: %.200s", tool.name, error.message)
+        return False
+    except RecursionError:
+        log.warning("an MCP server's tool %.64r is left out, for its schema is too deep", tool.name)
+        return False
+    if tool.input_schema.get("type") != "object":
+        log.warning("an MCP server's tool %.64r is left out, for its arguments are no object", tool.name)
+        return False
+    return True
 
 
 def _tool(listed: ListedTool) -> McpTool:
