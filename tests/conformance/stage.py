@@ -120,10 +120,15 @@ class House(Struct, frozen=True):
 
 @asynccontextmanager
 async def scripted(
-    folder: Path, *, tls: bool, says: Sequence[str] = ("weather", "story", "stop")
+    folder: Path,
+    *,
+    tls: bool,
+    says: Sequence[str] = ("weather", "story", "stop"),
+    partials: Literal["own", "off"] = "own",
 ) -> AsyncIterator[House]:
     """Our server in this process, with the real voice detector and engines that follow a script. `says` are the lines
-    that the person speaks."""
+    that the person speaks. A session that only writes down wants its `partials` off: each look at an utterance that
+    goes on would use up a line."""
     config = load(
         None,
         {},
@@ -139,8 +144,7 @@ async def scripted(
         },
     )
     heard = FakeStt([LINES[name] for name in says])
-    # Each look at an utterance that goes on would use up a line.
-    engines = EngineSet(SileroVad(), heard, FakeLlm(answer), FakeTts(), (), partials="off")
+    engines = EngineSet(SileroVad(), heard, FakeLlm(answer), FakeTts(), (), partials=partials)
     async with running(config, engines=engines, tools=()) as server:
         await server.state.warmed.wait()
         yield await asyncio.to_thread(house_at, server.url, folder)
@@ -231,13 +235,19 @@ def own_python(program: str) -> list[Path]:
 
 
 def whole(
-    command: Sequence[Path], sounds: Path, folder: Path, *, tls: bool = False, refused: Sequence[str] = ()
+    command: Sequence[Path],
+    sounds: Path,
+    folder: Path,
+    *,
+    tls: bool = False,
+    refused: Sequence[str] = (),
+    partials: Literal["own", "off"] = "own",
 ) -> Performance:
     """The whole plot, against a server of its own with scripted engines. `refused` are the codes of the errors that
     the client may provoke, because it passes over them; any other error fails."""
 
     async def play() -> Performance:
-        async with scripted(folder, tls=tls) as house:
+        async with scripted(folder, tls=tls, partials=partials) as house:
             return await _perform(command, "whole", sounds, house, refused)
 
     return asyncio.run(play())

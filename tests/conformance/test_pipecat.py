@@ -28,7 +28,7 @@ def test_a_spoken_question_to_the_embedded_engines(sounds: Path, embedded: House
 
 
 def test_only_writing_down_what_is_said(sounds: Path, tmp_path: Path) -> None:
-    performance = whole(WRITING, sounds, tmp_path)
+    performance = whole(WRITING, sounds, tmp_path, partials="off")
     assert [note["text"] for note in performance.shown("heard")] == [LINES["weather"], LINES["story"]]
     assert len(performance.told("speech_stopped")) == 1, "the server's detector ends the first turn"
     assert len(performance.asked("commit_audio")) == 1, "Pipecat's own ends the second one"
