@@ -86,19 +86,22 @@ class Loudspeaker(AudioOutput):
         self.on_playback_finished(playback_position=length_s, interrupted=interrupted)
 
 
+NEVER_ASKED = "The nodes of Script stand in for it: LiveKit asks a model only through them."
+
+
 class NoRecogniser(stt.STT):
-    """There has to be one; the agent's node does its work. So too the others."""
+    """A session runs the node of a stage only where it has a model for that stage. So too the others."""
 
     def __init__(self) -> None:
         super().__init__(capabilities=stt.STTCapabilities(streaming=True, interim_results=False))
 
     async def _recognize_impl(self, *_: Any, **__: Any) -> stt.SpeechEvent:
-        raise NotImplementedError
+        raise AssertionError(NEVER_ASKED)
 
 
 class NoModel(llm.LLM):
     def chat(self, **_: Any) -> llm.LLMStream:
-        raise NotImplementedError
+        raise AssertionError(NEVER_ASKED)
 
 
 class NoVoice(tts.TTS):
@@ -106,7 +109,7 @@ class NoVoice(tts.TTS):
         super().__init__(capabilities=tts.TTSCapabilities(streaming=True), sample_rate=OUT_HZ, num_channels=1)
 
     def synthesize(self, *_: Any, **__: Any) -> tts.ChunkedStream:
-        raise NotImplementedError
+        raise AssertionError(NEVER_ASKED)
 
 
 class Script(Agent):

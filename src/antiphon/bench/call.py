@@ -41,6 +41,10 @@ class Call:
         self.connection.on("track", self._listen)
         self.connection.createDataChannel("oai-events").on("message", self._take)
 
+    @property
+    def is_lost(self) -> bool:
+        return self.connection.connectionState in ("failed", "closed")
+
     def send(self, frame: Pcm16) -> None:
         """20 ms at 48 kHz, which go out when the connection next asks for some."""
         self.microphone.frame = frame

@@ -7,28 +7,26 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
-from antiphon.audio.units import WIRE_RATE, Pcm16
+from antiphon.audio.units import WIRE_RATE, Pcm16, Seconds
 from antiphon.bench.crowd import Costs, Crowd, Gauge, Live, Wish, own_cpu_s, result_of
 from antiphon.bench.line import Line, dial
 from antiphon.bench.result import Result
 from antiphon.bench.sound import in_room, websocket_frame
 
 Show = Callable[[Live], None]
+AnyWay = TypeVar("AnyWay")
 
 
 async def over_websocket(wish: Wish, said: Sequence[Pcm16], room_dbfs: float, key: str | None, show: Show) -> Result:
     """Raises `TransportClosed` if a line cannot be opened; lines that are lost later are counted."""
     sound = in_room(said, room_dbfs, WIRE_RATE, websocket_frame)
-    gauge = None if wish.server is None else Gauge(wish.server)
+    gauge = _gauge(wish)
     lines: list[Line] = []
-    connect_s = []
     try:
-        for _ in range(wish.sessions):
-            line, took_s = await dial(wish.url, key)
-            lines.append(line)
-            connect_s.append(took_s)
+        connect_s = await _open(lines, wish.sessions, lambda: dial(wish.url, key))
         crowd = Crowd(wish, lines, sound)
         costs = await _talk(crowd, gauge, show)
         return result_of(wish, crowd, connect_s, sum(line.is_lost for line in lines), costs)
@@ -43,20 +41,29 @@ async def over_webrtc(wish: Wish, said: Sequence[Pcm16], room_dbfs: float, key: 
     from antiphon.bench.call import RATE_HZ, Call, call
 
     sound = in_room(said, room_dbfs, RATE_HZ, _same)
-    gauge = None if wish.server is None else Gauge(wish.server)
+    gauge = _gauge(wish)
     calls: list[Call] = []
-    connect_s = []
     try:
-        for _ in range(wish.sessions):
-            one, took_s = await call(wish.url, key)
-            calls.append(one)
-            connect_s.append(took_s)
+        connect_s = await _open(calls, wish.sessions, lambda: call(wish.url, key))
         crowd = Crowd(wish, calls, sound)
         costs = await _talk(crowd, gauge, show)
-        lost = sum(one.connection.connectionState in ("failed", "closed") for one in calls)
-        return result_of(wish, crowd, connect_s, lost, costs)
+        return result_of(wish, crowd, connect_s, sum(one.is_lost for one in calls), costs)
     finally:
         await asyncio.gather(*(one.close() for one in calls))
+
+
+def _gauge(wish: Wish) -> Gauge | None:
+    return None if wish.server is None else Gauge(wish.server)
+
+
+async def _open(ways: list[AnyWay], count: int, dial: Callable[[], Awaitable[tuple[AnyWay, Seconds]]]) -> list[Seconds]:
+    """One after the other, into `ways`, where they are found also if the next cannot be opened. How long each took."""
+    took_s = []
+    for _ in range(count):
+        way, seconds = await dial()
+        ways.append(way)
+        took_s.append(seconds)
+    return took_s
 
 
 def _same(pcm: Pcm16) -> Pcm16:

@@ -43,19 +43,18 @@ def build(args: dict[str, object]) -> Application:
     sizes = convert(args, Sizes, strict=False)
     config = configuration(sizes.config)
     cores = {"num_cpus": sizes.cores_each}
-    ears = serve.deployment(
-        Ears,
-        name="Ears",
-        autoscaling_config=_between(sizes.least_ears, sizes.most_ears, sizes.ears_each),
-        max_ongoing_requests=sizes.ears_each * 16,
-        ray_actor_options=cores,
-    )
-    voices = serve.deployment(
-        Voices,
-        name="Voices",
-        autoscaling_config=_between(sizes.least_voices, sizes.most_voices, sizes.voices_each),
-        max_ongoing_requests=sizes.voices_each * 16,
-        ray_actor_options=cores,
+    ears, voices = (
+        serve.deployment(
+            engine,
+            name=engine.__name__,
+            autoscaling_config=_between(least, most, each),
+            max_ongoing_requests=each * 16,
+            ray_actor_options=cores,
+        )
+        for engine, least, most, each in (
+            (Ears, sizes.least_ears, sizes.most_ears, sizes.ears_each),
+            (Voices, sizes.least_voices, sizes.most_voices, sizes.voices_each),
+        )
     )
     sessions = serve.deployment(
         Sessions,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -97,18 +97,36 @@ class Form(Struct, frozen=True):
     block_ms: int
 
 
-class Microphone:
+class Opened:
+    """A device from `__init__` to `close`, with what both directions have."""
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
+        self.counters = Counters()
+        self.channels = max(1, min(2, device.channels))
+        self.rate_hz = _rate_for(device)
+        self._stream: Any = None
+
+    def _start(self, kind: str, callback: Callable[..., None], request: Request) -> None:
+        form = Form(self.rate_hz, self.channels, request.latency_ms, request.block_ms)
+        self._stream = _opened(self.device, kind, callback, form)
+
+    @property
+    def is_alive(self) -> bool:
+        return bool(self._stream.active)
+
+    def close(self) -> None:
+        _close(self._stream)
+
+
+class Microphone(Opened):
     """A recording device that is open from `__init__` to `close`."""
 
     def __init__(self, request: Request) -> None:
         """Raises `ConfigError` if there is none, it is busy, or it has no usable rate. Blocks for some 100 ms."""
-        self.counters = Counters()
-        self.device = chosen(installed(), "microphone", request.microphone)
-        self.channels = max(1, min(2, self.device.channels))
-        self.rate_hz = _rate_for(self.device)
+        super().__init__(chosen(installed(), "microphone", request.microphone))
         self.ring = CaptureRing(KEPT_S * self.rate_hz, self.channels)
-        form = Form(self.rate_hz, self.channels, request.latency_ms, request.block_ms)
-        self._stream = _opened(self.device, "RawInputStream", self._take, form)
+        self._start("RawInputStream", self._take, request)
 
     def _take(self, data: Any, frames: int, when: Any, status: Any) -> None:
         began = time.thread_time_ns()
@@ -117,26 +135,15 @@ class Microphone:
         self.ring.write(data)
         _count(self.counters, began)
 
-    @property
-    def is_alive(self) -> bool:
-        return bool(self._stream.active)
 
-    def close(self) -> None:
-        _close(self._stream)
-
-
-class Speaker:
+class Speaker(Opened):
     """A playing device that is open from `__init__` to `close`."""
 
     def __init__(self, request: Request) -> None:
         """Raises `ConfigError` as `Microphone` does."""
-        self.counters = Counters()
-        self.device = chosen(installed(), "speaker", request.speaker)
-        self.channels = max(1, min(2, self.device.channels))
-        self.rate_hz = _rate_for(self.device)
+        super().__init__(chosen(installed(), "speaker", request.speaker))
         self.ring = PlayRing(PLAYED_S * self.rate_hz, self.rate_hz, self.channels)
-        form = Form(self.rate_hz, self.channels, request.latency_ms, request.block_ms)
-        self._stream = _opened(self.device, "RawOutputStream", self._give, form)
+        self._start("RawOutputStream", self._give, request)
         self.latency = round(self._stream.latency * self.rate_hz)
 
     def _give(self, data: Any, frames: int, when: Any, status: Any) -> None:
@@ -145,13 +152,6 @@ class Speaker:
             self.counters.underruns += 1
         self.ring.pull(data)
         _count(self.counters, began)
-
-    @property
-    def is_alive(self) -> bool:
-        return bool(self._stream.active)
-
-    def close(self) -> None:
-        _close(self._stream)
 
 
 def refresh() -> None:
