@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -126,6 +127,37 @@ def test_it_speaks_and_the_same_way_whatever_was_said_before() -> None:
         assert len({sound.tobytes() for sound in first.values()}) == len(VOICES)
 
     run(story)
+
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_nothing_of_what_was_said_is_left_in_the_library_and_no_process_is_started_to_say_it() -> None:
+    text = "the 1234 what? really! 3.14 dr. smith, naïve x_y (so on) it's 12:30 #5 50% A.B. i.e. über"
+    chance = random.Random(1)
+    cases = [
+        (
+            " ".join(chance.choices(text.split(), k=chance.randint(1, 12))),
+            TtsRequest(voice, chance.choice((0.7, 1.0, 1.6))),
+        )
+        for voice in ("marin", "cedar", "de+f2", "fr", "cmn", "ru", "onyx", "sage") * 2
+    ]
+
+    async def story(voice: Espeak) -> None:
+        first = [await said(voice, *case) for case in cases]
+        (helper,) = helpers()
+        again = list(zip(cases, first, strict=True))
+        chance.shuffle(again)
+        for case, sound in again:
+            assert np.array_equal(await said(voice, *case), sound), case
+        assert helpers() == [helper]
+        assert faults_of_children(helper) == 0
+
+    run(story)
+
+
+def faults_of_children(process: int) -> int:
+    """Memory that the children of a process had touched when they ended: none, if it never had any."""
+    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[8])
 
 
 @pytest.mark.real
@@ -309,7 +341,30 @@ def test_a_helper_that_is_killed_in_mid_speech_is_replaced() -> None:
             except EngineError as error:
                 caught.append(error.message)
         assert caught == ["espeak-ng ended in mid-speech"]
+        await asyncio.to_thread(wait_until, lambda: len(helpers()) == 1)  # nobody had to ask for it
         assert np.array_equal(await said(voice, "Hello there."), alone)
+        assert len(helpers()) == 1
+
+    run(story)
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.real
+def test_a_helper_that_has_said_very_much_makes_room_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(espeak, "MOST_SAID", 2)
+
+    async def story(voice: Espeak) -> None:
+        first = await said(voice, "Hello there.")
+        (worn,) = helpers()
+        assert np.array_equal(await said(voice, "Hello there."), first)
+        await asyncio.to_thread(wait_until, lambda: helpers() not in ([], [worn]))
+        assert np.array_equal(await said(voice, "Hello there."), first)
         assert len(helpers()) == 1
 
     run(story)

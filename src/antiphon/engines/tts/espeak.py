@@ -1,10 +1,11 @@
 """espeak-ng as a voice: no download, no network, any of a hundred languages, first sound at once, and a robot.
 
 It does not know clauses or sessions. The library lives in a helper process (`espeak_helper`), which is started with the
-first words and replaced when it dies or hangs. One thread serves it: takes the oldest request, writes it, reads sound
-until its end. So requests are said one after the other in the order they came, and at hundreds of times real time
-nobody waits long. A thread, and not asyncio's subprocesses, because the helper then outlives event loops, and nothing
-is half read when a listener is cancelled: the thread reads on, and drops what nobody wants.
+first words; when it dies, hangs or has said very much, another takes its place at once, and not with the next words.
+One thread serves it: takes the oldest request, writes it, reads sound until its end. So requests are said one after the
+other in the order they came, and at hundreds of times real time nobody waits long. A thread, and not asyncio's
+subprocesses, because the helper then outlives event loops, and nothing is half read when a listener is cancelled: the
+thread reads on, and drops what nobody wants.
 
 A listener never holds up the helper, for others wait behind it. What one request can make is bounded instead: a long
 text is said in pieces, each asked for when the one before has been taken.
@@ -16,7 +17,6 @@ import asyncio
 import contextlib
 import os
 import queue
-import signal
 import struct
 import subprocess
 import sys
@@ -57,6 +57,7 @@ LONGEST_PIECE = 400  # letters in one request: half a minute, 1.2 MB of sound; a
 SHORTEST_CHUNK = -(-RATE_HZ // 100)  # samples: 10 ms, and not a fraction of one less
 LONGEST_CHUNK = RATE_HZ // 5  # samples: 200 ms, which cannot be taken back once handed on
 MOST_WAITING = 1_000  # requests: seconds of work, at some milliseconds each
+MOST_SAID = 5_000  # requests to one helper: each leaves some kilobytes of the library's behind, of Chinese 17
 PATIENCE_S: Seconds = 5.0  # without any sound from the helper, where milliseconds are usual: it hangs
 MODULE = "antiphon.engines.tts.espeak_helper"
 
@@ -361,6 +362,8 @@ class Service:
     def _serve(self) -> None:
         while not self._is_closed and (utterance := self._waiting.get()) is not None:
             utterance.end(self._say(utterance) if utterance.is_wanted else None)
+            if self._helper is None or self._helper.asked >= MOST_SAID:
+                self._renew()
         self._let_go()
         while not self._waiting.empty():
             if (left := self._waiting.get()) is not None:
@@ -414,6 +417,15 @@ class Service:
             started.wait_until_ready()
         return self._helper
 
+    def _renew(self) -> None:
+        """Have a helper ready for the next words, unless it cannot be had: then they are told why."""
+        self._let_go()
+        if not self._is_closed:
+            try:
+                self._present()
+            except (OSError, EOFError):
+                self._let_go()
+
     def _let_go(self) -> None:
         with self._lock:
             helper, self._helper = self._helper, None
@@ -425,7 +437,9 @@ class Helper:
     """The process and its pipes. `stop` and `kill` may be called beside the others, but not after `close`."""
 
     def __init__(self) -> None:
-        # A group of its own, so that what it forked ends with it, and Ctrl-C in a terminal is ours to handle.
+        self.asked = 0
+        """Requests so far."""
+        # A group of its own, so that Ctrl-C in a terminal is ours to handle.
         self._process = subprocess.Popen(
             [sys.executable, "-m", MODULE],
             stdin=subprocess.PIPE,
@@ -453,6 +467,7 @@ class Helper:
         fixed = REQUEST.pack(
             utterance.kind, utterance.number, manner.words_per_minute, manner.pitch, len(voice), len(words)
         )
+        self.asked += 1
         os.write(self._stdin.fileno(), fixed + voice + words)  # whole: it is less than PIPE_BUF
 
     def stop(self, number: int) -> None:
@@ -471,9 +486,8 @@ class Helper:
         return data
 
     def kill(self) -> None:
-        """End it and what it forked, at once."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        """End it at once."""
+        self._process.kill()
 
     def close(self) -> None:
         self.kill()

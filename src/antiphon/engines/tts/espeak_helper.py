@@ -3,9 +3,10 @@
 The library blocks while it speaks, keeps global state, and its licence (GPL-3) is not ours; so it is loaded here, and
 nothing else of Antiphon is. This file knows no sessions, languages or limits: it says one thing after the other.
 
-Every utterance is said by a forked child of the process that has just loaded the library, from the same random seed. So
-the same words sound the same, whenever they are said and after whatever others, to the bit; and words that crash the
-library end one utterance. The process ends, and its child with it, when its standard input does.
+Every utterance has the library to itself: it is loaded anew, which takes a millisecond, into memory that is zeroed, and
+begins with the same random seeds. So the same words sound the same, whenever they are said and after whatever others,
+to the bit, and no process is started for them. Words that crash the library end the process. It also ends when its
+standard input does, whatever the library is doing.
 
 All numbers are little-endian. A request is `REQUEST`: its kind, the utterance's number, words per minute, pitch, and
 the bytes of a voice's name and of a text that follow; a request to stop has only the number. An answer is `ANSWER`:
@@ -14,20 +15,23 @@ which it begins), or words in UTF-8. The first answer is `READY` and holds the r
 with what each clause sounds like, in the phonetic alphabet, a zero byte, and the text that it was.
 """
 
+import _ctypes
 import ctypes
 import os
-import select
-import signal
+import queue
 import struct
 import sys
-from collections import deque
+import threading
+from typing import NamedTuple
 
 REQUEST = struct.Struct("<BIHBBH")
 SAY, STOP, SPELL = 1, 2, 3
 ANSWER = struct.Struct("<IBI")
 READY, SOUND, END, ERROR, MARKS, SPELLED = 1, 2, 3, 4, 5, 6
 MARK = struct.Struct("<II")
-NO_VOICE = 3  # exit status of a child
+SEED = 1
+MALLOC_PERTURB = -6  # from malloc.h
+ZEROED = 0xFF  # the complement of what new memory is filled with
 
 # From speak_lib.h
 AUDIO_OUTPUT_SYNCHRONOUS = 2
@@ -57,25 +61,23 @@ class Event(ctypes.Structure):
 CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(Event))
 
 
-class Words:
+class Words(NamedTuple):
     """One request to speak, or to spell."""
 
-    def __init__(self, kind: int, number: int, manner: tuple[int, int], voice: bytes, text: bytes) -> None:
-        self.kind = kind
-        self.number = number
-        self.words_per_minute, self.pitch = manner
-        self.voice = voice
-        self.text = text
+    kind: int
+    number: int
+    words_per_minute: int
+    pitch: int
+    voice: bytes
+    text: bytes
 
 
-class Speaker:
-    """The library, freshly loaded. What it is asked for is for a child: it leaves traces in the library's state."""
+class Library:
+    """espeak-ng as if nothing had ever been said with it, until `close`. Only one may be open at a time."""
 
     def __init__(self) -> None:
         import espeakng_loader
 
-        self._number = 0
-        self._is_wanted = True
         self._library = ctypes.CDLL(espeakng_loader.get_library_path())
         self._library.espeak_Synth.argtypes = [
             ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint, ctypes.c_int, ctypes.c_uint, ctypes.c_uint,
@@ -85,22 +87,14 @@ class Speaker:
         self._library.espeak_TextToPhonemes.restype = ctypes.c_char_p
         data = os.fsencode(espeakng_loader.get_data_path())
         self.rate: int = self._library.espeak_Initialize(AUDIO_OUTPUT_SYNCHRONOUS, BUFFER_MS, data, 0)
-        self._callback = CALLBACK(self._take)  # kept, or it would be collected while the library calls it
-        self._library.espeak_SetSynthCallback(self._callback)
-        signal.signal(signal.SIGUSR1, self._stop)
+        ctypes.CDLL(None).srand(SEED)
+        self._library.espeak_ng_SetRandSeed(ctypes.c_long(SEED))  # or its breath is noise that began with the time
 
-    def do(self, words: Words) -> bool:
-        """Whether the library has such a voice."""
-        self._number = words.number
-        if self._library.espeak_SetVoiceByName(words.voice) != 0:
-            return False
-        if words.kind == SPELL:
-            self._spell(words.text)
-        else:
-            self._say(words)
-        return True
+    def choose(self, voice: bytes) -> bool:
+        """Whether it has such a voice."""
+        return bool(self._library.espeak_SetVoiceByName(voice) == 0)
 
-    def _spell(self, text: bytes) -> None:
+    def spell(self, number: int, text: bytes) -> None:
         buffer = ctypes.create_string_buffer(text)
         start = ctypes.addressof(buffer)
         place = ctypes.c_void_p(start)
@@ -108,104 +102,93 @@ class Speaker:
         while place.value is not None:
             phonemes = self._library.espeak_TextToPhonemes(ctypes.byref(place), CHARS_UTF8, PHONETIC) or b""
             end = len(text) if place.value is None else place.value - start
-            answer(self._number, SPELLED, phonemes + b"\0" + text[done:end])
+            answer(number, SPELLED, phonemes + b"\0" + text[done:end])
             done = end
 
-    def _say(self, words: Words) -> None:
-        self._library.espeak_ng_SetRandSeed(ctypes.c_long(1))  # or its breath is noise that began with the time
+    def say(self, words: Words, take: "ctypes._FuncPointer") -> None:
+        """`take` is a `CALLBACK`: it returns 0 to go on, 1 to stop."""
+        self._library.espeak_SetSynthCallback(take)
         self._library.espeak_SetParameter(ESPEAK_RATE, words.words_per_minute, 0)
         self._library.espeak_SetParameter(ESPEAK_PITCH, words.pitch, 0)
         self._library.espeak_Synth(
             words.text, len(words.text) + 1, 0, POSITION_IN_CHARACTERS, 0, CHARS_UTF8, None, None
         )
 
-    def _stop(self, *_: object) -> None:
-        self._is_wanted = False
-
-    def _take(self, samples: object, count: int, events: "ctypes._Pointer[Event]") -> int:
-        """The library's callback: 0 to go on, 1 to stop."""
-        if not self._is_wanted:
-            return 1
-        marks = self._marks(events)
-        if marks:
-            answer(self._number, MARKS, marks)
-        if samples and count > 0:
-            answer(self._number, SOUND, ctypes.string_at(samples, 2 * count))  # type: ignore[arg-type]
-        return 0
-
-    def _marks(self, events: "ctypes._Pointer[Event]") -> bytes:
-        """The words among these events."""
-        found, place = b"", 0
-        while (event := events[place]).kind != EVENTS_END:
-            if event.kind == EVENT_WORD:
-                sample = max(0, event.audio_position_ms) * self.rate // 1000
-                found += MARK.pack(max(0, event.text_position - 1), sample)
-            place += 1
-        return found
+    def close(self) -> None:
+        """Unload it, and with it every trace of what was said."""
+        self._library.espeak_Terminate()
+        _ctypes.dlclose(self._library._handle)
 
 
 class Desk:
-    """Takes in requests, and has one child at a time speak."""
+    """Does what was asked for, one request after the other, while a thread takes in what comes."""
 
     def __init__(self) -> None:
-        self._speaker = Speaker()
-        self._waiting: deque[Words] = deque()
-        self._input = b""
-        self._child = 0
-        self._number = 0
-        self._child_lives = -1
-        """Read end of a pipe that the child holds open: it ends when the child does."""
+        self._waiting: queue.SimpleQueue[Words] = queue.SimpleQueue()
+        self._stopped = 0
+        """The number of the newest request that nobody wants any more."""
 
     def run(self) -> None:
-        answer(0, READY, struct.pack("<I", self._speaker.rate))
+        """For ever: `_read` ends the process."""
+        library = Library()
+        answer(0, READY, struct.pack("<I", library.rate))
+        threading.Thread(target=self._read, daemon=True).start()
         while True:
-            if not self._child and self._waiting:
-                self._begin(self._waiting.popleft())
-            ready, _, _ = select.select([0, self._child_lives] if self._child else [0], [], [])
-            if self._child and self._child_lives in ready:
-                self._finish()
-            if 0 in ready and not self._read():
-                break
-        if self._child:
-            os.kill(self._child, signal.SIGKILL)
+            self._do(self._waiting.get(), library)
+            library.close()
+            library = Library()  # before it is needed
 
-    def _read(self) -> bool:
-        """Take in what came; False at the end of input."""
-        data = os.read(0, 65_536)
-        self._input += data
-        while len(self._input) >= REQUEST.size:
-            kind, number, words_per_minute, pitch, voice_bytes, text_bytes = REQUEST.unpack_from(self._input)
-            text_at = REQUEST.size + voice_bytes
-            end = text_at + text_bytes
-            if len(self._input) < end:
-                break
-            voice, text = self._input[REQUEST.size : text_at], self._input[text_at:end]
-            self._input = self._input[end:]
-            if kind in (SAY, SPELL):
-                self._waiting.append(Words(kind, number, (words_per_minute, pitch), voice, text))
-            elif self._child and number == self._number:
-                os.kill(self._child, signal.SIGUSR1)
-        return bool(data)
-
-    def _begin(self, words: Words) -> None:
-        self._child_lives, held = os.pipe()
-        self._number = words.number
-        self._child = os.fork()
-        if self._child == 0:
-            os.close(0)  # its end is the parent's business
-            os._exit(0 if self._speaker.do(words) else NO_VOICE)
-        os.close(held)
-
-    def _finish(self) -> None:
-        _, status = os.waitpid(self._child, 0)
-        os.close(self._child_lives)
-        self._child = 0
-        if status == 0:
-            answer(self._number, END)
+    def _do(self, words: Words, library: Library) -> None:
+        if not library.choose(words.voice):
+            answer(words.number, ERROR, b"espeak-ng has no such voice")
             return
-        code = os.waitstatus_to_exitcode(status)
-        reason = "has no such voice" if code == NO_VOICE else f"ended with {code}"
-        answer(self._number, ERROR, f"espeak-ng {reason}".encode())
+        if words.kind == SPELL:
+            library.spell(words.number, words.text)
+        else:
+            library.say(words, self._taker(words.number, library.rate))
+        answer(words.number, END)
+
+    def _taker(self, number: int, rate_hz: int) -> "ctypes._FuncPointer":
+        def take(samples: object, count: int, events: "ctypes._Pointer[Event]") -> int:
+            if self._stopped >= number:
+                return 1
+            marks = marks_in(events, rate_hz)
+            if marks:
+                answer(number, MARKS, marks)
+            if samples and count > 0:
+                answer(number, SOUND, ctypes.string_at(samples, 2 * count))  # type: ignore[arg-type]
+            return 0
+
+        return CALLBACK(take)
+
+    def _read(self) -> None:
+        source = sys.stdin.buffer
+        while head := source.read(REQUEST.size):
+            kind, number, words_per_minute, pitch, voice_bytes, text_bytes = REQUEST.unpack(head)
+            if kind == STOP:
+                self._stopped = number
+                continue
+            voice, text = source.read(voice_bytes), source.read(text_bytes)
+            self._waiting.put(Words(kind, number, words_per_minute, pitch, voice, text))
+        os._exit(0)  # whoever asked is gone: nothing that the library is doing is worth waiting for
+
+
+def marks_in(events: "ctypes._Pointer[Event]", rate_hz: int) -> bytes:
+    """The words among these events."""
+    found, place = b"", 0
+    while (event := events[place]).kind != EVENTS_END:
+        if event.kind == EVENT_WORD:
+            sample = max(0, event.audio_position_ms) * rate_hz // 1000
+            found += MARK.pack(max(0, event.text_position - 1), sample)
+        place += 1
+    return found
+
+
+def zero_new_memory() -> None:
+    """From now on, malloc gives memory that looks as if it had never been used, where it is glibc's."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(MALLOC_PERTURB, ZEROED)
 
 
 def answer(number: int, kind: int, payload: bytes = b"") -> None:
@@ -216,6 +199,7 @@ def answer(number: int, kind: int, payload: bytes = b"") -> None:
 
 if __name__ == "__main__":
     try:
+        zero_new_memory()
         Desk().run()
     except (BrokenPipeError, KeyboardInterrupt):
-        sys.exit(0)
+        os._exit(0)
