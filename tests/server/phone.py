@@ -71,16 +71,17 @@ class Phone:
         self.connection.on("track", self._listen)
         self.channel.on("message", self._take)
 
-    async def dial(self, http: httpx.AsyncClient, **parts: Any) -> httpx.Response:
+    async def dial(self, http: httpx.AsyncClient, query: str = "", **parts: Any) -> httpx.Response:
         """Offer a call, as SDP alone or in a form with `parts`, and take the answer if there is one."""
+        path = f"/v1/realtime/calls{query}"
         await self.connection.setLocalDescription(await self.connection.createOffer())
         sdp = self.connection.localDescription.sdp
         if parts:
             form = {"sdp": (None, sdp, "application/sdp")}
             form |= {name: (None, json.dumps(value), "application/json") for name, value in parts.items()}
-            answer = await http.post("/v1/realtime/calls", files=form)
+            answer = await http.post(path, files=form)
         else:
-            answer = await http.post("/v1/realtime/calls", content=sdp, headers={"Content-Type": "application/sdp"})
+            answer = await http.post(path, content=sdp, headers={"Content-Type": "application/sdp"})
         if answer.status_code == 201:
             self.call_id = answer.headers["location"].rpartition("/")[2]
             await self.connection.setRemoteDescription(RTCSessionDescription(answer.text, "answer"))
@@ -134,14 +135,16 @@ class Phone:
 
 
 @asynccontextmanager
-async def phone(made: Running, key: str | None = None, **parts: Any) -> AsyncIterator[Phone]:
-    """A call that is connected."""
+async def phone(
+    made: Running, key: str | None = None, *, query: str = "", first: str = "session.created", **parts: Any
+) -> AsyncIterator[Phone]:
+    """A call that is connected. `first` is the message that it begins with."""
     one = Phone()
     async with web(made, key) as http:
         try:
-            answer = await one.dial(http, **parts)
+            answer = await one.dial(http, query, **parts)
             assert answer.status_code == 201, answer.text
-            await one.receive("session.created")
+            await one.receive(first)
             yield one
         finally:
             await one.hang_up()

@@ -106,7 +106,7 @@ def test_what_was_on_its_way_comes_again() -> None:
 
 
 def test_who_missed_more_than_is_kept_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("antiphon.transport.resumable.KEPT_BYTES", 20_000)
+    monkeypatch.setattr("antiphon.transport.sent.KEPT_BYTES", 20_000)
 
     async def story() -> None:
         async with server(FakeLlm(ANSWER)) as made:

@@ -172,9 +172,17 @@ async def limits_secrets_and_figures_are_those_of_one_server(made: Together) -> 
 async def a_call_is_joined_and_ended_through_whichever_worker_is_asked(made: Together) -> None:
     async with AsyncExitStack() as inside:
         headers = {"Authorization": f"Bearer {KEY}"}
-        async with httpx.AsyncClient(base_url=made.http, headers=headers) as client:
-            phone = Phone()
-            call_id = (await phone.dial(client)).headers["location"].rpartition("/")[2]
+        phone, query = Phone(), "?antiphon=1&resumable=1"
+        async with httpx.AsyncClient(base_url=made.http, headers=headers | {"Connection": "close"}) as client:
+            call_id = (await phone.dial(client, query)).headers["location"].rpartition("/")[2]
+            token = (await phone.receive("antiphon.session.resumable"))["token"]
+            for _ in range(3):  # each request goes to any of the workers
+                back = Phone()
+                await back.dial(client, f"?antiphon=1&resume={token}&after={phone.events[-1]['event_id']}")
+                assert back.call_id == call_id
+                assert (await back.receive("antiphon.session.resumed"))["is_complete"]
+                await phone.hang_up()
+                phone = back
         holder = worker_of(call_id)
         assert holder in await made.workers()
         for _ in range(6):

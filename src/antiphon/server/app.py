@@ -35,7 +35,7 @@ from antiphon.runtime.warm import Pools
 from antiphon.server import pages
 from antiphon.server.admission import Turnstile
 from antiphon.server.broker import Beside, Broker
-from antiphon.server.calls import LEAD_MS, CallRequest, Calls, read_call, worker_of
+from antiphon.server.calls import LEAD_MS, Caller, CallRequest, Calls, read_call, worker_of
 from antiphon.server.client_secrets import make_client_secret, read_body
 from antiphon.server.continuing import Earlier, earlier_items
 from antiphon.server.cors import Cors
@@ -47,7 +47,7 @@ from antiphon.server.opening import Wish, first_settings, further_settings, read
 from antiphon.server.refusals import Refusal, refusal_from, turn_away
 from antiphon.server.relay import address_from, relaying_from, session_asked_for
 from antiphon.server.rest import Building, audio_routes
-from antiphon.server.resuming import UNKNOWN, Resumable, new_token
+from antiphon.server.resuming import IS_A_CALL, IS_NO_CALL, LONGEST_ID, UNKNOWN, Resumable, new_token
 from antiphon.server.resuming import worker_of as worker_of_resumable
 from antiphon.server.sessions import Sessions
 from antiphon.server.shared import SharedLimits
@@ -69,7 +69,6 @@ log = logging.getLogger("antiphon.server")
 SUBPROTOCOL = "realtime"
 METRICS_PATH = "/metrics"
 IDLE_SWEEP_S = 5.0
-LONGEST_ID = 100  # characters of a message's
 GONE = {
     "/v1/realtime/sessions": "POST /v1/realtime/client_secrets",
     "/v1/realtime/transcription_sessions": 'POST /v1/realtime/client_secrets with a session of type "transcription"',
@@ -127,7 +126,7 @@ class State:
         self.ids = Ids(secrets.randbits(64))
         self.links: set[WebSocketLink] = set()
         self.resumable = Resumable()
-        self.calls = Calls(config.webrtc, sessions)
+        self.calls = Calls(config.webrtc, sessions, config.session.resume_s)
         self.turnstile = Turnstile()
         self.broker = Broker(sessions)
         self.pools = Pools()
@@ -208,8 +207,11 @@ class State:
 
     async def elsewhere(self, call_id: str) -> Path | None:
         """Where the process is that holds this call, if it is another one of this port."""
-        worker = worker_of(call_id)
-        return await self.siblings.find(worker) if self.siblings is not None and worker is not None else None
+        return await self.process(worker_of(call_id))
+
+    async def process(self, number: int | None) -> Path | None:
+        """Where the process with this number is, if it is another one of this port."""
+        return await self.siblings.find(number) if self.siblings is not None and number is not None else None
 
     def note_refusal(self, refusal: Refusal) -> None:
         log.info("turned away: %s", refusal.code)
@@ -437,14 +439,13 @@ async def _earlier(state: State, visitor: Visitor, wish: Wish) -> Earlier | Refu
 async def _resume(state: State, socket: WebSocket, token: str, after: str) -> None:
     """Go on with a session whose connection broke. There may be two for a moment: the newer one is right."""
     visitor: Visitor = socket.state.visitor
-    worker = worker_of_resumable(token)
-    elsewhere = await state.siblings.find(worker) if state.siblings is not None and worker is not None else None
+    elsewhere = await state.process(worker_of_resumable(token))
     if elsewhere is not None and state.siblings is not None:
         await state.siblings.join(elsewhere, socket)
         return
     link = state.resumable.find(token, visitor.owner)
     if link is None:
-        await _turn_away(state, socket, UNKNOWN)
+        await _turn_away(state, socket, IS_A_CALL if state.calls.resumable(token, visitor.owner) else UNKNOWN)
         return
     await socket.accept(_subprotocol(socket.scope.get("subprotocols", [])))
     state.metrics.resumed.inc()
@@ -495,6 +496,8 @@ async def _serve(state: State, socket: WebSocket, drive: Drive, wish: Wish) -> s
 
 
 async def _call(state: State, request: Request) -> Response:
+    if request.query_params.get("resume"):  # its session has a place
+        return await _resume_call(state, request, request.query_params["resume"])
     visitor: Visitor = request.state.visitor
     state.calls.check_room(visitor.owner)
     asked = await read_call(request)
@@ -516,15 +519,44 @@ async def _call(state: State, request: Request) -> Response:
         state.note_refusal(drive)
         return drive.response
     name = state.next_connection()
-    allow = state.budgets.of(visitor.name).allow
-    projection = state.projection(drive, name, wish)
+    caller = Caller(name, visitor.owner, state.budgets.of(visitor.name).allow, wish.is_resumable)
     try:
-        call_id, answer = await state.calls.begin(name, asked.offer, drive, projection, visitor.owner, allow)
+        call_id, answer = await state.calls.begin(caller, asked.offer, drive, state.projection(drive, name, wish))
     except BaseException:
         await state.sessions.end(drive, "lost")
         raise
-    headers = {"Location": f"/v1/realtime/calls/{call_id}"}
-    return Response(answer, 201, headers, media_type="application/sdp")
+    return _accepted(call_id, answer)
+
+
+def _accepted(call_id: str, answer: str) -> Response:
+    return Response(answer, 201, {"Location": f"/v1/realtime/calls/{call_id}"}, media_type="application/sdp")
+
+
+async def _resume_call(state: State, request: Request, token: str) -> Response:
+    """Go on with a call that broke, over the path that is offered now. It keeps its id."""
+    elsewhere = await state.process(worker_of_resumable(token))
+    if elsewhere is not None and state.siblings is not None:
+        return await state.siblings.hand_on(elsewhere, request, await read_body(request))
+    owner = request.state.visitor.owner
+    found = state.calls.resumable(token, owner)
+    if found is None:
+        refusal = IS_NO_CALL if state.resumable.find(token, owner) else UNKNOWN
+        state.note_refusal(refusal)
+        return refusal.response
+    asked = await read_call(request)
+    if asked.session is not None:
+        raise PeerError(
+            "A call that goes on has its session already.",
+            "Leave the part 'session' out, and change it with session.update.",
+            code="invalid_value",
+            param="session",
+        )
+    call_id, call = found
+    answer = await call.resume(asked.offer, request.query_params.get("after", "")[:LONGEST_ID])
+    if answer is None:
+        return UNKNOWN.response
+    state.metrics.resumed.inc()
+    return _accepted(call_id, answer)
 
 
 async def _brokered_call(
@@ -551,8 +583,7 @@ async def _brokered_call(
         await state.broker.hang_up(address, placed.call_id)
         return drive.response
     call_id = state.broker.keep(address, placed, drive, visitor.owner)
-    headers = {"Location": f"/v1/realtime/calls/{call_id}"}
-    return Response(placed.answer, 201, headers, media_type="application/sdp")
+    return _accepted(call_id, placed.answer)
 
 
 async def _join(state: State, socket: WebSocket, wish: Wish, call_id: str) -> None:

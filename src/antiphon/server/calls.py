@@ -19,6 +19,7 @@ from aiortc import RTCIceServer
 from msgspec import Struct
 from starlette.requests import Request
 
+from antiphon.audio.units import Seconds
 from antiphon.config import WebRtc
 from antiphon.errors import PeerError
 from antiphon.protocol.codec import decode_document
@@ -26,11 +27,13 @@ from antiphon.protocol.outbound import Projection
 from antiphon.protocol.session_config import SessionPatch
 from antiphon.runtime.drive import Drive
 from antiphon.server.client_secrets import read_body
+from antiphon.server.resuming import new_token
 from antiphon.server.sessions import Sessions
 from antiphon.transport.webrtc.arrivals import Tally
 from antiphon.transport.webrtc.call import Call, Chance, Manner
 from antiphon.transport.webrtc.offer import Offer, read_offer
 from antiphon.transport.webrtc.opus import library
+from antiphon.transport.webrtc.resumable import ResumableCall
 
 log = logging.getLogger("antiphon.calls")
 
@@ -74,16 +77,31 @@ class Ongoing(Struct, frozen=True):
     """Name of the API key that it came with, or that its client secret was made with."""
 
 
+class Caller(Struct, frozen=True):
+    """Who calls."""
+
+    name: str
+    """The connection's."""
+    owner: str
+    """As `Ongoing.owner`."""
+    allow: Callable[[int], bool]
+    """Whether their budget has room for so many bytes."""
+    may_return: bool = False
+    """Their client asked to be let in again after the connection broke."""
+
+
 class Calls:
     """The calls of this process. Everything is called on the event loop."""
 
-    def __init__(self, section: WebRtc, sessions: Sessions) -> None:
-        """Looks for the Opus library, so make it before anybody is connected. Raises `ConfigError`."""
+    def __init__(self, section: WebRtc, sessions: Sessions, resume_s: Seconds) -> None:
+        """Looks for the Opus library, so make it before anybody is connected. Raises `ConfigError`. A call that broke
+        waits for its client for `resume_s`."""
         library()
         self.ongoing: dict[str, Ongoing] = {}
         self.past: Counter[str] = Counter()
         """How the packets of calls that are over have fared, by fate."""
         self._section = section
+        self._resume_s = resume_s
         self._sessions = sessions
         self._lives: dict[str, asyncio.Task[None]] = {}
 
@@ -103,13 +121,14 @@ class Calls:
                 code="too_many_calls",
             )
 
-    async def begin(
-        self, name: str, offer: Offer, drive: Drive, projection: Projection, owner: str, allow: Callable[[int], bool]
-    ) -> tuple[str, str]:
-        """Answer an offer; the call lives until either side ends it, and its session with it. `name` is the
-        connection's. Returns the call's id and the answer's SDP."""
-        call = Call(name, offer, projection, manner_from(self._section), _chance(), allow)
-        one = Ongoing(f"{PREFIX}{os.getpid():x}_{secrets.token_hex(12)}", call, drive, owner)
+    async def begin(self, caller: Caller, offer: Offer, drive: Drive, projection: Projection) -> tuple[str, str]:
+        """Answer an offer; the call lives until either side ends it, and its session with it. Returns the call's id and
+        the answer's SDP."""
+        manner = manner_from(self._section, self._resume_s)
+        is_resumable = caller.may_return and offer.channel is not None and self._resume_s > 0
+        make, chance = (ResumableCall, _chance(new_token())) if is_resumable else (Call, _chance())
+        call = make(caller.name, offer, projection, manner, chance, caller.allow)
+        one = Ongoing(f"{PREFIX}{os.getpid():x}_{secrets.token_hex(12)}", call, drive, caller.owner)
         self.ongoing[one.id] = one
         try:
             answer = await call.answer()
@@ -139,6 +158,13 @@ class Calls:
         """The call with this id, if it is the owner's."""
         one = self.ongoing.get(call_id)
         return one if one is not None and one.owner == owner else None
+
+    def resumable(self, token: str, owner: str) -> tuple[str, ResumableCall] | None:
+        """The call that may be taken up again with this token, by its id, if it is the owner's."""
+        for one in self.ongoing.values():
+            if isinstance(one.call, ResumableCall) and one.call.token == token and one.owner == owner:
+                return one.id, one.call
+        return None
 
     def close_idle(self, longest_s: float) -> None:
         """Hang up where nothing has been heard for so long."""
@@ -170,7 +196,7 @@ def worker_of(call_id: str) -> int | None:
         return None
 
 
-def manner_from(section: WebRtc) -> Manner:
+def manner_from(section: WebRtc, resume_s: Seconds) -> Manner:
     servers = (RTCIceServer(list(one.urls), one.username, one.credential) for one in section.ice_servers)
     return Manner(
         ice_servers=tuple(servers),
@@ -178,11 +204,12 @@ def manner_from(section: WebRtc) -> Manner:
         bitrate=section.bitrate,
         complexity=section.complexity,
         expected_loss_percent=section.expected_loss_percent,
+        resume_s=resume_s,
     )
 
 
-def _chance() -> Chance:
-    return Chance(1 + secrets.randbits(31), secrets.randbits(15), secrets.randbits(32))
+def _chance(token: str = "") -> Chance:
+    return Chance(1 + secrets.randbits(31), secrets.randbits(15), secrets.randbits(32), token)
 
 
 # --- the request -----------------------------------------------------------------------------------------------------

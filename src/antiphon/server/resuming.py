@@ -19,6 +19,17 @@ TOKEN = re.compile(r"resume_([0-9a-f]{1,16})_[\w-]{32}")
 UNKNOWN = Refusal(
     404, "session_not_resumable", "There is no session to go on with: it is over, or was not yours. Open a new one."
 )
+IS_A_CALL = Refusal(
+    409,
+    "session_is_a_call",
+    "This session is a call over WebRTC. Go on with it by POST /v1/realtime/calls?antiphon=1&resume=TOKEN&after=EVENT.",
+)
+IS_NO_CALL = Refusal(
+    409,
+    "session_is_no_call",
+    "This session is one over a WebSocket. Go on with it at /v1/realtime?antiphon=1&resume=TOKEN&after=EVENT.",
+)
+LONGEST_ID = 100  # characters of a message's
 
 
 class Resumable:

@@ -51,15 +51,17 @@ class Siblings:
         found = await asyncio.to_thread(lambda: list(self._folder.glob(f"*.{pid:x}.sock")))
         return found[0] if found else None
 
-    async def hand_on(self, path: Path, request: Request) -> Response:
-        """Another one's answer to a request without a body."""
+    async def hand_on(self, path: Path, request: Request, body: bytes = b"") -> Response:
+        """Another one's answer to a request with this body."""
+        url = f"http://worker{request.url.path}?{request.url.query}"
         headers = {name: request.headers[name] for name in (*HANDED_ON, "host") if name in request.headers}
         try:
             async with _client(path) as client:
-                answer = await client.request(request.method, f"http://worker{request.url.path}", headers=headers)
+                answer = await client.request(request.method, url, headers=headers, content=body)
         except httpx.HTTPError:
             return UNREACHED.response
-        return Response(answer.content, answer.status_code, media_type=answer.headers.get("content-type"))
+        location = {"location": answer.headers["location"]} if "location" in answer.headers else None
+        return Response(answer.content, answer.status_code, location, media_type=answer.headers.get("content-type"))
 
     async def join(self, path: Path, socket: WebSocket) -> None:
         """Carry a connection to another one and back, until either side ends it."""

@@ -1,14 +1,13 @@
 """A connection that may break and be taken up again over another socket, with all that was said meanwhile.
 
-What was sent is kept for a while, because nobody knows how much of it got through; whoever comes back says which
-message came last, and hears the rest. Who may come back, and how a session is found, is not known here.
+Whoever comes back says which message came last, and hears the rest. Who may come back, and how a session is found, is
+not known here.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable
 
 from msgspec import Struct
@@ -21,14 +20,13 @@ from antiphon.protocol.codec import encode
 from antiphon.protocol.outbound import Projection
 from antiphon.runtime.drive import Drive
 from antiphon.session import inputs
+from antiphon.transport.sent import Sent
 from antiphon.transport.websocket import WebSocketLink, short_way_of
 
 log = logging.getLogger("antiphon.transport")
 
-KEPT_BYTES = 512 * 1024  # of what was sent: 8 s of sound as base64, and a socket rarely holds more than that unread
 GOODBYES = frozenset({1000, 1001, 1005})  # codes with which a client means to leave: 1001 is a page that is left
 MOVED = "The session goes on over another connection."
-NAMED_WITHIN = 200  # characters of a message in which its id stands
 MOVED_S = 0.2  # for saying so: mostly nobody is there any more
 
 
@@ -53,10 +51,7 @@ class ResumableLink(WebSocketLink):
         super().__init__(name, socket, projection, allow)
         self.token = token
         self._within_s = within_s
-        self._sent: deque[str] = deque()
-        self._sent_bytes = 0
-        self._has_forgotten = False
-        """Some of what was sent is not kept any more."""
+        self._sent = Sent()
         self._is_over = False
         self._visits: asyncio.Queue[Visit | None] = asyncio.Queue(1)
         """Who wants to go on; None once there is no sense in waiting."""
@@ -123,11 +118,7 @@ class ResumableLink(WebSocketLink):
     def _some(self) -> list[str]:
         texts = super()._some()
         for text in texts:
-            self._sent.append(text)
-            self._sent_bytes += len(text)
-        while self._sent_bytes > KEPT_BYTES:
-            self._sent_bytes -= len(self._sent.popleft())
-            self._has_forgotten = True
+            self._sent.note(text)
         return texts
 
     def _take_over(self, drive: Drive, visit: Visit) -> None:
@@ -135,7 +126,7 @@ class ResumableLink(WebSocketLink):
         self._socket, self._short_way = visit.socket, short_way_of(visit.socket)
         self._reader = SoundReader(self._reader.kind)  # half a sample is lost with its other half
         self.last_heard = self._loop.time()
-        missed, is_complete = self._missed(visit.after)
+        missed, is_complete = self._sent.take_after(visit.after)
         resumed = SessionResumed(
             event_id="",
             session_id=drive.session.id,
@@ -148,18 +139,6 @@ class ResumableLink(WebSocketLink):
             missed.insert(0, encode(message))
         self._outbox.extendleft(reversed(missed))
         self._outbox_bytes += sum(map(len, missed))
-
-    def _missed(self, after: str) -> tuple[list[str], bool]:
-        """What was sent after the message of that id, and whether that is all of it. It is sent again, and so kept
-        again as it goes."""
-        sent = list(self._sent)
-        self._sent.clear()
-        self._sent_bytes = 0
-        wanted = f'"event_id":"{after}"'
-        for place in range(len(sent) - 1, -1, -1):
-            if wanted in sent[place][:NAMED_WITHIN]:
-                return sent[place + 1 :], True
-        return sent, not after and not self._has_forgotten
 
 
 def _let_go(visit: Visit | None) -> None:

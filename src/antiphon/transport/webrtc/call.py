@@ -55,6 +55,8 @@ class Manner(Struct, frozen=True):
     bitrate: int = 40_000
     complexity: int = 1
     expected_loss_percent: int = 5
+    resume_s: float = 30.0
+    """How long a client that wants to may stay away."""
 
 
 class Chance(Struct, frozen=True):
@@ -66,6 +68,8 @@ class Chance(Struct, frozen=True):
     """Of the first packet: 15 bits, for encryption must not see it wrap soon."""
     timestamp: int
     """Of the first packet: 32 bits."""
+    token: str = ""
+    """With which its client may come back; empty if it may not."""
 
 
 class Call:
@@ -84,29 +88,33 @@ class Call:
         for it."""
         self._loop = asyncio.get_running_loop()
         self.name = name
-        self.last_heard = self._loop.time()
-        """When the last packet of sound or message came, on the loop's clock."""
-        self._offer = offer
         self._projection = projection
         self._manner = manner
-        self._chance = chance
         self._allow = allow
-        self._is_over = asyncio.Event()
-        self._peer = Peer(offer, manner.ice_servers, chance.source, self, self._is_over)
         self._encoder = OpusEncoder(manner.bitrate, manner.complexity, manner.expected_loss_percent)
         self._loss_percent = manner.expected_loss_percent
         self._speaker = Speaker(self._encoder, self._send, self._played)
         self._ear = Ear(self._hear)
+        self._chance = chance
         self._reports = Reports(chance.source, self._ear.arrivals)
-        self._sequence = chance.sequence
         self._drive: Drive | None = None
-        self._channel: RTCDataChannel | None = None
-        self._is_channel_open = asyncio.Event()
         self._is_connected = False
-        self._reporting: asyncio.TimerHandle | None = None
         self._outbox: deque[str] = deque()
         self._outbox_bytes = 0
         self._reason: str | None = None
+        self._face(offer)
+
+    def _face(self, offer: Offer) -> None:
+        """Whoever made this offer is the other side from now on."""
+        self.last_heard = self._loop.time()
+        """When the last packet of sound or message came, on the loop's clock."""
+        self._offer = offer
+        self._is_over = asyncio.Event()
+        self._peer = Peer(offer, self._manner.ice_servers, self._chance.source, self, self._is_over)
+        self._sequence = self._chance.sequence
+        self._channel: RTCDataChannel | None = None
+        self._is_channel_open = asyncio.Event()
+        self._reporting: asyncio.TimerHandle | None = None
 
     # --- what the session's runtime calls
 
@@ -148,13 +156,13 @@ class Call:
 
     @property
     def is_connected(self) -> bool:
-        """Whether all of it is open: sound, and messages if they were offered."""
+        """Whether all of it has been opened: sound, and messages if they were offered."""
         return self._is_connected
 
     @property
     def waiting_bytes(self) -> int:
         """Of messages that the channel has not taken yet."""
-        return self._outbox_bytes if self._channel is None else self._channel.bufferedAmount
+        return self._outbox_bytes + (self._channel.bufferedAmount if self._channel is not None else 0)
 
     @property
     def tally(self) -> Tally:
@@ -167,42 +175,59 @@ class Call:
 
     async def discard(self) -> None:
         """Free what `answer` has opened, if `serve` is not to follow."""
-        self._ear.close()
         await self._peer.close()
+        self._ear.close()
 
     async def serve(self, drive: Drive) -> str:
         """Connect, and carry both ways until either side ends it. Returns why it ended. Cancelling hangs up."""
         self._drive = drive
+        try:
+            await self._carry(drive)
+            return self._reason or "hung up"
+        finally:
+            await self._leave(drive)
+
+    async def _carry(self, drive: Drive) -> None:
+        """Connect to the other side, and go on until that is over."""
         opening = asyncio.create_task(self._open(drive), name=f"opening {self.name}")
         try:
             await self._is_over.wait()
             await self._farewell()
-            return self._reason or "hung up"
         finally:
             opening.cancel()
             await asyncio.gather(opening, return_exceptions=True)
             if self._reporting is not None:
                 self._reporting.cancel()
-            self._ear.close()
-            self._speaker.close()
-            drive.detach(self)
-            await self._peer.close()
+
+    async def _leave(self, drive: Drive) -> None:
+        self._ear.close()
+        self._speaker.close()
+        drive.detach(self)
+        await self._peer.close()
 
     async def _open(self, drive: Drive) -> None:
         try:
             async with asyncio.timeout(self._manner.connect_timeout_s):
                 await self._peer.connect()
                 # From here on nothing that is said gets lost: messages wait for their channel.
-                drive.attach(self)
+                self._greet(drive)
                 self._speaker.open()
                 self._send_report()
                 if self._offer.channel is not None:
                     await self._is_channel_open.wait()
                 self._is_connected = True
         except TimeoutError:
-            self.close("not connected in time" if self.name not in drive.links else "no data channel was opened")
+            self._give_up("not connected in time" if self.name not in drive.links else "no data channel was opened")
         except TransportClosed as error:
-            self.close(error.message)
+            self._give_up(error.message)
+
+    def _greet(self, drive: Drive) -> None:
+        """There is a way to the other side."""
+        drive.attach(self)
+
+    def _give_up(self, reason: str) -> None:
+        """There is none."""
+        self.close(reason)
 
     async def _farewell(self) -> None:
         """Let the last messages leave, if there is still somebody to take them."""
@@ -243,11 +268,15 @@ class Call:
             return
         self._channel = channel
         channel.on("message", self._take_message)
-        channel.on("close", lambda: self.close("closed by the client"))
+        channel.on("close", lambda: self._channel_closed(channel))
         self._is_channel_open.set()
         while self._outbox:
-            channel.send(self._outbox.popleft())
+            self._pass(channel, self._outbox.popleft())
         self._outbox_bytes = 0
+
+    def _channel_closed(self, channel: RTCDataChannel) -> None:
+        if channel is self._channel:
+            self.close("closed by the client")
 
     def _take_message(self, message: str | bytes) -> None:
         try:
@@ -315,15 +344,17 @@ class Call:
         size = len(frame.encode())
         if self._offer.largest_message and size > self._offer.largest_message:
             frame = self._too_large(size)
-        if self._channel is None:
+        if self._channel is not None and self._channel.readyState == "open":
+            self._pass(self._channel, frame)
+        else:
             self._outbox.append(frame)
             self._outbox_bytes += size
-        elif self._channel.readyState == "open":
-            self._channel.send(frame)
-        waiting = self._outbox_bytes if self._channel is None else self._channel.bufferedAmount
-        if waiting > OUTBOX_BYTES:
+        if self.waiting_bytes > OUTBOX_BYTES:
             log.warning("call %s reads too slowly: closed", self.name)
             self.close("too_slow")
+
+    def _pass(self, channel: RTCDataChannel, frame: str) -> None:
+        channel.send(frame)
 
     def _too_large(self, size: int) -> str:
         """What stands in for a message that the other side could not take."""

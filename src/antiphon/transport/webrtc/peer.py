@@ -28,7 +28,9 @@ from aiortc import (
     RTCSctpCapabilities,
     RTCSctpTransport,
 )
+from OpenSSL import SSL
 
+from antiphon.audio.units import Seconds
 from antiphon.errors import TransportClosed
 from antiphon.transport.webrtc.offer import Offer, OurSide, write_answer
 from antiphon.transport.webrtc.rtp import is_rtcp
@@ -143,6 +145,17 @@ class Peer:
         except ConnectionError:
             return
 
+    @property
+    def last_heard(self) -> Seconds:
+        """When anything came last, if only a sign of life, on the loop's clock; 0 before anything did."""
+        return self._dtls.last_heard
+
+    @property
+    def has_left(self) -> bool:
+        """The other side said goodbye: the path did not just break."""
+        connection = self._dtls._ssl
+        return connection is not None and bool(connection.get_shutdown() & SSL.RECEIVED_SHUTDOWN)
+
     async def close(self) -> None:
         """Say goodbye, and free the path. May be called again."""
         self._is_gone.set()
@@ -173,6 +186,8 @@ class _Dtls(RTCDtlsTransport):
         super().__init__(ice, [RTCCertificate.generateCertificate()])
         self._listener = listener
         self._is_gone = is_gone
+        self._now = asyncio.get_running_loop().time
+        self.last_heard: Seconds = 0.0
         self._take_other = ice._connection.data_received
         ice._connection.data_received = self._take  # type: ignore[method-assign]
 
@@ -181,6 +196,7 @@ class _Dtls(RTCDtlsTransport):
         others = socket.datagram_received
 
         def received(data: bytes, address: tuple[Any, ...]) -> None:
+            self.last_heard = self._now()
             if data and SRTP_FIRST <= data[0] <= SRTP_LAST:
                 self._take(data, self.COMPONENT)
             else:

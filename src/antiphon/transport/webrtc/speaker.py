@@ -93,10 +93,14 @@ class Speaker:
         self._is_open = True
         self._wake()
 
-    def close(self) -> None:
+    def pause(self) -> None:
+        """They cannot, for now: what is to be said waits."""
         self._is_open = False
-        self._utterances.clear()
         self._sleep()
+
+    def close(self) -> None:
+        self.pause()
+        self._utterances.clear()
 
     # --- what is to be said
 
