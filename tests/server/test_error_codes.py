@@ -336,6 +336,8 @@ ELSEWHERE = {
     "request_too_large": "server/test_client_secrets.py",
     "session_expired": "server/test_session_end.py",
     "session_in_progress": "server/test_history.py",
+    "session_is_a_call": "server/test_resumed_calls.py",
+    "session_is_no_call": "server/test_resumed_calls.py",
     "session_not_found": "server/test_history.py",
     "session_not_resumable": "server/test_resume.py",
     "too_many_sessions": "server/test_client_secrets.py",
