@@ -18,7 +18,7 @@ help:
 	@echo "make test         lint, types and tests (up to 3 minutes)"
 	@echo "make conformance  the clients that people use, unchanged, against our server (up to 6 minutes)"
 	@echo "make e2e          the page in a real browser, with a recorded microphone (up to 6 minutes)"
-	@echo "make desktop      talk and dictate on a virtual sound card and screen (a minute; first: make desktop-test-deps)"
+	@echo "make desktop      talk and dictate on a virtual sound card and screen (up to 3 minutes)"
 	@echo "make simulate     N whole conversations in which things go wrong, CORE more with the core alone"
 	@echo "make fuzz         broken input for every decoder that a stranger can reach, for MINUTES"
 	@echo "make soak         full density for MINUTES: memory stays, and every rule is kept"
@@ -167,12 +167,12 @@ e2e: install-dev browser web/node_modules/.installed $(PROGRAMS)/node/node_modul
 	$(BIN)/python -m pytest -q $(AGAIN) tests/e2e
 
 # A sound card and a screen in memory: both programs of the desktop end to end.
-desktop: install-dev
-	$(BIN)/python -m pytest -q $(AGAIN) tests/desktop/machine
+desktop: install-dev desktop-test-deps
+	$(BIN)/python -m pytest -q -n 3 --dist loadfile $(AGAIN) tests/desktop/machine
 
-desktop-test-deps:
-	apt-get install -y --no-install-recommends xvfb xdotool xclip x11-xkb-utils dbus pulseaudio pulseaudio-utils libportaudio2 \
-		libasound2-plugins python3-tk wtype wl-clipboard sway foot
+# Installs what is missing, by Debian's package tool: as root, or by sudo where it asks nothing.
+desktop-test-deps: install-dev
+	@PYTHONPATH=tests $(BIN)/python tests/desktop/machine/parts.py --install
 
 # Two machines of Ray's, both on this one. In an environment of their own: Ray is large.
 cluster: .venv-cluster/.installed
@@ -187,7 +187,7 @@ cluster: .venv-cluster/.installed
 	@touch $@
 
 browser: install-dev
-	@$(BIN)/python tests/e2e/browser.py --install
+	@PYTHONPATH=tests $(BIN)/python tests/e2e/browser.py --install
 
 # Three points for us and for the others, and what a core holds, in under 15 minutes on two cores. docs/load.md and docs/experiments.md are made of it.
 bench: install-dev install-peers

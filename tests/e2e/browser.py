@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
+
+from packages import apt_install, succeeds
 
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 VARIABLE = "ANTIPHON_CHROMIUM"
@@ -33,12 +34,12 @@ def _playwrights_own() -> Path | None:
 
 
 def install() -> None:
-    """Make sure that there is one. Leaves with status 2 and what to do if it cannot."""
+    """Make sure that there is one. Ends the program with what to do if it cannot."""
     found = chromium()
     if found is None:
         print("== installing Chromium", flush=True)
         for command in _ways():
-            if subprocess.run(command, check=False).returncode == 0 and (found := chromium()) is not None:
+            if succeeds(command) and (found := chromium()) is not None:
                 break
     if found is None:
         sys.exit(
@@ -49,13 +50,9 @@ def install() -> None:
 
 
 def _ways() -> list[list[str]]:
-    ways = []
-    if shutil.which("apt-get"):
-        root = [] if os.geteuid() == 0 else ["sudo", "-n"]
-        quiet = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "-o", "DPkg::Lock::Timeout=120"]
-        ways.append([*root, "sh", "-c", " ".join([*quiet, "update", "&&", *quiet, "install", "-y", "chromium"])])
-    ways.append([sys.executable, "-m", "playwright", "install", "--with-deps", "chromium"])
-    return ways
+    ways = [[sys.executable, "-m", "playwright", "install", "--with-deps", "chromium"]]
+    apt = apt_install("chromium")
+    return [apt, *ways] if apt is not None else ways
 
 
 if __name__ == "__main__":

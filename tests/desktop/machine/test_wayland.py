@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from parts import missing
 from virtual import started, succeeds, until
 
 from antiphon.desktop.dictation.injection import Injector, desktop, run
@@ -19,16 +19,14 @@ from antiphon.desktop.survey import surveyed
 
 pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(120)]
 
-NEEDED = ("sway", "foot", "wtype", "wl-copy", "wl-paste")
 NOBODY = 65534
 
 
 @pytest.fixture
 def typed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """What a program in a terminal, which has the focus, is given. Sway does not run as the superuser."""
-    missing = [name for name in NEEDED if shutil.which(name) is None]
-    if missing:
-        pytest.fail(f"{', '.join(missing)} are not installed: sudo make desktop-test-deps")
+    if missing():
+        pytest.fail(f"{', '.join(missing())} are not installed: make desktop-test-deps")
     with tempfile.TemporaryDirectory(prefix="antiphon-") as name, ExitStack() as stack:
         folder = Path(name)
         as_nobody: tuple[str, ...] = ()

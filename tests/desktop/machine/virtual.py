@@ -5,7 +5,7 @@ ways to wait, to speak and to start our programs.
 from __future__ import annotations
 
 import asyncio
-import shutil
+import os
 import subprocess
 import sys
 import time
@@ -15,11 +15,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from parts import SYSTEM_PYTHON, missing
 
-NEEDED = ("Xvfb", "xdotool", "xclip", "pulseaudio", "paplay", "parec")
-SCREEN = ":93"
 NULL_SINKS = ("mouth", "room")
-SYSTEM_PYTHON = "/usr/bin/python3"  # which has Tk
 PATIENCE_S = 40.0  # with a machine whose cores may be taken away for seconds
 
 
@@ -67,12 +65,25 @@ def started(*command: str, log: Path | None = None) -> Iterator[subprocess.Popen
             out.close()
 
 
+@contextmanager
+def screen() -> Iterator[str]:
+    """The number of a screen that nobody else has."""
+    reading, writing = os.pipe()
+    command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", "800x600x24"]
+    with (
+        subprocess.Popen(command, pass_fds=[writing], stderr=subprocess.DEVNULL) as server,
+        os.fdopen(reading) as number,
+    ):
+        os.close(writing)
+        yield number.readline().strip()
+        server.terminate()
+
+
 @pytest.fixture(scope="session")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with a running sound server and screen, which everything started by the tests uses."""
-    missing = [name for name in NEEDED if shutil.which(name) is None]
-    if missing:
-        pytest.fail(f"{', '.join(missing)} are not installed: sudo make desktop-test-deps")
+    if missing():
+        pytest.fail(f"{', '.join(missing())} are not installed: make desktop-test-deps")
     folder = tmp_path_factory.mktemp("machine")
     folder.chmod(0o700)
     sinks = [word for name in NULL_SINKS for word in ("-L", f"module-null-sink sink_name={name}")]
@@ -80,14 +91,13 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
         for name in ("XDG_RUNTIME_DIR", "HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"):
             patch.setenv(name, str(folder))
-        patch.setenv("DISPLAY", SCREEN)
         patch.delenv("WAYLAND_DISPLAY", raising=False)
         patch.delenv("DBUS_SESSION_BUS_ADDRESS", raising=False)
         stack.enter_context(
             started("pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--disable-shm=yes",
                     "-L", "module-native-protocol-unix", *sinks, *remap)
         )  # fmt: skip
-        stack.enter_context(started("Xvfb", SCREEN, "-screen", "0", "800x600x24"))
+        patch.setenv("DISPLAY", f":{stack.enter_context(screen())}")
         until(lambda: succeeds("pactl", "info"), "the sound server's start")
         until(lambda: succeeds("xdotool", "getmouselocation"), "the screen's start")
         yield folder
