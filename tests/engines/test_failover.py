@@ -23,9 +23,10 @@ from antiphon.engines.api import (
     WordMark,
 )
 from antiphon.engines.breaker import FIRST_REST_S, LONGEST_REST_S
-from antiphon.engines.failover import FailoverLlm, FailoverStt, FailoverTts, Link
+from antiphon.engines.failover import FailoverLlm, FailoverTts, Link
 from antiphon.engines.fake import FakeLlm, FakeStt, FakeTts
 from antiphon.engines.http import UpstreamError
+from antiphon.engines.stt.failover import FailoverStt
 from antiphon.errors import ConfigError, EngineError
 from antiphon.testing.contract import check_llm, check_stt, check_tts
 from antiphon.testing.virtual_time import run

@@ -21,7 +21,8 @@ from weather import MarkingTts, UnrulyLlm, UnrulyStt, UnrulyTool, UnrulyTts, Unr
 
 from antiphon.audio.units import Seconds
 from antiphon.engines.api import Llm, Stt, Tts
-from antiphon.engines.failover import FailoverLlm, FailoverStt, FailoverTts, Link
+from antiphon.engines.failover import FailoverLlm, FailoverTts, Link
+from antiphon.engines.stt.failover import FailoverStt
 from antiphon.hearing.hub import HearingHub
 from antiphon.hearing.runners import InPlace
 from antiphon.runtime.drive import Drive, Equipment

@@ -26,10 +26,7 @@ from antiphon.engines.api import (
     LlmEnd,
     LlmRequest,
     Stt,
-    SttRequest,
     TextDelta,
-    Transcript,
-    TranscriptDelta,
     Tts,
     TtsRequest,
     WordMark,
@@ -128,7 +125,7 @@ class Chain(Generic[E]):
         for link, result in zip(self.links, results, strict=True):
             if isinstance(result, BaseException):
                 log.warning("%s is not ready: %s", link.name, result)
-                self._failed(link, result)
+                self.failed(link, result)
         if len(failures) == len(results):
             raise failures[0]
 
@@ -142,12 +139,14 @@ class Chain(Generic[E]):
             if close is not None:
                 await close()
 
-    async def answer(self, ask: Callable[[Link[E]], AsyncIterator[T]]) -> AsyncGenerator[T, None]:
+    async def answer(
+        self, ask: Callable[[Link[E]], AsyncIterator[T]], without: Link[E] | None = None
+    ) -> AsyncGenerator[T, None]:
         """What the first engine that begins to answer says. Raises what it raises once it has begun, or what the last
-        one raised if none began."""
+        one raised if none began. `without` is not asked."""
         attempts: list[Attempt[T]] = []
         try:
-            winner = await self._first(ask, attempts)
+            winner = await self._first(ask, self.order(without), attempts)
             for other in attempts:
                 if other is not winner:
                     await other.stop()
@@ -156,7 +155,7 @@ class Chain(Generic[E]):
                     async for piece in pieces:
                         yield piece
             except Exception as error:
-                self._failed(winner.link, error)
+                self.failed(winner.link, error)
                 raise
             except GeneratorExit:  # who asked has heard enough
                 winner.link.breaker.worked()
@@ -166,9 +165,11 @@ class Chain(Generic[E]):
             for attempt in attempts:
                 await attempt.stop()
 
-    async def _first(self, ask: Callable[[Link[E]], AsyncIterator[T]], attempts: list[Attempt[T]]) -> Attempt[T]:
+    async def _first(
+        self, ask: Callable[[Link[E]], AsyncIterator[T]], links: Sequence[Link[E]], attempts: list[Attempt[T]]
+    ) -> Attempt[T]:
         """The attempt that begins first; the others are among `attempts` and may still be at work."""
-        waiting = deque(self._order())
+        waiting = deque(links)
         running: list[Attempt[T]] = []
         loop = asyncio.get_running_loop()
 
@@ -192,7 +193,7 @@ class Chain(Generic[E]):
                     self._note_slow(running, attempt)
                     return attempt
                 running.remove(attempt)
-                self._failed(attempt.link, error)
+                self.failed(attempt.link, error)
                 if not running and not waiting:
                     raise error
             if waiting and (not done or not running):
@@ -203,18 +204,19 @@ class Chain(Generic[E]):
     def _note_slow(self, running: Sequence[Attempt[T]], winner: Attempt[T]) -> None:
         """Whoever was asked before and is behind would make the next turn wait as well."""
         for attempt in running[: running.index(winner)]:
-            self._failed(attempt.link, TimeoutError(f"slower than {winner.link.name}"))
+            self.failed(attempt.link, TimeoutError(f"slower than {winner.link.name}"))
 
-    def _order(self) -> list[Link[E]]:
+    def order(self, without: Link[E] | None = None) -> list[Link[E]]:
         """Whom to ask, one after the other. If all are resting, one whose rest is only our own guess is asked all the
         same. Raises `EngineError` if all have asked to be left alone."""
-        open_to_us = [link for link in self.links if not link.breaker.is_open]
+        links = [link for link in self.links if link is not without]
+        open_to_us = [link for link in links if not link.breaker.is_open]
         if open_to_us:
             return open_to_us
-        guessed = [link for link in self.links if not link.breaker.is_told_to_wait]
+        guessed = [link for link in links if not link.breaker.is_told_to_wait]
         if guessed:
             return guessed[-1:]
-        wait_s = min(link.breaker.rests_until for link in self.links) - asyncio.get_running_loop().time()
+        wait_s = min(link.breaker.rests_until for link in links) - asyncio.get_running_loop().time()
         raise EngineError(
             "every engine has asked to be left alone for now",
             f"Ask again in {max(1.0, wait_s):.0f} s; add another engine, or raise the limits with the providers.",
@@ -223,7 +225,8 @@ class Chain(Generic[E]):
 
     # --- who works
 
-    def _failed(self, link: Link[E], error: BaseException) -> None:
+    def failed(self, link: Link[E], error: BaseException) -> None:
+        """Take note of an engine's failure: it rests, unless the question was at fault, and is probed."""
         if getattr(error, "code", None) in FAULTS_OF_THE_QUESTION:
             log.warning("%s refused a question: %s", link.name, _message(error))
             return
@@ -272,21 +275,6 @@ class FailoverLlm:
     def write(self, request: LlmRequest) -> AsyncIterator[TextDelta | CallDelta | LlmEnd]:
         """See `Llm.write`."""
         return self._chain.answer(lambda link: link.engine.write(request))
-
-
-class FailoverStt:
-    """See `Stt`."""
-
-    def __init__(self, links: Sequence[Link[Stt]]) -> None:
-        self._chain = Chain(links)
-        self.links = self._chain.links
-        self.languages = links[0].engine.languages
-        self.translates = all(getattr(link.engine, "translates", False) for link in links)
-        self.warm, self.close = self._chain.warm, self._chain.close
-
-    def transcribe(self, pcm: Pcm, request: SttRequest) -> AsyncIterator[TranscriptDelta | Transcript]:
-        """See `Stt.transcribe`."""
-        return self._chain.answer(lambda link: link.engine.transcribe(pcm, request))
 
 
 class FailoverTts:

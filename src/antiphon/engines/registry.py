@@ -307,12 +307,13 @@ def _made(role: Role, settings: Engine, choice: Choice, workshop: Workshop) -> A
     if not others:
         return first
     from antiphon.engines import failover
+    from antiphon.engines.stt.failover import FailoverStt
 
     links = [failover.Link(f"{role} 1 ({choice.name})", first, _patience(settings))]
     for number, (other, name) in enumerate(others, 2):
         engine = FACTORIES[role][name](other, workshop)
         links.append(failover.Link(f"{role} {number} ({name})", engine, _patience(other)))
-    kinds: Mapping[str, Any] = {"stt": failover.FailoverStt, "llm": failover.FailoverLlm, "tts": failover.FailoverTts}
+    kinds: Mapping[str, Any] = {"stt": FailoverStt, "llm": failover.FailoverLlm, "tts": failover.FailoverTts}
     return kinds[role](links)
 
 
