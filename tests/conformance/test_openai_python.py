@@ -161,10 +161,6 @@ def test_a_whole_conversation(sounds: Path, tmp_path: Path) -> None:
     check_whole(performance)
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="after an interruption the other server may still have an active response when the next one is asked for",
-)
 def test_a_whole_conversation_whose_voice_is_another_server(sounds: Path, tmp_path: Path) -> None:
     performance = whole_through_another(ASYNCHRONOUS, sounds, tmp_path)
     check_whole(performance)

@@ -221,6 +221,168 @@ def test_a_client_cancels_and_is_told_when_there_is_nothing_to_cancel() -> None:
     play(story())
 
 
+def test_a_cancelled_answer_stands_in_nobodys_way_while_the_voice_ends_it() -> None:
+    async def story() -> None:
+        async with stage() as made:
+            made.voice.begin("resp_1")
+            made.voice.begin_message("resp_1", "item_b")
+            made.voice.speak("resp_1", "item_b", "One two. ")
+            await made.client.settle(0.5)
+            made.client.send({"type": "response.cancel"})
+            await asked_to_say(made, "something else")
+            # The voice has done none of that yet, and is heard on.
+            made.voice.speak("resp_1", "item_b", "Three four.")
+            made.voice.call("resp_1", "item_late", "dance", "{}")
+            await made.client.settle()
+            assert [one["type"] for one in made.voice.heard[1:]] == [
+                "response.cancel",
+                "conversation.item.create",
+                "response.create",
+            ]
+            assert made.voice.asked("response.cancel")[0]["response_id"] == "resp_1"
+            assert made.got("error") == []
+            assert made.got("response.done") == []
+            made.voice.end("resp_1", "cancelled", status_details={"reason": "client_cancelled"})
+            (request,) = made.voice.asked("response.create")
+            made.voice.answer("resp_2", "item_c", "Else.", **made.voice.grant(request))
+            await made.client.settle()
+            cut, whole = (one["response"] for one in made.got("response.done"))
+            assert (cut["status"], cut["status_details"]["reason"]) == ("cancelled", "client_cancelled")
+            assert cut["usage"]["input_tokens"] == 7  # what it has cost is known all the same
+            assert [one["content"][0]["transcript"] for one in cut["output"]] == ["One two. "]
+            assert (whole["id"], whole["status"]) == ("resp_2", "completed")
+            entry = made.drive.session.conversation.entry("item_b")
+            assert entry is not None
+            assert entry.heard == "One"  # half a second of it
+
+    play(story())
+
+
+def test_an_interrupted_answer_stands_in_nobodys_way_either() -> None:
+    async def story() -> None:
+        async with stage() as made:
+            made.voice.begin("resp_1")
+            made.voice.begin_message("resp_1", "item_b")
+            made.voice.speak("resp_1", "item_b", "One two three four.")
+            await made.sound(0.5)
+            made.voice.say("input_audio_buffer.speech_started", item_id="item_c", audio_start_ms=400)
+            await asked_to_say(made, "wait")
+            assert made.got("error") == []
+            assert made.voice.asked("response.cancel") == []  # it has found the interruption, and acts on it itself
+            assert made.voice.asked("response.create")
+            made.voice.end("resp_1", "completed")  # it was done just then
+            await made.client.settle()
+            (done,) = made.got("response.done")
+            assert done["response"]["status_details"]["reason"] == "turn_detected"
+
+    play(story())
+
+
+def test_an_answer_that_is_cancelled_twice_or_after_a_truncation_is_cancelled_once() -> None:
+    async def story(*first: dict[str, Any], errors: list[str]) -> None:
+        async with stage() as made:
+            made.voice.begin("resp_1")
+            made.voice.begin_message("resp_1", "item_b")
+            made.voice.speak("resp_1", "item_b", "One two three four.")
+            await made.client.settle()
+            for request in first:
+                made.client.send(request)
+            made.client.send({"type": "response.cancel"})
+            await made.client.settle()
+            assert len(made.voice.asked("response.cancel")) == 1
+            assert [one["error"]["code"] for one in made.got("error")] == errors
+            made.voice.end("resp_1", "cancelled")
+            await made.client.settle()
+            assert len(made.got("response.done")) == 1
+
+    truncation = {"type": "conversation.item.truncate", "item_id": "item_b", "content_index": 0, "audio_end_ms": 200}
+    play(story({"type": "response.cancel"}, errors=["response_cancel_not_active"]))
+    play(story({"type": "response.cancel", "response_id": "resp_1"}, errors=["response_cancel_not_active"]))
+    play(story(truncation, errors=[]))
+
+
+def test_a_cancel_that_comes_before_the_answer_has_begun_ends_that_one_and_no_other() -> None:
+    async def story() -> None:
+        async with stage() as made:
+            made.client.send({"type": "response.create"})
+            made.client.send({"type": "response.cancel"})
+            made.client.send({"type": "response.create"})
+            await made.client.settle()
+            asked = [one["type"] for one in made.voice.heard[1:]]
+            assert asked == ["response.create", "response.cancel", "response.create"]
+            first, second = made.voice.asked("response.create")
+            made.voice.begin("resp_1", **made.voice.grant(first))
+            made.client.send({"type": "response.cancel", "response_id": "resp_1"})  # by now there is no need to
+            made.voice.end("resp_1", "cancelled")
+            made.voice.answer("resp_2", "item_b", "Here.", **made.voice.grant(second))
+            await made.client.settle()
+            statuses = [(one["response"]["id"], one["response"]["status"]) for one in made.got("response.done")]
+            assert statuses == [("resp_1", "cancelled"), ("resp_2", "completed")]
+
+    play(story())
+
+
+def test_what_was_cancelled_before_it_began_is_cancelled_at_the_next_voice_too() -> None:
+    async def story() -> None:
+        async with stage() as made:
+            made.client.send({"type": "response.create"})
+            made.client.send({"type": "response.cancel"})
+            await made.client.settle()
+            made.voice.hang_up()
+            next_voice = await made.voice_number(2)
+            await made.client.settle()
+            assert [one["type"] for one in next_voice.heard[1:]] == ["response.create", "response.cancel"]
+            made.voice.begin("resp_1", **made.voice.grant(made.voice.asked("response.create")[0]))
+            made.voice.end("resp_1", "cancelled")
+            await made.client.settle()
+            assert made.got("response.done")[0]["response"]["status"] == "cancelled"
+
+    play(story())
+
+
+def test_a_voice_that_will_not_cancel_is_not_listened_to() -> None:
+    async def story(*, is_over: bool) -> None:
+        async with stage() as made:
+            made.voice.begin("resp_1")
+            made.client.send({"type": "response.cancel"})
+            await made.client.settle()
+            if is_over:
+                made.voice.end("resp_1")  # it crossed the request
+            (cancel,) = made.voice.asked("response.cancel")
+            made.voice.say("error", error={"code": "response_cancel_not_active", "event_id": cancel["event_id"]})
+            await made.client.settle()
+            assert made.got("error") == []
+            assert [one["response"]["status"] for one in made.got("response.done")] == ["cancelled"]
+            made.voice.begin_message("resp_1", "item_b")
+            made.voice.speak("resp_1", "item_b", "And yet.")
+            made.voice.end("resp_1")
+            made.voice.answer("resp_2", "item_c", "Well.")
+            await made.client.settle()
+            assert [one["response"]["id"] for one in made.got("response.done")] == ["resp_1", "resp_2"]
+            assert [one["item_id"] for one in made.got("response.output_audio.delta")] == ["item_c"]
+
+    play(story(is_over=False))
+    play(story(is_over=True))
+
+
+def test_a_voice_lost_before_it_has_ended_what_was_cancelled_ends_it_as_cancelled() -> None:
+    async def story() -> None:
+        async with stage(tools=(lookup,)) as made:
+            made.voice.begin("resp_1")
+            made.voice.call("resp_1", "item_call", "lookup", '{"city":"Paris"}')
+            await made.client.settle()
+            assert made.drive.works == 1
+            made.client.send({"type": "response.cancel"})
+            await made.client.settle()
+            assert made.drive.works == 0  # what is not wanted is not worked for
+            made.voice.hang_up()
+            await made.client.settle()
+            assert made.got("response.done")[0]["response"]["status"] == "cancelled"
+            assert made.drive.works == 0
+
+    play(story())
+
+
 # --- our tools --------------------------------------------------------------------------------------------------------
 
 

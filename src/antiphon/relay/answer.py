@@ -41,13 +41,16 @@ class AnswerState(Enum):
     """It has ended, and our tools are at work for it."""
     ASKED = "asked"
     """They have answered, and the next response was asked for."""
+    ENDING = "ending"
+    """Nobody wants more of it. The other server knows that, and has not said yet that it is done."""
     OVER = "over"
 
 
 MOVES: Table[AnswerState] = {
-    AnswerState.WRITING: {"call": AnswerState.CALLING, "end": AnswerState.OVER},
+    AnswerState.WRITING: {"call": AnswerState.CALLING, "stop": AnswerState.ENDING, "end": AnswerState.OVER},
     AnswerState.CALLING: {"ask": AnswerState.ASKED, "end": AnswerState.OVER},
     AnswerState.ASKED: {"write": AnswerState.WRITING, "end": AnswerState.OVER},
+    AnswerState.ENDING: {"end": AnswerState.OVER},
     AnswerState.OVER: {},
 }
 
@@ -109,14 +112,19 @@ class Answer:
         """Those that are at work, by the number of the work."""
         self.calls_client = False
         """The client has to run a function that was called in this round."""
-        self.is_cut = False
-        """The person spoke over it: what may still come of its sound is not wanted."""
+        self.stopped: Outcome | None = None
+        """How it ends, once the other server has ended it, if nobody wants more of it."""
         self._usage = [0, 0, 0]
         self._emit = emit
 
     @property
     def is_over(self) -> bool:
         return not MOVES[self.state]
+
+    @property
+    def is_in_progress(self) -> bool:
+        """Whether the other server still has to say that its response has ended."""
+        return self.state in (AnswerState.WRITING, AnswerState.ENDING)
 
     def announce(self) -> None:
         """It exists; nothing has come of it yet."""
@@ -185,7 +193,7 @@ class Answer:
     def speak(self, piece: Piece, work: int, samples: Samples, now: Seconds) -> None:
         """More of its sound lies ready under this number, and goes out."""
         self.begin_message(piece, speaks=True)
-        if piece.ledger is None or self.is_cut:
+        if piece.ledger is None:
             return
         piece.work = work
         piece.ledger.add_audio(samples)
@@ -240,6 +248,12 @@ class Answer:
                 self.begin_message(piece, speaks=self.manner.speaks)
                 self._close(piece, Status.COMPLETED if completed else Status.INCOMPLETE)
 
+    def stop(self, outcome: Outcome) -> None:
+        """Nothing more of it goes out but how it ended, which the other server's last word on it brings."""
+        self.end_round(completed=False)
+        self.move("stop")
+        self.stopped = outcome
+
     def end(self, outcome: Outcome) -> None:
         """Nothing of it goes out afterwards."""
         self.end_round(completed=outcome.status == "completed")
@@ -267,6 +281,10 @@ class Answer:
         )
 
     # --- what was heard of it
+
+    def is_speaking(self, item_id: str) -> bool:
+        """Whether sound of this item still comes."""
+        return any(piece.is_open and piece.ledger is not None and piece.item.id == item_id for piece in self.pieces)
 
     def heard(self, now: Seconds) -> dict[str, str]:
         """For each spoken item that is not played to its end: the words that were."""

@@ -53,6 +53,8 @@ class Asked(Struct, frozen=True):
     """Of an update."""
     sound: int | str | None = None
     """See `ToUpstream`."""
+    is_given_up: bool = False
+    """What it asks for is not wanted any more: see `Line.give_up`."""
 
 
 class Line:
@@ -93,6 +95,21 @@ class Line:
             self._owed[name] = None
         if self.is_open:
             self._emit(ToUpstream(event, asked.sound))
+
+    def give_up(self) -> bool:
+        """The oldest answer in the conversation that is owed is not wanted any more. Its request stands, for there is
+        no way back; the other server is told right behind it, on each connection. False if there is none."""
+        for asked in self.pending("respond", "tell"):
+            if not asked.options.detached and not asked.is_given_up:
+                self._asked[asked.name] = msgspec.structs.replace(asked, is_given_up=True)
+                if self.is_open:
+                    self._withdraw(asked)
+                return True
+        return False
+
+    def _withdraw(self, asked: Asked) -> None:
+        # It has no name yet that we know, and it is the one that is being made there when this arrives.
+        self._emit(ToUpstream({"type": "response.cancel", "event_id": f"{asked.name}_cancel"}))
 
     def configure(self, settings: Settings, tools: tuple[FunctionTool, ...], *, asked: Asked | None = None) -> bool:
         """Ask for this configuration, for a client's sake or our own. False if nothing of it has to be asked for."""
@@ -136,9 +153,9 @@ class Line:
         """Whether an answer to such a request is still to come."""
         return any(self._asked[name].kind in kinds for name in self._owed)
 
-    def pending(self, kind: Kind) -> list[Asked]:
-        """The requests of this kind whose answer is still to come, in order."""
-        return [self._asked[name] for name in self._owed if self._asked[name].kind == kind]
+    def pending(self, *kinds: Kind) -> list[Asked]:
+        """The requests of these kinds whose answer is still to come, in order."""
+        return [self._asked[name] for name in self._owed if self._asked[name].kind in kinds]
 
     def forget(self) -> None:
         """What the session there is, is not known any more: the next change asks for all."""
@@ -155,7 +172,7 @@ class Line:
         """The connection is gone. Returns the updates whose answer is lost with it, in order: the next session there
         begins with them."""
         self.is_open = False
-        updates = [self._asked[name] for name in self._owed if self._asked[name].kind == "update"]
+        updates = self.pending("update")
         for asked in updates:
             self.answered(asked.name)
         self._asked = {name: self._asked[name] for name in self._owed}
@@ -163,10 +180,10 @@ class Line:
 
     def repeat(self, *kinds: Kind) -> None:
         """Make the requests of these kinds once more whose answer was lost, in order."""
-        for name in self._owed:
-            asked = self._asked[name]
-            if asked.kind in kinds:
-                self._emit(ToUpstream(asked.event, asked.sound))
+        for asked in self.pending(*kinds):
+            self._emit(ToUpstream(asked.event, asked.sound))
+            if asked.is_given_up:
+                self._withdraw(asked)
 
 
 def _tagged(event: dict[str, Any], name: str) -> dict[str, Any]:

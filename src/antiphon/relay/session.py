@@ -111,6 +111,8 @@ class RelaySession:
         """Those that are not over, by the id of their last response at the other server."""
         self._active: Answer | None = None
         self._last_spoken: Answer | None = None
+        self._truncated: str | None = None
+        """The answer that a truncation ended, as long as no other has begun."""
         self._unwanted: set[str] = set()
         """Responses there that nobody here waits for any more."""
         self._playback = Playback(self._emit) if config.plays else None
@@ -377,8 +379,8 @@ class RelaySession:
             self._turn.is_resent = True
         self._owes_answer |= self._turn is None and not owed_answer and self._lost_turn()
         for answer in list(self._answers.values()):
-            if answer.state is AnswerState.WRITING:
-                self._end(answer, Outcome("failed", None, lost.code, _quoted(lost.message)))
+            if answer.is_in_progress:
+                self._end(answer, answer.stopped or Outcome("failed", None, lost.code, _quoted(lost.message)))
         self._emit(outputs.KeepAudio(self._resumes_from))
         if not lost.comes_back and self._relaying.joins:
             self._finish(inputs.Finish("hung up"))  # the call is over
@@ -415,7 +417,7 @@ class RelaySession:
         """Whether the other server has to say something soon."""
         if not self._line.is_open:
             return False
-        writes = any(answer.state is AnswerState.WRITING for answer in self._answers.values())
+        writes = any(answer.is_in_progress for answer in self._answers.values())
         return writes or self._line.owes("respond", "go_on", "tell", "update")
 
     def _said(self, said: inputs.UpstreamSaid) -> None:
@@ -457,6 +459,13 @@ class RelaySession:
                 answer = next((one for one in self._answers.values() if one.id == asked.about), None)
                 if answer is not None:
                     self._end(answer, SUPERSEDED)
+            case "cancel":
+                # As a rule it has ended meanwhile, and was said to. If not, it goes on there, and nobody listens.
+                answer = next((one for one in self._answers.values() if one.id == asked.about), None)
+                if answer is not None and answer.stopped is not None:
+                    self._unwanted.add(answer.upstream_id)
+                    self._end(answer, answer.stopped)
+                return
             case _:
                 pass
         if asked.connection is None:
@@ -536,15 +545,17 @@ class RelaySession:
         """The person speaks over an answer: it ends, and we remember how much of it was heard."""
         spoken = self._active or self._last_spoken
         if spoken is not None:
-            for item_id, words in spoken.heard(self._now).items():
-                self.conversation.hear_until(item_id, words)
-        active = self._active
-        if active is not None:
-            active.is_cut = True
-            if active.state is not AnswerState.WRITING:  # else the other server ends it, and says so
-                self._end(active, Outcome("cancelled", "turn_detected"))
+            self._note_heard(spoken)
+        if self._active is not None:
+            self._stop(self._active, "turn_detected", is_told=True)  # it ends the answer by itself
         self._last_spoken = None
         self._stop_playing(also_detached=False)
+
+    def _note_heard(self, answer: Answer) -> None:
+        """No more of it will be heard."""
+        if answer.conversation is not None:
+            for item_id, words in answer.heard(self._now).items():
+                answer.conversation.hear_until(item_id, words)
 
     def _speech_stopped(self, message: upstream.SpeechStopped, heard: Samples) -> None:
         turn = self._turn
@@ -699,6 +710,11 @@ class RelaySession:
 
     def _truncate_item(self, request: inputs.TruncateItem) -> None:
         entry = self._items.visible(request.item_id, "truncate")
+        active = self._active
+        # Whoever plays no more of what is being spoken does not want the rest of it made; some clients say only this.
+        if active is not None and active.is_speaking(request.item_id):
+            self._truncated = active.id
+            self._stop(active, "client_cancelled")
         if not self._line.is_open:
             self._items.truncate(request)
             return
@@ -786,7 +802,10 @@ class RelaySession:
         if not options.detached:
             self._active = answer
             self._owes_answer = False
+            self._truncated = None
         answer.announce()
+        if asked is not None and asked.is_given_up:
+            self._stop(answer, "client_cancelled", is_told=True)
 
     def _go_on(self, answer_id: str, upstream_id: str) -> None:
         """What was asked for when our tools had answered has begun."""
@@ -804,7 +823,7 @@ class RelaySession:
         """The answer that this response is for, if it is wanted."""
         answer = self._answers.get(response_id)
         if answer is None or answer.state is not AnswerState.WRITING:
-            if response_id not in self._unwanted:
+            if response_id not in self._unwanted and (answer is None or answer.stopped is None):
                 self._emit(Remark(f"the upstream speaks of a response that is not in progress: {response_id[:40]}"))
             return None
         return answer
@@ -855,7 +874,7 @@ class RelaySession:
     def _spoke(self, sound: inputs.UpstreamSpoke) -> None:
         self._last_word = self._now
         found = self._open_piece(sound.response_id, sound.item_id)
-        if found is None or found[0].is_cut:
+        if found is None:
             self._emit(outputs.DropAudio(sound.work))
             return
         answer, piece = found
@@ -896,12 +915,16 @@ class RelaySession:
         if response.id in self._unwanted:
             self._unwanted.discard(response.id)
             return
-        answer = self._writing(response.id)
-        if answer is None:
+        answer = self._answers.get(response.id)
+        if answer is None or not answer.is_in_progress:
+            self._writing(response.id)  # which says so
             return
         usage = response.usage or upstream.Usage()
         cached = usage.input_token_details.cached_tokens if usage.input_token_details is not None else 0
         answer.spend(usage.input_tokens, usage.output_tokens, cached)
+        if answer.stopped is not None:
+            self._end(answer, answer.stopped)
+            return
         status = response.status if response.status in ENDINGS else "completed"
         if status == "completed" and any(call.started for call in answer.hidden.values()):
             answer.end_round(completed=True)
@@ -917,35 +940,55 @@ class RelaySession:
 
     def _end(self, answer: Answer, outcome: Outcome) -> None:
         """It is over, and so is the work for it."""
+        self._stop_tools(answer)
+        answer.end(outcome)
+        self._answers = {key: one for key, one in self._answers.items() if one is not answer}
+        self._let_go(answer)
+        if self._playback is not None:
+            self._playback.forget_silent()
+
+    def _stop_tools(self, answer: Answer) -> None:
         for work, call in answer.running.items():
             self._emit(outputs.StopWork(work))
             self._emit(outputs.ToolEnded(answer.id, call.call_id, call.name, NO_RESULT, ok=False))
             self._answer_call(call, NO_RESULT, hidden=answer.conversation is not None)
         answer.running.clear()
-        answer.end(outcome)
-        self._answers = {key: one for key, one in self._answers.items() if one is not answer}
+
+    def _let_go(self, answer: Answer) -> None:
+        """It is not the one any more that the conversation waits for."""
         if answer is self._active:
             self._active = None
             self._last_spoken = answer
-        if self._playback is not None:
-            self._playback.forget_silent()
+
+    def _stop(self, answer: Answer, reason: str, *, is_told: bool = False) -> None:
+        """Nobody wants more of it, so the next answer may be asked for at once: the other server acts on what it is
+        asked in order. What it still says of this one is not passed on. `is_told`: it knows already."""
+        self._note_heard(answer)
+        if answer.state is not AnswerState.WRITING:
+            self._end(answer, Outcome("cancelled", reason))
+            return
+        self._stop_tools(answer)
+        answer.stop(Outcome("cancelled", reason))
+        self._let_go(answer)
+        if not is_told:
+            event = {"type": "response.cancel", "response_id": answer.upstream_id}
+            self._line.ask(Asked("", "cancel", event, about=answer.id))
 
     def _cancel_response(self, request: inputs.CancelResponse) -> None:
         wanted = request.response_id
-        answer = self._active if wanted is None else next((a for a in self._answers.values() if a.id == wanted), None)
-        if answer is not None and answer.state is not AnswerState.WRITING:
-            self._end(answer, Outcome("cancelled", "client_cancelled"))
+        if self._active is None and self._truncated is not None and wanted in (None, self._truncated):
+            self._truncated = None  # others say both, in this order: what they ask for is done
             return
-        if answer is None and not self._line.owes("respond", "tell"):
+        answers = (answer for answer in self._answers.values() if answer.id == wanted and answer.stopped is None)
+        answer = self._active if wanted is None else next(answers, None)
+        if answer is not None:
+            self._stop(answer, "client_cancelled")
+        elif wanted is not None or not self._line.give_up():
             raise PeerError(
                 "Cancellation failed: no active response found",
                 "The response may have ended already; nothing has to be done.",
                 code="response_cancel_not_active",
             )
-        event: dict[str, Any] = {"type": "response.cancel"}
-        if answer is not None and wanted is not None:
-            event["response_id"] = answer.upstream_id
-        self._line.ask(Asked("", "cancel", event, request.connection, request.request))
 
     # --- our tools
 
@@ -1096,13 +1139,8 @@ class RelaySession:
                 code="invalid_value",
                 param="type",
             )
-        active = self._active
-        if active is not None and active.playout.sent:
-            active.is_cut = True
-            if active.state is AnswerState.WRITING:
-                self._line.ask(Asked("", "cancel", {"type": "response.cancel"}))
-            else:
-                self._end(active, Outcome("cancelled", "client_cancelled"))
+        if self._active is not None and self._active.playout.sent:
+            self._stop(self._active, "client_cancelled")
         self._stop_playing(also_detached=True)
 
     def _stop_playing(self, *, also_detached: bool) -> None:
