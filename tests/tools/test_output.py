@@ -24,7 +24,8 @@ def test_a_cut_text_holds_its_head_and_tail_and_the_sum_is_right(text: str, limi
         return
     head, _, rest = found.text.partition("\n[") if "\n[" in found.text else (found.text, "", "")
     assert f"{found.left_out_bytes:,} of {found.total_bytes:,} bytes" in found.text
-    assert text.startswith(head[: text.find("\n[") if "\n[" in text else None])
+    whole = text.encode("utf-8", "ignore").decode()  # a cut drops half a surrogate pair, which is no character
+    assert whole.startswith(head[: whole.find("\n[") if "\n[" in whole else None])
     assert rest
 
 
