@@ -31,25 +31,28 @@ class Story:
         self.everything: list[tuple[float, Output]] = []
         self._by_kind: dict[type, list[Output]] = {}
         self._is_voiced = False
+        self._due: float | None = None
+        """The session's deadline, which nothing but an input changes."""
         self.give(i.Attach("browser"))
 
     def give(self, item: Input) -> list[Output]:
         """One input; what follows is added to `said` until it is looked at."""
         out = self.session.handle(item, self.now)
         self.steps.append((self.now, item, out))
-        self.said += out
-        self.everything += [(self.now, output) for output in out]
-        for output in out:
-            self._by_kind.setdefault(type(output), []).append(output)
-        deadline = self.session.deadline
-        assert deadline is None or deadline >= self.now, "a deadline lies in the past"
+        if out:
+            self.said += out
+            self.everything += [(self.now, output) for output in out]
+            for output in out:
+                self._by_kind.setdefault(type(output), []).append(output)
+        self._due = due = self.session.deadline
+        assert due is None or due >= self.now, "a deadline lies in the past"
         return out
 
     def wait(self, seconds: float) -> None:
         """Let time pass, and call the session at each of its deadlines."""
         end = self.now + seconds
-        while (deadline := self.session.deadline) is not None and deadline <= end:
-            self.now = deadline
+        while self._due is not None and self._due <= end:
+            self.now = self._due
             self.give(i.TimePassed())
         self.now = end
 

@@ -92,8 +92,9 @@ def traces_of(kind: str, seed: int, found: list[str]) -> Iterator[tuple[str, lis
     """The conversations of this seed, had once more, each with a name and as lines; nothing if they broke off."""
     told = [trace.finding_line(text) for text in found]
     if kind == "core":
-        story = chaos.told(seed)
+        story = chaos.Chaos(seed)
         try:
+            story.tell()
             chaos.ended(story)
         except Exception:  # noqa: BLE001 - it is known to fail; its steps are wanted
             pass

@@ -74,7 +74,9 @@ class BargeIn:
     @property
     def deadline(self) -> Seconds | None:
         words_due = self._words_due if self.work is None else None
-        return min((due for due in (words_due, self._verdict_due) if due is not None), default=None)
+        if words_due is None or self._verdict_due is None:
+            return self._verdict_due if words_due is None else words_due
+        return min(words_due, self._verdict_due)
 
     def suspect(self, now: Seconds) -> None:
         """One window had a voice."""

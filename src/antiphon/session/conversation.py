@@ -51,6 +51,8 @@ class Conversation:
         """How many at the front are left behind, all of them."""
         self.size = 0
         """Bytes in all that clients added and did not delete."""
+        self._wordless: set[str] = set()
+        """Items whose words were not known when they came: few, and looked at with every step of a session."""
 
     @property
     def count(self) -> int:
@@ -99,6 +101,8 @@ class Conversation:
         self._order.insert(place, item_id)
         self._gone = min(self._gone, place)
         self._entries[item_id] = entry
+        if is_unrecognised(entry.item):
+            self._wordless.add(item_id)
         self.size += entry.size
         return previous
 
@@ -127,9 +131,15 @@ class Conversation:
         del self._order[place]
         self._gone -= place < self._gone
 
-    def unrecognised(self) -> set[str]:
-        """Ids of the user items whose words are not known yet. Of what was left behind, nobody waits for them."""
-        return {entry.item.id for entry in self._told() if is_unrecognised(entry.item)}
+    def awaits_words(self) -> bool:
+        """Whether the words of a user item are not known yet. Of what was left behind, nobody waits for them."""
+        for item_id in tuple(self._wordless):
+            entry = self._entries.get(item_id)
+            if entry is None or not is_unrecognised(entry.item):
+                self._wordless.discard(item_id)  # it was deleted, or its words came, and they do not go again
+            elif not entry.is_left_behind:
+                return True
+        return False
 
     def _told(self) -> Iterator[Entry]:
         """What the model is told of, in order."""

@@ -161,8 +161,10 @@ class Toolbox:
         return [self._listings[_key(server)] for server in servers if _key(server) in self._listings]
 
     def _asked(self, work: int) -> Listing | None:
-        asked = (made for made in self._listings.values() if made.work == work)
-        return next((made for made in asked if made.state is ListingState.ASKED), None)
+        for made in self._listings.values():
+            if made.work == work and made.state is ListingState.ASKED:
+                return made
+        return None
 
     def _begin(self, server: McpServer, work: int, *, is_awaited: bool) -> Listing:
         item = McpToolList(self._ids.make("item"), server.label, (), Status.IN_PROGRESS)
@@ -366,6 +368,8 @@ class Approvals:
     @property
     def is_answering(self) -> bool:
         """Whether a call runs that the person has allowed aloud: what they are told next is what comes of it."""
+        if not self._running:
+            return False
         entries = (self._conversation.visible(call.item_id) for call in self._running.values())
         return any(isinstance(entry.item, McpCall) and entry.item.question for entry in entries if entry is not None)
 

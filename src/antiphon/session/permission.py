@@ -80,4 +80,4 @@ class Permissions:
 
     @property
     def deadline(self) -> Seconds | None:
-        return min(self._until.values(), default=None)
+        return min(self._until.values()) if self._until else None

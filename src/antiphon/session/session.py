@@ -183,19 +183,21 @@ class Session:
         if self._is_over or self._began is None:
             return None
         moments = [self._began + self.config.lifetime_s]
-        moments += [due for response in self._responses.values() if (due := response.deadline()) is not None]
-        if self._allowances.deadline is not None:
-            moments.append(self._allowances.deadline)
-        if self._may_announce(ignoring_playback=True):
-            if self._announcements or self._news:
-                moments.append(self._plays_until())
-            if self._allowances.allowed:
-                moments.append(max(self._plays_until(), self._asked_for_by))
-        moments += [due for response in self._responses.values() if (due := self._filler_due(response)) is not None]
-        moments += [due for due in (self._silence_due(), self._floor.deadline) if due is not None]
+        for due in (self._silence_due(), self._floor.deadline, self._allowances.deadline):
+            if due is not None:
+                moments.append(due)
+        for response in self._responses.values():
+            for due in (response.deadline(), self._filler_due(response)):
+                if due is not None:
+                    moments.append(due)
+        wants_to_speak = self._announcements or self._news or self._allowances.allowed
+        if wants_to_speak and self._may_announce(ignoring_playback=True):
+            ends = self._plays_until()
+            is_only_allowed = not (self._announcements or self._news)
+            moments.append(max(ends, self._asked_for_by) if is_only_allowed else ends)
         if self._follow_up.due is not None and self._may_follow_up():
             moments.append(self._follow_up.due)
-        return max(self._now, min(moments))
+        return max(self._room.now, min(moments))
 
     @property
     def settings(self) -> Settings:
@@ -700,7 +702,7 @@ class Session:
 
     def _awaits_words(self, response: Response) -> bool:
         if response.context is None:
-            return bool(self.conversation.unrecognised())
+            return self.conversation.awaits_words()
         return any(is_unrecognised(item) for item in self._context_items(response))
 
     def _cancel_response(self, request: inputs.CancelResponse) -> None:
@@ -794,7 +796,7 @@ class Session:
     def _question_about(self, own: Message, language: str | None) -> outputs.Generate | None:
         """What the model would be asked now if `own` were the last item; None if that is not certain."""
         manner = self._asking.manner(ResponseOptions())
-        if self._active is not None or self.conversation.unrecognised() or self._asking.awaits_tools(manner):
+        if self._active is not None or self.conversation.awaits_words() or self._asking.awaits_tools(manner):
             return None
         try:
             offer = self._asking.offer(manner)
@@ -842,7 +844,7 @@ class Session:
         """Whether nothing else comes first: a response, a turn, or a call that is still running."""
         if self._active is not None or self._floor.turn.is_open or self._approvals.are_running:
             return False
-        return not self.conversation.unrecognised()
+        return not self.conversation.awaits_words()
 
     def _end(self, response: Response, ending: Ending) -> None:
         response.end(ending, self._now)
@@ -947,7 +949,7 @@ class Session:
     def _may_announce(self, *, ignoring_playback: bool) -> bool:
         if self._active is not None or self._floor.turn.is_open or self._is_cut_off:
             return False
-        if self.conversation.unrecognised():
+        if self.conversation.awaits_words():
             return False
         return ignoring_playback or self._plays_until() <= self._now
 
@@ -973,8 +975,10 @@ class Session:
         )
 
     def _filler_due(self, response: Response) -> Seconds | None:
-        has_phrase = self._filler() is not None and response is self._active and not self._is_cut_off
-        return response.filler_due(self.config.fillers.after_s) if has_phrase else None
+        due = response.filler_due(self.config.fillers.after_s)
+        if due is None or response is not self._active or self._is_cut_off:
+            return None
+        return due if self._filler() is not None else None
 
     def _filler(self) -> str | None:
         return self.config.fillers.phrases.get((self._room.language or "en").partition("-")[0])
