@@ -61,13 +61,13 @@ class Together:
 
 
 @asynccontextmanager
-async def together(*flags: str, **environ: str) -> AsyncIterator[Together]:
+async def together(*flags: str, engines: tuple[str, ...] = ENGINES, **environ: str) -> AsyncIterator[Together]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     variables = os.environ | {"ANTIPHON_SERVER__KEYS": KEY, "ANTIPHON_SERVER__DRAIN_S": "1"} | environ
     process = await asyncio.create_subprocess_exec(
-        *SERVE, "--port", str(port), *ENGINES, *flags, stdout=asyncio.subprocess.PIPE, env=variables
+        *SERVE, "--port", str(port), *engines, *flags, stdout=asyncio.subprocess.PIPE, env=variables
     )
     try:
         assert process.stdout is not None
