@@ -92,3 +92,20 @@ def test_what_is_no_opus_is_a_value_error(packet: bytes) -> None:
     if packet:
         with pytest.raises(ValueError, match=r"."):
             OpusDecoder().decode(packet)
+
+
+def test_an_encoder_that_begins_anew_leaves_no_click_where_packets_were_thrown_away() -> None:
+    pcm = speech_like(1.0)
+
+    def silence_after(at: int) -> int:
+        """The loudest sample from 20 ms after the last sound on, where four more packets were made and not sent."""
+        encoder, decoder = OpusEncoder(40_000, 1, 5), OpusDecoder()
+        for number in range(at + 4):
+            packet = encoder.encode(pcm[number * FRAME : (number + 1) * FRAME].tobytes())
+            if number < at:
+                decoder.decode(packet)
+        encoder.restart()
+        silent = [decoder.decode(encoder.encode(bytes(2 * FRAME))) for _ in range(4)]
+        return max(int(np.abs(sound.astype(np.int32)).max()) for sound in silent[1:])
+
+    assert max(silence_after(at) for at in range(10, 40, 3)) < 100

@@ -11,8 +11,11 @@ from collections.abc import Callable
 
 from antiphon.audio.units import Seconds
 
-INTERVAL_S: Seconds = 0.05  # between looks: 20 a second cost nothing, and see every stall that a person could hear
-MEMORY_S: Seconds = 1.0  # what was longer ago than this hardly counts
+CLOSE_S: Seconds = 0.05  # between looks while the loop is late: 20 a second cost a busy process nothing
+CALM_S: Seconds = 0.2  # while it is not: an idle one is woken by each, for a tenth of a millisecond
+LATE_S: Seconds = 0.01  # from where on it is late
+MEMORY_S: Seconds = 1.0  # while it is late, what was longer ago than this hardly counts
+WEIGHT = 1 - math.exp(-CLOSE_S / MEMORY_S)  # of one look, in calm too: a stall alone is to be forgiven
 
 
 class LoopLag:
@@ -35,11 +38,11 @@ class LoopLag:
 
     def _plan(self, loop: asyncio.AbstractEventLoop) -> None:
         """From now on, not from when the last one was due: a stall is one stall, not one for each look in it."""
-        due = loop.time() + INTERVAL_S
+        due = loop.time() + (CLOSE_S if self.usual_s > LATE_S else CALM_S)
         self._timer = loop.call_at(due, self._look, loop, due)
 
     def _look(self, loop: asyncio.AbstractEventLoop, due: Seconds) -> None:
         late_s = max(0.0, loop.time() - due)
-        self.usual_s += (late_s - self.usual_s) * (1 - math.exp(-INTERVAL_S / MEMORY_S))
+        self.usual_s += (late_s - self.usual_s) * WEIGHT
         self._observe(late_s)
         self._plan(loop)

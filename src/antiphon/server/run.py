@@ -14,8 +14,8 @@ import signal
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -46,6 +46,7 @@ from antiphon.server.app import APOLOGIES, IDLE_SWEEP_S, UNREACHABLE, State, mak
 from antiphon.server.bounded import BoundedHttp, BoundedWebSocket, allow_many_files
 from antiphon.server.door import is_loopback
 from antiphon.server.history import History
+from antiphon.server.http import HttpServer
 from antiphon.server.limits import OwnLimits
 from antiphon.server.mcp import limits_from, programs, warm_mcp
 from antiphon.server.sessions import Sessions, Surroundings, Tracing
@@ -70,15 +71,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("antiphon.server")
 
 SHORTEST_TOKEN_SECRET = 32  # characters: it is not stretched
-PORT_CHECK_S = 0.02  # between looks at whether uvicorn listens
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without its hands on our signals: draining comes first, and the demo's Ctrl-C is the demo's."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 class Place(Struct, frozen=True):
@@ -121,20 +113,20 @@ async def running(
         bounds = SharedLimits(place.table) if place else OwnLimits()
         state = await stack.enter_async_context(housed(config, bounds, engines=engines, tools=tools, on_turn=on_turn))
         folder = stack.enter_context(TemporaryDirectory(prefix="antiphon-"))
-        server = _Server(_uvicorn_config(config, state, Path(folder)))
+        server = HttpServer(_uvicorn_config(config, state, Path(folder)))
         sock = bind(config, shared=place is not None)
         beside = asyncio.create_task(_serve_siblings(state, place), name="siblings")
         serving = asyncio.create_task(server.serve(sockets=[sock]), name="uvicorn")
         wyoming: WyomingService | None = None
         try:
             wyoming = await _begin_wyoming(config, state.engines)
-            await _until_listening(server)
+            await server.until_listening()
             scheme = "wss" if server.config.is_ssl else "ws"
             host, port = sock.getsockname()[:2]
             yield Running(state, f"{scheme}://{_in_url(host)}:{port}/v1/realtime")
         finally:
             await drain(state)
-            server.should_exit = True
+            server.end()
             beside.cancel()
             if wyoming is not None:
                 await wyoming.close()
@@ -232,25 +224,20 @@ def _turns_told(
     return told
 
 
-async def _until_listening(server: _Server) -> None:
-    while not server.started:  # noqa: ASYNC110 - uvicorn has a flag and no event
-        await asyncio.sleep(PORT_CHECK_S)
-
-
 async def _serve_siblings(state: State, place: Place | None) -> None:
     """Answer the other workers of this port, until cancelled."""
     if place is None:
         return
     siblings = Siblings(place.folder, place.number, place.count, state.config.server.max_message_bytes)
     app = with_own_page(make_app(state), state.page)
-    server = _Server(_inner_config(app, state.config, uds=str(siblings.own_path)))
+    server = HttpServer(_inner_config(app, state.config, uds=str(siblings.own_path)))
     serving = asyncio.create_task(server.serve(), name="siblings' uvicorn")
     try:
-        await _until_listening(server)
+        await server.until_listening()
         state.siblings = siblings
         await asyncio.shield(serving)
     finally:
-        server.should_exit = True
+        server.end()
         await serving
 
 

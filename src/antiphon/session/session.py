@@ -14,7 +14,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, Struct
@@ -123,6 +123,40 @@ class Session:
         """The connection that the person hears us by broke, and may be taken up again."""
         self._quiet_since: Seconds | None = None
         """When the last answer was played to its end, if nothing has happened since."""
+        self._acts: Mapping[type, Callable[[Any], None]] = {
+            inputs.Attach: self._attach,
+            inputs.Detach: self._detach,
+            inputs.LineLost: self._line_lost,
+            inputs.LineRestored: self._line_restored,
+            inputs.Finish: self._finish,
+            inputs.Malformed: self._malformed,
+            inputs.UpdateSettings: self._update_settings,
+            inputs.CommitAudio: self._commit_audio,
+            inputs.ClearAudio: self._clear_audio,
+            inputs.CreateItem: self._create_item,
+            inputs.RetrieveItem: self._items.retrieve,
+            inputs.DeleteItem: self._delete_item,
+            inputs.TruncateItem: self._truncate_item,
+            inputs.CreateResponse: self._create_response,
+            inputs.CancelResponse: self._cancel_response,
+            inputs.ClearPlayback: self._clear_playback,
+            inputs.AudioPlayed: self._audio_played,
+            inputs.VoiceBegan: self._floor.voice_began,
+            inputs.VoicePaused: self._floor.hear,
+            inputs.SilenceTick: self._floor.hear,
+            inputs.VoiceTick: self._floor.hear,
+            inputs.VoiceSuspected: self._floor.voice_suspected,
+            inputs.VoiceDismissed: self._floor.voice_dismissed,
+            inputs.Prosody: self._floor.endpoint.hear_prosody,
+            inputs.HearingFailed: self._hearing_failed,
+            inputs.Played: self._played,
+            inputs.Announce: self._announce,
+            inputs.ToolProgressed: self._tool_progressed,
+            inputs.TaskEnded: self._task_ended,
+            inputs.CancelTool: self._cancel_tool,
+            inputs.AnswerApproval: self._allowances.answer,
+            inputs.TimePassed: self._pass_time,
+        }
 
     # --- the way in and out
 
@@ -193,7 +227,7 @@ class Session:
 
     def _ask(self, item: Any) -> None:
         try:
-            self._acts[type(item)](self, item)
+            self._acts[type(item)](item)
         except PeerError as error:
             if not isinstance(item, Request):
                 raise
@@ -332,7 +366,7 @@ class Session:
         for work in sorted(self._transcripts):
             self._emit(outputs.StopWork(work))
         self._transcripts.clear()
-        for party in (self._asking, self._approvals, self._allowances, self._summary):
+        for party in (self._asking, self._approvals, self._summary):
             party.finish()
         self._is_over = True
         self._emit(outputs.Close(item.reason))
@@ -997,42 +1031,6 @@ class Session:
         message = f"Your session hit the maximum duration of {_duration(self.config.lifetime_s)}."
         self._emit(Refused(None, None, message, "session_expired"))
         self._finish(inputs.Finish("session_expired"))
-
-    _acts: ClassVar[Mapping[type, Callable[[Any, Any], None]]] = {
-        inputs.Attach: _attach,
-        inputs.Detach: _detach,
-        inputs.LineLost: _line_lost,
-        inputs.LineRestored: _line_restored,
-        inputs.Finish: _finish,
-        inputs.Malformed: _malformed,
-        inputs.UpdateSettings: _update_settings,
-        inputs.CommitAudio: _commit_audio,
-        inputs.ClearAudio: _clear_audio,
-        inputs.CreateItem: _create_item,
-        inputs.RetrieveItem: lambda self, item: self._items.retrieve(item),
-        inputs.DeleteItem: _delete_item,
-        inputs.TruncateItem: _truncate_item,
-        inputs.CreateResponse: _create_response,
-        inputs.CancelResponse: _cancel_response,
-        inputs.ClearPlayback: _clear_playback,
-        inputs.AudioPlayed: _audio_played,
-        inputs.VoiceBegan: lambda self, item: self._floor.voice_began(item),
-        inputs.VoicePaused: lambda self, item: self._floor.hear(item),
-        inputs.SilenceTick: lambda self, item: self._floor.hear(item),
-        inputs.VoiceTick: lambda self, item: self._floor.hear(item),
-        inputs.VoiceSuspected: lambda self, item: self._floor.voice_suspected(item),
-        inputs.VoiceDismissed: lambda self, item: self._floor.voice_dismissed(item),
-        inputs.Prosody: lambda self, item: self._floor.endpoint.hear_prosody(item),
-        inputs.HearingFailed: _hearing_failed,
-        inputs.Played: _played,
-        inputs.Announce: _announce,
-        inputs.ToolProgressed: _tool_progressed,
-        inputs.TaskEnded: _task_ended,
-        inputs.CancelTool: _cancel_tool,
-        inputs.AnswerApproval: lambda self, item: self._allowances.answer(item),
-        inputs.TimePassed: _pass_time,
-    }
-    """What is done about an input that no work has brought."""
 
 
 def _clip_of(item: Item) -> Speech | None:

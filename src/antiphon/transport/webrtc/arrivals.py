@@ -190,6 +190,11 @@ class Arrivals:
         return (self._next_ticks + self._filled + FILL_GRAIN) / CLOCK_HZ + min(self._quickest) + self._stall
 
     @property
+    def has_hole(self) -> bool:
+        """Whether packets wait for one before them."""
+        return bool(self._waiting)
+
+    @property
     def _stall(self) -> Seconds:
         return (PAUSE if self._pauses else STALL) + 4 * self.jitter
 

@@ -18,6 +18,7 @@ from antiphon.transport.webrtc.rtp import CLOCK_HZ, RtpPacket
 
 GRAIN: Seconds = 0.001  # uvloop's clock has no finer one, and a timer may come so much too early
 HELD_UP: Seconds = 0.005
+NEAR: Seconds = 0.1  # a timer is moved on while it is so near, and does not wake a process for nothing
 TICKS_PER_SAMPLE = CLOCK_HZ // WIRE_RATE
 
 
@@ -42,11 +43,7 @@ class Ear:
         now = self._loop.time()
         self.arrivals.add(packet, now)
         self._play(self.arrivals.take(now))
-        deadline = self.arrivals.deadline
-        if self._timer is None:
-            self._arm()
-        elif deadline is not None and deadline + HELD_UP < self._due:
-            self._timer.cancel()
+        if self._timer is None or self.arrivals.has_hole or self._due - now < NEAR:
             self._arm()
 
     def close(self) -> None:
@@ -56,8 +53,12 @@ class Ear:
             self._timer = None
 
     def _arm(self) -> None:
-        """One timer waits at a time: packets move the deadline on, and a look too early costs less than a new timer for
-        each. Only a hole brings it nearer."""
+        """One timer waits at a time. Each packet moves the deadline on, the timer follows in larger steps, and only a
+        hole brings it nearer."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._looks_again = False
         deadline = self.arrivals.deadline
         if deadline is not None and not self._is_closed:
             self._due = deadline + GRAIN
@@ -69,7 +70,6 @@ class Ear:
             self._looks_again = True
             self._timer = self._loop.call_later(HELD_UP, self._time_passed)
             return
-        self._looks_again = False
         self._play(self.arrivals.pass_time(self._loop.time()))
         self._arm()
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import ctypes.util
 import weakref
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ FRAME: Samples = WIRE_RATE // 50  # 20 ms, in which we speak
 GRAIN: Samples = WIRE_RATE // 400  # 2.5 ms: every length in Opus is a multiple of it
 LONGEST: Samples = WIRE_RATE * 12 // 100  # 120 ms: no packet holds more
 LARGEST_PACKET = 1275  # bytes of one frame
+ANY_NUMBER = 3  # in the last two bits of a packet: it holds so many frames as its second byte says
 
 VOICE = 2048
 SET_BITRATE, SET_COMPLEXITY, SET_FEC, SET_LOSS, SET_SIGNAL, RESET = 4002, 4010, 4012, 4014, 4024, 4028
@@ -59,6 +60,10 @@ class OpusEncoder:
         length = self._library.opus_encode(self._state, pcm, FRAME, self._packet, LARGEST_PACKET)
         _check(self._library, min(0, length))
         return bytes(self._packet_bytes[:length])
+
+    def restart(self) -> None:
+        """What was encoded last will not be sent: the next packet is not to build on it. All settings stay."""
+        self._control(RESET, 0)
 
     def _control(self, request: int, value: int) -> None:
         _check(self._library, self._library.opus_encoder_ctl(self._state, request, ctypes.c_int(value)))
@@ -99,7 +104,13 @@ class OpusDecoder:
 
 def ticks_of(packet: bytes) -> int:
     """How long a packet's sound is, in ticks of the RTP clock. Raises ValueError if it is no Opus."""
-    length: int = library().opus_packet_get_nb_samples(packet, len(packet), CLOCK_HZ)
+    # The first byte says it, or the first two where it leaves the number of frames to the second.
+    return _ticks_of_head(packet[:2] if packet and packet[0] & ANY_NUMBER == ANY_NUMBER else packet[:1])
+
+
+@lru_cache(maxsize=1024)
+def _ticks_of_head(head: bytes) -> int:
+    length: int = library().opus_packet_get_nb_samples(head, len(head), CLOCK_HZ)
     if length <= 0:
         raise ValueError("no Opus packet")
     return length
