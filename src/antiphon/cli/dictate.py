@@ -33,6 +33,7 @@ PREFERENCES = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
     show_default=True,
     help="Who is asked to watch the keys. evdev works everywhere, and takes the right to read all that is typed.",
 )
+@click.option("--overlay", is_flag=True, help="Show what is heard in a small window, which never takes the focus.")
 @click.pass_context
 def command(context: click.Context, /, config_path: Path | None, folder: Path, **flags: Any) -> None:
     """Dictate into any window: hold ctrl+alt+space, or bind a key of your desktop to: antiphon dictate toggle.
@@ -52,6 +53,7 @@ def command(context: click.Context, /, config_path: Path | None, folder: Path, *
         cleans=flags["clean"],
         asks_assistant=flags["assistant"],
         hotkeys=flags["hotkeys"],
+        overlay=flags["overlay"],
     )
     try:
         asyncio.run(dictate(config, options))

@@ -17,7 +17,8 @@ from packages import apt_install, succeeds
 PROGRAMS: Mapping[str, str] = {
     "Xvfb": "xvfb", "xdotool": "xdotool", "xclip": "xclip", "setxkbmap": "x11-xkb-utils", "dbus-daemon": "dbus",
     "pulseaudio": "pulseaudio", "pactl": "pulseaudio-utils", "wtype": "wtype", "wl-copy": "wl-clipboard",
-    "sway": "sway", "foot": "foot",
+    "sway": "sway", "foot": "foot", "Xwayland": "xwayland", "grim": "grim",
+    "xhost": "x11-xserver-utils",
 }  # fmt: skip
 """By the program that is looked for."""
 SYSTEM_PYTHON = "/usr/bin/python3"  # which has Tk by a package of the system's

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from virtual import antiphon, question, started, succeeds, until
+from virtual import antiphon, overlays, question, started, succeeds, until
 
+from antiphon.desktop.dictation.control import ask, socket_path
 from antiphon.desktop.dictation.injection import Injector, desktop, run
 
 pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(120)]
@@ -59,14 +60,18 @@ def test_an_image_in_the_clipboard_survives(field: Path) -> None:
 
 
 def test_dictation_from_the_microphone_into_a_window(machine: Path, field: Path) -> None:
-    """By the control socket, as a key that the desktop itself watches does it."""
+    """By the control socket, as a key that the desktop itself watches does it; what is heard is seen meanwhile."""
     speech = question(machine, "what time is it")
-    with started(*antiphon("dictate", "--microphone", "microphone", "--assistant", "--hotkeys", "none")):
+    program = antiphon("dictate", "--microphone", "microphone", "--assistant", "--hotkeys", "none", "--overlay")
+    with started(*program):
         until(lambda: succeeds(*antiphon("dictate", "status")), "the program's start")
-        subprocess.run(antiphon("dictate", "start"), check=True, capture_output=True)
+        steer("start")
+        until(lambda: overlays() == ["●"], "the overlay")
         subprocess.run(["paplay", "-d", "room", speech], check=True)
-        subprocess.run(antiphon("dictate", "stop"), check=True, capture_output=True)
+        until(lambda: overlays() == ["what time is it"], "the words")
+        steer("stop")
         until(lambda: field.read_text("utf-8") == "What time is it", "the text")
+        until(lambda: not overlays(), "the overlay's end")
     listed = subprocess.run(antiphon("dictate", "history", "time"), check=True, capture_output=True, text=True)
     assert "What time is it" in listed.stdout
 
@@ -137,6 +142,10 @@ def test_a_server_that_goes_away_in_mid_sentence_is_found_again(machine: Path) -
         until(lambda: "connected again: the conversation goes on" in log.read_text(), "the connection")
         answers = log.read_text().count("\nantiphon ")
         until(lambda: heard_in(log, speech, answers), "another answer")
+
+
+def steer(command: str) -> None:
+    ask(command, socket_path())
 
 
 def heard_in(log: Path, speech: Path, answers: int = 0) -> bool:

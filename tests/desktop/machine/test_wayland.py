@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -12,9 +13,10 @@ from pathlib import Path
 
 import pytest
 from parts import missing
-from virtual import started, succeeds, until
+from virtual import overlays, started, succeeds, until
 
 from antiphon.desktop.dictation.injection import Injector, desktop, run
+from antiphon.desktop.overlay import opened
 from antiphon.desktop.survey import surveyed
 
 pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(120)]
@@ -34,7 +36,8 @@ def typed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             as_nobody = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
             os.chown(folder, NOBODY, NOBODY)
         path, config = folder / "typed.txt", folder / "sway.config"
-        config.write_text(f"xwayland disable\nexec foot sh -c 'stty raw -echo; exec cat > {path}'\n")
+        writing = f"echo $DISPLAY > {folder}/display; xhost +local:; stty raw -echo; exec cat > {path}"
+        config.write_text(f"xwayland force\nexec foot sh -c '{writing}'\n")
         for variable, value in {
             "XDG_RUNTIME_DIR": name, "HOME": name, "LC_ALL": "C.UTF-8", "WLR_BACKENDS": "headless",
             "WLR_LIBINPUT_NO_DEVICES": "1", "WLR_RENDERER": "pixman",
@@ -70,6 +73,26 @@ def test_a_text_arrives_whole(typed: Path, text: str) -> None:
     until(lambda: text.encode() in typed.read_bytes(), "the text")
     assert outcome in ("typed", "pasted")
     assert clipboard == b"what was there"
+
+
+def test_the_overlay_is_seen_and_the_terminal_keeps_the_focus(typed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISPLAY", (typed.parent / "display").read_text().strip())
+
+    async def story() -> None:
+        before = await asyncio.to_thread(picture)
+        async with asyncio.timeout(60), opened() as overlay:
+            overlay.show("what is heard", "so far")
+            await asyncio.to_thread(until, lambda: overlays() == ["what is heard so far"], "the words")
+            await asyncio.to_thread(until, lambda: picture() != before, "the window on the screen")
+            await run("wtype", "plain words")
+            await asyncio.to_thread(until, lambda: b"plain words" in typed.read_bytes(), "the typed text")
+
+    asyncio.run(story())
+
+
+def picture() -> bytes:
+    """Of the screen, where the overlay is: a place that the terminal leaves empty."""
+    return subprocess.run(["grim", "-t", "ppm", "-g", "300,600 200x60", "-"], check=True, capture_output=True).stdout
 
 
 def test_the_doctor_sees_that_programs_may_type_here(typed: Path) -> None:

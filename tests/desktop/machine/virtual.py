@@ -18,6 +18,7 @@ import pytest
 from parts import SYSTEM_PYTHON, missing
 
 NULL_SINKS = ("mouth", "room")
+OVERLAY = "^Antiphon$"  # its window's class
 PATIENCE_S = 40.0  # with a machine whose cores may be taken away for seconds
 
 
@@ -47,6 +48,17 @@ def antiphon(*words: str) -> list[str]:
 
 def succeeds(*command: str) -> bool:
     return not subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL).returncode
+
+
+def output(*command: str) -> str:
+    """What a program writes; its status does not matter."""
+    return subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL).stdout.decode()
+
+
+def overlays() -> list[str]:
+    """The title of each overlay that can be seen: its words."""
+    windows = output("xdotool", "search", "--onlyvisible", "--class", OVERLAY).split()
+    return [output("xdotool", "getwindowname", window).strip() for window in windows]
 
 
 @contextmanager

@@ -64,6 +64,8 @@ class Preferences(Struct, frozen=True, forbid_unknown_fields=True):
     """Two soft notes when a recording begins, and two when it ends."""
     pause_players: bool = False
     """Music and films stand still while somebody dictates."""
+    overlay: bool = False
+    """What is heard is shown in a small window while it is said."""
 
     def profile(self, window_class: str) -> Profile:
         """The first that fits; one that changes nothing if none does."""

@@ -20,7 +20,7 @@ from antiphon.config import Config
 from antiphon.desktop.card import Microphone, Request, refresh
 from antiphon.desktop.dictation.control import listening, socket_path
 from antiphon.desktop.dictation.cues import play
-from antiphon.desktop.dictation.dictation import Dictation
+from antiphon.desktop.dictation.dictation import Dictation, State
 from antiphon.desktop.dictation.history import History
 from antiphon.desktop.dictation.hotkeys.chord import Shortcut
 from antiphon.desktop.dictation.hotkeys.watching import Way, usual, watch
@@ -29,6 +29,7 @@ from antiphon.desktop.dictation.passage import Report, Show, Ways
 from antiphon.desktop.dictation.preferences import Preferences, load
 from antiphon.desktop.dictation.steering import Steering
 from antiphon.desktop.dictation.surroundings import Surroundings
+from antiphon.desktop.overlay import Overlay, opened
 from antiphon.desktop.screen import Screen
 from antiphon.desktop.sound import Sound
 from antiphon.engines import registry
@@ -37,6 +38,8 @@ from antiphon.errors import ConfigError
 from antiphon.hearing.hub import HearingHub
 
 BLOCK_MS = 20  # of the microphone's sound: as often as a dictation looks
+
+LISTENING = "●"  # in the overlay, while there are no words yet
 
 Hotkeys = Literal["auto", "x11", "portal", "evdev", "none"]
 
@@ -54,6 +57,8 @@ class Options(Struct, frozen=True):
     asks_assistant: bool = False
     """The offline assistant's requests are expected, and nothing else."""
     hotkeys: Hotkeys = "auto"
+    overlay: bool = False
+    """The preview is shown in a window as well, whatever the preferences say."""
 
 
 async def dictate(config: Config, options: Options) -> None:
@@ -67,12 +72,14 @@ async def dictate(config: Config, options: Options) -> None:
         stack.callback(screen.close)
         ways = await _ways(config, options, preferences, screen, stack)
         request = SttRequest(options.language, purpose="conversation" if options.asks_assistant else "transcription")
-        show = Show(partial(_preview, screen), partial(_report, screen), partial(screen.line, "error"))
+        wants_overlay = options.overlay or preferences.overlay
+        overlay = await stack.enter_async_context(opened()) if wants_overlay else None
+        show = Show(partial(_preview, screen, overlay), partial(_report, screen), partial(screen.line, "error"))
         dictation = Dictation(ways, show, request)
         stack.push_async_callback(dictation.close)
         steering = Steering(dictation, preferences.keys.mode, asyncio.get_running_loop().time)
         surroundings = Surroundings(play if preferences.sounds else None, pauses_players=preferences.pause_players)
-        dictation.on_state = surroundings.take
+        dictation.on_state = partial(_tell_state, surroundings, overlay)
         await stack.enter_async_context(listening(dictation.act, socket_path()))
         screen.line("state", "ready: antiphon dictate toggle (bind a key of your desktop to it)")
         async with asyncio.TaskGroup() as group:
@@ -118,8 +125,16 @@ async def _watch(
         screen.line("state", f"no hotkeys: {error}")
 
 
-def _preview(screen: Screen, stable: str, tail: str) -> None:
+def _preview(screen: Screen, overlay: Overlay | None, stable: str, tail: str) -> None:
     screen.status(f"● {stable} {tail}".rstrip(), asyncio.get_running_loop().time())
+    if overlay is not None:
+        overlay.show(stable, tail)
+
+
+def _tell_state(surroundings: Surroundings, overlay: Overlay | None, state: State) -> None:
+    surroundings.take(state)
+    if overlay is not None and state != "working":  # the words stay until they are typed
+        overlay.show("", LISTENING if state == "recording" else "")
 
 
 def _report(screen: Screen, report: Report) -> None:
