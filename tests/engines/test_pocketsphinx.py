@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import os
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ import rejection
 from antiphon.audio.units import Pcm
 from antiphon.engines.api import SttRequest, Transcript
 from antiphon.engines.llm.assistant import UNKNOWN
+from antiphon.engines.stt.clip import spoken_clip
 from antiphon.engines.stt.pocketsphinx import PocketSphinx
 from antiphon.engines.stt.pocketsphinx_worker import OF_A_REQUEST, Doubt, Heard, Piece, doubt_about
 from antiphon.errors import EngineError
@@ -99,23 +102,43 @@ def test_noise_says_nothing_to_the_assistant_and_a_lost_worker_is_replaced() -> 
 
 @pytest.mark.real
 @pytest.mark.slow
-def test_a_look_that_nobody_waits_for_any_more_costs_no_worker() -> None:
-    async def story(engine: PocketSphinx) -> None:
-        await engine.warm()
-        process = engine._workers[0]._process
-        sound = np.zeros(32_000, np.float32)
-        look = SttRequest(purpose="transcription", is_partial=True)
-        task = asyncio.create_task(heard(engine, sound, look))
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        await heard(engine, sound, SttRequest(purpose="transcription"))
-        assert engine._workers[0]._process is process
-        assert not engine._unwanted
+def test_a_look_holds_up_no_utterance_and_a_long_one_that_nobody_waits_for_is_ended() -> None:
+    look = SttRequest(purpose="transcription", is_partial=True)
 
+    async def story(engine: PocketSphinx) -> None:
+        looking = asyncio.create_task(heard(engine, np.tile(clip, 24), look))
+        assert (await heard(engine, clip, SttRequest())).text == "what time is it"
+        assert not looking.done()
+        (first,) = await asyncio.to_thread(workers, niceness=10)
+        looking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await looking
+        await heard(engine, clip, look)
+        (second,) = await asyncio.to_thread(workers, niceness=10)
+        assert second != first
+        short = asyncio.create_task(heard(engine, clip, look))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        short.cancel()
+        await heard(engine, clip, look)  # once the short one is finished
+        assert await asyncio.to_thread(workers, niceness=10) == [second]
+
+    clip = spoken_clip()
     run(story)
+
+
+def workers(niceness: int) -> list[int]:
+    """The worker processes that we started with this niceness."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+            command = (stat.parent / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if int(fields[1]) == os.getpid() and b"pocketsphinx_worker" in command and int(fields[16]) == niceness:
+            found.append(int(stat.parent.name))
+    return found
 
 
 def test_another_language_is_refused_before_any_work() -> None:

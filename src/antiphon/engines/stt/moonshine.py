@@ -18,6 +18,7 @@ from antiphon.audio.units import HEARING_RATE, Pcm, Seconds
 from antiphon.engines.api import Hypothesis, SttRequest, Transcript, TranscriptDelta, Word
 from antiphon.engines.pool import Pool
 from antiphon.engines.stt.agreement import Agreement
+from antiphon.engines.stt.clip import spoken_clip
 from antiphon.engines.utterance import Utterance
 from antiphon.errors import ConfigError, EngineError
 
@@ -49,7 +50,7 @@ class Moonshine:
         self._loading = asyncio.Lock()
 
     async def warm(self) -> None:
-        """Load the weights."""
+        """Load the weights, and recognise a second of speech."""
         if self._transcriber is None:
             async with self._loading:
                 self._transcriber = self._transcriber or await self._pool.run(self._load, limit_s=600)
@@ -99,13 +100,17 @@ class Moonshine:
         name = self._folder.name.lower()
         architecture = next((arch for word, arch in ARCHITECTURES.items() if word in name), "SMALL_STREAMING")
         try:
-            return Transcriber(str(self._folder), ModelArch[architecture], update_interval=NEVER_S)
+            transcriber = Transcriber(str(self._folder), ModelArch[architecture], update_interval=NEVER_S)
+            take = _Take(transcriber)
+            take.look(spoken_clip(), is_last=True)
+            take.close()
         except Exception as error:  # noqa: BLE001 - the library's errors have no common base
             raise EngineError(
                 f"the Moonshine model in {self._folder} cannot be loaded: {error}",
                 "Download it again; the folder's name should say tiny, small or medium.",
                 code="model_broken",
             ) from None
+        return transcriber
 
 
 class _Take:

@@ -16,6 +16,7 @@ from antiphon.audio.units import HEARING_RATE, Pcm
 from antiphon.engines.api import SttRequest, Transcript, TranscriptDelta, Word
 from antiphon.engines.pool import Pool
 from antiphon.engines.stt.checks import Heard, doubt
+from antiphon.engines.stt.clip import spoken_clip
 from antiphon.engines.stt.sherpa import words_from
 from antiphon.errors import ConfigError, EngineError
 
@@ -45,7 +46,7 @@ class Parakeet:
         self._loading = asyncio.Lock()
 
     async def warm(self) -> None:
-        """Load the weights, and recognise a second."""
+        """Load the weights, and recognise a second of speech."""
         if self._model is None:
             async with self._loading:
                 self._model = self._model or await self._pool.run(self._load, limit_s=600)
@@ -81,7 +82,7 @@ class Parakeet:
                 sess_options=options,
                 providers=["CPUExecutionProvider"],
             ).with_timestamps()
-            model.recognize(np.zeros(HEARING_RATE, np.float32))
+            model.recognize(spoken_clip())
         except Exception as error:  # noqa: BLE001 - onnxruntime's errors have no common base
             raise EngineError(
                 f"the model in {self._folder} cannot be loaded: {error}",

@@ -3,7 +3,10 @@
 For the offline assistant it listens for the assistant's own sentences, and does that well; what is none of them is
 handed on as the free language model hears it, which is poor, so that the assistant can say that it did not
 understand. Transcription without the assistant always uses the free model. Decoding happens in helper processes
-(`pocketsphinx_worker`); one that dies or hangs is replaced.
+(`pocketsphinx_worker`); one that dies or hangs is replaced at once, so that the next words do not wait for its models.
+
+Looks at what goes on have a process of their own, which yields the processor to the others: a conversation's words
+never wait for one.
 """
 
 from __future__ import annotations
@@ -13,42 +16,41 @@ import json
 import logging
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator
-
-import numpy as np
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from typing import Any, TypeVar
 
 from antiphon.audio.pcm import int16_from_float
 from antiphon.audio.units import HEARING_RATE, Pcm
 from antiphon.engines.api import SttRequest, Transcript, TranscriptDelta
+from antiphon.engines.stt.clip import spoken_clip
 from antiphon.errors import EngineError
 
 log = logging.getLogger("antiphon.stt")
+
+T = TypeVar("T")
 
 MODULE = "antiphon.engines.stt.pocketsphinx_worker"
 LONGEST_S = 60.0
 START_S = 30.0  # to load the models
 PATIENCE = 10.0  # times the length of the sound, and never less than START_S: then the worker hangs
+WORTH_FINISHING_S = 3.0  # of sound that nobody asks about any more: it takes as long as to load the models again
+YIELDING = 10  # niceness: a tenth of a core, where another process wants the rest
 
 
 class PocketSphinx:
-    """`Stt` on one worker process for each of `workers`; they are started with the first utterance."""
+    """`Stt` on `workers` processes that are started with the first utterance, and one that is with the first look."""
 
     languages: frozenset[str] | None = frozenset({"en"})
     caveat: str = "understands the offline assistant's requests; otherwise poor, and English only"
 
     def __init__(self, workers: int = 1) -> None:
-        self._free: asyncio.Queue[Worker] | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._workers = [Worker() for _ in range(workers)]
+        self._utterances = Crew([Worker() for _ in range(workers)], ("requests", "anything"))
+        self._looks = Crew([Worker(niceness=YIELDING)], ("anything",))
         self._has_warned = False
-        self._unwanted: set[asyncio.Task[tuple[str, bool]]] = set()
-        """Looks at unfinished utterances that nobody waits for any more, but that are still being taken."""
 
     async def warm(self) -> None:
-        """Load the models: all workers decode a second of silence."""
-        for _ in self._workers:  # they take turns
-            for listens_for in ("requests", "anything"):
-                await self._recognise(np.zeros(HEARING_RATE, np.float32), listens_for, is_partial=False)
+        """Load the models of all workers but that of the looks, which not everybody wants."""
+        await self._utterances.warm()
 
     async def transcribe(self, pcm: Pcm, request: SttRequest) -> AsyncIterator[TranscriptDelta | Transcript]:
         """See `Stt.transcribe`. There are no deltas."""
@@ -64,43 +66,87 @@ class PocketSphinx:
             self._has_warned = True
             log.warning("free transcription by PocketSphinx is poor, and English only; set stt.base_url for better")
         listens_for = "anything" if is_free else "answers" if request.awaits_consent else "requests"
-        text, accepted = await self._recognise(pcm, listens_for, is_partial=request.is_partial)
+        crew = self._looks if request.is_partial else self._utterances
+        text, accepted = await crew.recognise(_bounded(pcm), listens_for)
         yield Transcript(text, "en", 1.0 if accepted and not is_free else None)
-
-    async def _recognise(self, pcm: Pcm, listens_for: str, *, is_partial: bool) -> tuple[str, bool]:
-        """Cancelling ends the worker, but for a look at what goes on: that is short, and a worker takes seconds to be
-        there again, for which the whole utterance would wait."""
-        queue = self._queue()
-        worker = await queue.get()
-        work = asyncio.ensure_future(worker.recognise(_bounded(pcm), listens_for))
-        work.add_done_callback(lambda _: queue.put_nowait(worker))
-        try:
-            return await asyncio.shield(work)
-        except asyncio.CancelledError:
-            if is_partial:
-                self._unwanted.add(work)
-                work.add_done_callback(self._forget)
-            else:
-                work.cancel()
-                await asyncio.wait([work])
-            raise
-
-    def _forget(self, work: asyncio.Task[tuple[str, bool]]) -> None:
-        self._unwanted.discard(work)
-        if not work.cancelled() and (failure := work.exception()) is not None:
-            log.debug("a look that nobody waited for failed: %s", failure)
 
     async def close(self) -> None:
         """End the workers. A later `transcribe` starts others."""
-        for work in self._unwanted:
-            work.cancel()
+        await self._utterances.close()
+        await self._looks.close()
+
+
+class Crew:
+    """Workers who take turns, on one event loop after the other."""
+
+    def __init__(self, workers: Sequence[Worker], listen_for: Sequence[str]) -> None:
+        """`listen_for` is what they are to have models ready for, the most urgent first."""
+        self._workers = workers
+        self._listen_for = listen_for
+        self._free: asyncio.Queue[Worker] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._tidying: set[asyncio.Task[None]] = set()
+
+    async def warm(self) -> None:
+        """Have each worker load its models."""
+        await asyncio.gather(
+            *(self._with_a_worker(lambda worker: self._load(worker, self._listen_for)) for _ in self._workers)
+        )
+
+    async def recognise(self, sound: bytes, listens_for: str) -> tuple[str, bool]:
+        """Words, and whether they are what was listened for. Cancelling ends the process, and another is started; what
+        is soon done is finished for nobody instead."""
+        return await self._with_a_worker(
+            lambda worker: worker.recognise(sound, listens_for), len(sound) <= 2 * HEARING_RATE * WORTH_FINISHING_S
+        )
+
+    async def close(self) -> None:
+        """End the workers."""
+        for task in self._tidying:
+            task.cancel()
+        await asyncio.gather(*self._tidying, return_exceptions=True)
         for worker in self._workers:
             await worker.close()
+
+    async def _with_a_worker(self, ask: Callable[[Worker], Coroutine[Any, Any, T]], finishes: bool = False) -> T:
+        queue = self._queue()
+        worker = await queue.get()
+        work = asyncio.ensure_future(ask(worker))
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            if not finishes:
+                work.cancel()
+            raise
+        finally:
+            if work.done() and worker.is_running:
+                queue.put_nowait(worker)
+            else:
+                tidying = asyncio.ensure_future(self._tidy(worker, work, queue))
+                self._tidying.add(tidying)
+                tidying.add_done_callback(self._tidying.discard)
+
+    async def _tidy(self, worker: Worker, work: asyncio.Future[T], queue: asyncio.Queue[Worker]) -> None:
+        """Once the work is over, and the worker there again if it has ended, it is free."""
+        try:
+            await asyncio.gather(work, return_exceptions=True)
+            if not worker.is_running:
+                await self._load(worker, self._listen_for[:1])
+        except EngineError as error:
+            log.warning("the recogniser is not back: %s", error.message)
+        finally:
+            queue.put_nowait(worker)
+
+    async def _load(self, worker: Worker, listen_for: Sequence[str]) -> None:
+        clip = await asyncio.to_thread(spoken_clip)
+        for listens_for in listen_for:
+            await worker.recognise(_bounded(clip), listens_for)
 
     def _queue(self) -> asyncio.Queue[Worker]:
         loop = asyncio.get_running_loop()
         if self._free is None or self._loop is not loop:
             self._loop, self._free = loop, asyncio.Queue()
+            self._tidying.clear()  # they ended with their loop
             for worker in self._workers:
                 self._free.put_nowait(worker)
         return self._free
@@ -109,9 +155,15 @@ class PocketSphinx:
 class Worker:
     """One helper process."""
 
-    def __init__(self) -> None:
+    def __init__(self, niceness: int = 0) -> None:
+        """`niceness` is how much it yields the processor to others."""
+        self._niceness = niceness
         self._process: Process | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.returncode is None
 
     async def recognise(self, sound: bytes, listens_for: str) -> tuple[str, bool]:
         """Words, and whether they are what was listened for. Cancelling ends the process."""
@@ -126,15 +178,11 @@ class Worker:
                 await process.stdin.drain()
                 line = await process.stdout.readline()
             if not line:
-                raise EngineError(
-                    "the recogniser stopped", "It is started again with the next words.", code="stt_failed"
-                )
+                raise EngineError("the recogniser stopped", "It is being started again.", code="stt_failed")
             answer = json.loads(line)
             is_done = True
         except (TimeoutError, ConnectionError):
-            raise EngineError(
-                "the recogniser hangs", "It is started again with the next words.", code="stt_failed"
-            ) from None
+            raise EngineError("the recogniser hangs", "It is being started again.", code="stt_failed") from None
         finally:
             if not is_done:
                 self._kill()
@@ -152,7 +200,7 @@ class Worker:
             return self._process
         self._loop = loop
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", MODULE, stdin=PIPE, stdout=PIPE, stderr=DEVNULL
+            sys.executable, "-m", MODULE, str(self._niceness), stdin=PIPE, stdout=PIPE, stderr=DEVNULL
         )
         return self._process
 

@@ -3,9 +3,9 @@
 A decoder holds Python's lock while it computes, so in the server's process it would stall every session; and one that
 hangs can only be killed from outside.
 
-What comes in is a line of JSON, {"bytes", "listens_for"}, and that many bytes of int16 sound at 16 kHz. What is
-listened for is "anything", the assistant's "requests", or "answers": a yes or a no, or else a request. What goes out is
-a line of JSON, {"text", "accepted"}.
+Its argument is its niceness. What comes in is a line of JSON, {"bytes", "listens_for"}, and that many bytes of int16
+sound at 16 kHz. What is listened for is "anything", the assistant's "requests", or "answers": a yes or a no, or else a
+request. What goes out is a line of JSON, {"text", "accepted"}.
 
 A grammar always finds one of its own sentences, whatever was said. So the sound is decoded a second time, by a loop
 of all phones, which can follow any sound, and the two are compared: how much better the loop explains it, where it
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -191,6 +192,7 @@ def _points(likelihood: float) -> float:
 
 
 def main() -> None:
+    os.nice(int(sys.argv[1]))
     recogniser = Recogniser()
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     while line := source.readline():

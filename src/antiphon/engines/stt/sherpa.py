@@ -24,6 +24,7 @@ from msgspec import Struct
 from antiphon.audio.units import HEARING_RATE, Pcm, Seconds
 from antiphon.engines.api import Hypothesis, SttRequest, Transcript, TranscriptDelta, Word
 from antiphon.engines.stt.agreement import Agreement
+from antiphon.engines.stt.clip import spoken_clip
 from antiphon.engines.utterance import Utterance
 from antiphon.errors import ConfigError, EngineError
 
@@ -166,7 +167,7 @@ class Sherpa:
         self._loading = asyncio.Lock()
 
     async def warm(self) -> None:
-        """Load the weights, and decode a second."""
+        """Load the weights, and decode a second of speech."""
         async with self._loading:
             if self._batches is None:
                 self._recogniser = await asyncio.to_thread(self._load)
@@ -261,7 +262,7 @@ class Sherpa:
                 code="model_broken",
             ) from None
         stream = recogniser.create_stream()
-        stream.accept_waveform(HEARING_RATE, np.zeros(HEARING_RATE, np.float32))
+        stream.accept_waveform(HEARING_RATE, spoken_clip())
         while recogniser.is_ready(stream):
             recogniser.decode_streams([stream])
         return recogniser

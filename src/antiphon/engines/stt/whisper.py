@@ -18,6 +18,7 @@ from antiphon.audio.units import HEARING_RATE, Pcm, Seconds
 from antiphon.engines.api import SttRequest, Transcript, TranscriptDelta, Word
 from antiphon.engines.pool import Pool
 from antiphon.engines.stt.checks import Heard, doubt, without_outro
+from antiphon.engines.stt.clip import spoken_clip
 from antiphon.errors import ConfigError, EngineError
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Whisper:
         self._loading = asyncio.Lock()
 
     async def warm(self) -> None:
-        """Load the weights, and recognise a second: the first run lays out memory."""
+        """Load the weights, and recognise a second of speech: the first run lays out memory."""
         if self._model is None:
             async with self._loading:
                 self._model = self._model or await self._pool.run(self._load, limit_s=600)
@@ -98,8 +99,7 @@ class Whisper:
             )
             if not model.model.is_multilingual:
                 self.languages, self.translates = frozenset({"en"}), False
-            second = np.zeros(HEARING_RATE, np.float32)
-            list(model.transcribe(second, language="en", max_new_tokens=4, temperature=0)[0])
+            list(model.transcribe(spoken_clip(), language="en", max_new_tokens=4, temperature=0)[0])
         except (RuntimeError, ValueError, OSError) as error:
             raise EngineError(
                 f"the Whisper model in {self._folder} cannot be loaded: {error}",
