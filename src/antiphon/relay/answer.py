@@ -7,31 +7,29 @@ once. It does not know messages: `relay.session` reads them, and asks for what f
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import Enum
 
 import msgspec
 
 from antiphon.audio.units import Samples, Seconds
+from antiphon.session.audible import Audible, Emit, Ending
 from antiphon.session.conversation import Conversation, Entry
+from antiphon.session.hidden_calls import HiddenCall
 from antiphon.session.items import FunctionCall, Item, Message, Role, Speech, Status, Text
 from antiphon.session.ledger import Ledger
 from antiphon.session.machine import Table, step
+from antiphon.session.manner import Manner
 from antiphon.session.outputs import (
     ArgumentsSent,
     AudioSent,
     DropAudio,
-    Output,
     OutputBegan,
     OutputEnded,
-    ResponseBegan,
     ResponseEnded,
-    ResponseInfo,
     RetainAudio,
     TextSent,
 )
 from antiphon.session.playout import Playout
-from antiphon.session.response import HiddenCall, Manner
 
 
 class AnswerState(Enum):
@@ -55,16 +53,6 @@ MOVES: Table[AnswerState] = {
 }
 
 
-class Outcome(msgspec.Struct, frozen=True):
-    """How an answer ended."""
-
-    status: str
-    """"completed", "cancelled", "failed" or "incomplete"."""
-    reason: str | None = None
-    error_code: str | None = None
-    error_message: str | None = None
-
-
 class Piece:
     """One item of the answer."""
 
@@ -84,7 +72,7 @@ class Piece:
         self.is_open = True
 
 
-class Answer:
+class Answer(Audible):
     """See the module. `now` is the session's."""
 
     def __init__(
@@ -93,16 +81,13 @@ class Answer:
         manner: Manner,
         playout: Playout,
         conversation: Conversation | None,
-        emit: Callable[[Output], None],
+        emit: Emit,
     ) -> None:
         """`id` is that of its first response at the other server, and its own. Without a conversation it is
         out-of-band."""
-        self.id = id
+        super().__init__(id, manner, playout, conversation, emit)
         self.upstream_id = id
         """Of the response that is in progress, or was last."""
-        self.manner = manner
-        self.playout = playout
-        self.conversation = conversation
         self.state = AnswerState.WRITING
         self.rounds = 1
         self.pieces: list[Piece] = []
@@ -112,10 +97,8 @@ class Answer:
         """Those that are at work, by the number of the work."""
         self.calls_client = False
         """The client has to run a function that was called in this round."""
-        self.stopped: Outcome | None = None
+        self.stopped: Ending | None = None
         """How it ends, once the other server has ended it, if nobody wants more of it."""
-        self._usage = [0, 0, 0]
-        self._emit = emit
 
     @property
     def is_over(self) -> bool:
@@ -125,10 +108,6 @@ class Answer:
     def is_in_progress(self) -> bool:
         """Whether the other server still has to say that its response has ended."""
         return self.state in (AnswerState.WRITING, AnswerState.ENDING)
-
-    def announce(self) -> None:
-        """It exists; nothing has come of it yet."""
-        self._emit(ResponseBegan(self._info()))
 
     def move(self, move: str) -> None:
         self.state = step(MOVES, self.state, move)
@@ -140,11 +119,6 @@ class Answer:
         self.rounds += 1
         self.hidden.clear()
         self.calls_client = False
-
-    def spend(self, input_tokens: int, output_tokens: int, cached_tokens: int) -> None:
-        """One of its responses has taken these."""
-        for place, tokens in enumerate((input_tokens, output_tokens, cached_tokens)):
-            self._usage[place] += tokens
 
     # --- its items
 
@@ -248,65 +222,14 @@ class Answer:
                 self.begin_message(piece, speaks=self.manner.speaks)
                 self._close(piece, Status.COMPLETED if completed else Status.INCOMPLETE)
 
-    def stop(self, outcome: Outcome) -> None:
+    def stop(self, ending: Ending) -> None:
         """Nothing more of it goes out but how it ended, which the other server's last word on it brings."""
         self.end_round(completed=False)
         self.move("stop")
-        self.stopped = outcome
+        self.stopped = ending
 
-    def end(self, outcome: Outcome) -> None:
+    def end(self, ending: Ending) -> None:
         """Nothing of it goes out afterwards."""
-        self.end_round(completed=outcome.status == "completed")
+        self.end_round(completed=ending.status == "completed")
         self.move("end")
-        self._emit(ResponseEnded(self._info(outcome)))
-
-    def _info(self, outcome: Outcome | None = None) -> ResponseInfo:
-        manner = self.manner
-        return ResponseInfo(
-            id=self.id,
-            conversation_id=None if self.conversation is None else self.conversation.id,
-            status="in_progress" if outcome is None else outcome.status,
-            speaks=manner.speaks,
-            voice=manner.voice,
-            output_format=manner.output_format,
-            max_output_tokens=manner.max_tokens,
-            metadata=manner.metadata,
-            reason=outcome.reason if outcome else None,
-            error_code=outcome.error_code if outcome else None,
-            error_message=outcome.error_message if outcome else None,
-            output=tuple(piece.item for piece in self.pieces) if outcome else (),
-            input_tokens=self._usage[0],
-            output_tokens=self._usage[1],
-            cached_tokens=self._usage[2],
-        )
-
-    # --- what was heard of it
-
-    def is_speaking(self, item_id: str) -> bool:
-        """Whether sound of this item still comes."""
-        return any(piece.is_open and piece.ledger is not None and piece.item.id == item_id for piece in self.pieces)
-
-    def heard(self, now: Seconds) -> dict[str, str]:
-        """For each spoken item that is not played to its end: the words that were."""
-        played = self.playout.played(now)
-        return {
-            piece.item.id: piece.ledger.text_until(played - piece.offset)
-            for piece in self.pieces
-            if piece.ledger is not None and played - piece.offset < piece.ledger.made
-        }
-
-    def spoken(self) -> dict[str, str]:
-        """For each spoken item of the conversation: the words of all that was sent."""
-        return {
-            piece.item.id: piece.ledger.text_until(piece.ledger.kept)
-            for piece in self.pieces
-            if piece.ledger is not None and self.conversation is not None
-        }
-
-    def confirm(self, item_id: str, played: Samples, now: Seconds) -> bool:
-        """A player says how much of this item was heard. False if no sound of it was sent."""
-        for piece in self.pieces:
-            if piece.item.id == item_id and piece.ledger is not None and piece.ledger.sent:
-                self.playout.report(piece.offset + min(played, piece.ledger.sent), now)
-                return True
-        return False
+        self._emit(ResponseEnded(self._info(ending.status, ending, tuple(piece.item for piece in self.pieces))))

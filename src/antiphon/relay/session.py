@@ -10,7 +10,6 @@ when a connection is lost. Like its sibling it never waits and reads no clock.
 
 from __future__ import annotations
 
-import json
 import re
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -23,24 +22,24 @@ from msgspec import UNSET, Struct
 from antiphon.audio.units import Samples, Seconds, ms_from_samples, samples_from_ms, seconds_from_samples
 from antiphon.errors import PeerError
 from antiphon.protocol import upstream
-from antiphon.relay.answer import Answer, AnswerState, Outcome, Piece
+from antiphon.relay.answer import Answer, AnswerState, Piece
 from antiphon.relay.line import TAG, Asked, Line
 from antiphon.session import inputs, outputs
 from antiphon.session.allowances import LATER, Allowances
 from antiphon.session.asking import Asking
+from antiphon.session.audible import Ending
 from antiphon.session.consent import consent_in
 from antiphon.session.conversation import Conversation, Entry, as_heard, is_unrecognised, with_transcript
+from antiphon.session.hidden_calls import NO_RESULT, WITHHELD, HiddenCall, told_of
 from antiphon.session.ids import Ids
 from antiphon.session.inputs import Input, Request, Result
 from antiphon.session.item_requests import ItemRequests
 from antiphon.session.items import FunctionCall, FunctionOutput, Item, McpApprovalResponse, Message, Role, Speech, Text
 from antiphon.session.ledger import LETTERS_PER_SECOND
-from antiphon.session.mcp import outcome_of
 from antiphon.session.outputs import Output, Refused, Remark
 from antiphon.session.playback import Playback
 from antiphon.session.playout import Playout
 from antiphon.session.questions import NOBODY_TO_ASK, not_done, question_about
-from antiphon.session.response import NO_RESULT, WITHHELD, HiddenCall
 from antiphon.session.room import Room
 from antiphon.session.session import Session
 from antiphon.session.settings import (
@@ -62,7 +61,7 @@ QUOTED = 300  # characters of another server's complaint
 OVERLAP = samples_from_ms(1000)  # heard twice after a loss: what the lost server had in hand
 FOUND_S: Seconds = 5.0  # for a voice in what is heard again: it comes faster than it was spoken
 SAY = "Say this to the person now, in these words, in the language of the conversation, and nothing else: {}"
-SUPERSEDED = Outcome("failed", None, "superseded", "The upstream began another answer before this one was over.")
+SUPERSEDED = Ending("failed", None, "superseded", "The upstream began another answer before this one was over.")
 ENDINGS = frozenset({"completed", "cancelled", "failed", "incomplete"})
 REASONS = frozenset({"turn_detected", "client_cancelled", "max_output_tokens", "content_filter"})
 
@@ -308,7 +307,7 @@ class RelaySession:
 
     def _finish(self, item: inputs.Finish) -> None:
         for answer in list(self._answers.values()):
-            self._end(answer, Outcome("cancelled", "client_cancelled"))
+            self._end(answer, Ending("cancelled", "client_cancelled"))
         self._asking.finish()
         self._is_over = True
         self._emit(outputs.Close(item.reason))
@@ -380,7 +379,7 @@ class RelaySession:
         self._owes_answer |= self._turn is None and not owed_answer and self._lost_turn()
         for answer in list(self._answers.values()):
             if answer.is_in_progress:
-                self._end(answer, answer.stopped or Outcome("failed", None, lost.code, _quoted(lost.message)))
+                self._end(answer, answer.stopped or Ending("failed", None, lost.code, _quoted(lost.message)))
         self._emit(outputs.KeepAudio(self._resumes_from))
         if not lost.comes_back and self._relaying.joins:
             self._finish(inputs.Finish("hung up"))  # the call is over
@@ -936,12 +935,12 @@ class RelaySession:
         error = details.error or upstream.Details(type="", code="upstream_failed") if status == "failed" else None
         code = error.code or error.type or "upstream_failed" if error is not None else None
         words = _quoted(error.message or code or "") if error is not None else None
-        self._end(answer, Outcome(status or "completed", reason, code, words))
+        self._end(answer, Ending(status or "completed", reason, code, words))
 
-    def _end(self, answer: Answer, outcome: Outcome) -> None:
+    def _end(self, answer: Answer, ending: Ending) -> None:
         """It is over, and so is the work for it."""
         self._stop_tools(answer)
-        answer.end(outcome)
+        answer.end(ending)
         self._answers = {key: one for key, one in self._answers.items() if one is not answer}
         self._let_go(answer)
         if self._playback is not None:
@@ -965,10 +964,10 @@ class RelaySession:
         asked in order. What it still says of this one is not passed on. `is_told`: it knows already."""
         self._note_heard(answer)
         if answer.state is not AnswerState.WRITING:
-            self._end(answer, Outcome("cancelled", reason))
+            self._end(answer, Ending("cancelled", reason))
             return
         self._stop_tools(answer)
-        answer.stop(Outcome("cancelled", reason))
+        answer.stop(Ending("cancelled", reason))
         self._let_go(answer)
         if not is_told:
             event = {"type": "response.cancel", "response_id": answer.upstream_id}
@@ -1017,11 +1016,8 @@ class RelaySession:
     def _run(self, answer: Answer, call: HiddenCall) -> None:
         work = self._room.new_work()
         answer.running[work] = call
-        self._emit(outputs.ToolBegan(answer.id, call.call_id, call.name, call.arguments))
-        if call.remote is None:
-            self._emit(outputs.RunTool(work, answer.id, call.call_id, call.name, call.arguments))
-        else:
-            self._emit(outputs.CallMcpTool(work, call.remote.address, call.remote.name, call.arguments))
+        for output in call.run(work, answer.id):
+            self._emit(output)
 
     def _answer_call(self, call: HiddenCall, output: str, *, hidden: bool) -> None:
         """Tell the other server what came of a call. What belongs to no conversation is not kept."""
@@ -1040,7 +1036,7 @@ class RelaySession:
         answer = next((one for one in self._answers.values() if result.work in one.running), None)
         if answer is not None:
             call = answer.running.pop(result.work)
-            output, ok = _told(result)
+            output, ok = told_of(result)
             self._emit(outputs.ToolEnded(answer.id, call.call_id, call.name, output, ok))
             self._answer_call(call, output, hidden=answer.conversation is not None)
             self._after_tools(answer)
@@ -1056,11 +1052,11 @@ class RelaySession:
         if answer.running or answer.state is not AnswerState.CALLING:
             return
         if answer.calls_client:
-            self._end(answer, Outcome("completed"))
+            self._end(answer, Ending("completed"))
             return
         if answer.rounds > self.config.max_tool_rounds:
             words = f"the model asked for tools {answer.rounds} times in a row"
-            self._end(answer, Outcome("failed", None, "tool_loop", words))
+            self._end(answer, Ending("failed", None, "tool_loop", words))
             return
         answer.move("ask")
         response: dict[str, Any] = {}
@@ -1279,13 +1275,3 @@ def _item_from(theirs: upstream.UpstreamItem, item_id: str) -> Message:
 
 def _words(item: upstream.UpstreamItem) -> str:
     return "".join(part.transcript or part.text or "" for part in item.content or ())
-
-
-def _told(result: Result) -> tuple[str, bool]:
-    """What a model is told that a tool has answered, and whether it did what it should."""
-    if isinstance(result, inputs.ToolReturned):
-        return result.output, result.ok
-    outcome = outcome_of(result)
-    if outcome.failure is None:
-        return outcome.output or "", True
-    return json.dumps({"error": outcome.failure.message}), False

@@ -11,12 +11,12 @@ from collections.abc import Callable
 
 from antiphon.audio.units import Seconds
 from antiphon.errors import PeerError
+from antiphon.session.hidden_calls import HiddenCall
 from antiphon.session.inputs import AnswerApproval
 from antiphon.session.items import McpApprovalResponse
 from antiphon.session.outputs import ApprovalAsked, ApprovalSettled
 from antiphon.session.permission import Consent, Permissions
 from antiphon.session.questions import not_done
-from antiphon.session.response import HiddenCall
 from antiphon.session.room import Room
 
 FORBIDDEN = "The person did not allow it."

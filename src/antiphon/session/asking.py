@@ -12,9 +12,9 @@ from msgspec import UNSET
 
 from antiphon.session.inputs import Result
 from antiphon.session.items import Item
+from antiphon.session.manner import Manner
 from antiphon.session.mcp import Offer, Toolbox, offered, servers_among
 from antiphon.session.outputs import Generate
-from antiphon.session.response import Manner
 from antiphon.session.room import Room
 from antiphon.session.settings import AudioFormat, FunctionTool, McpServer, ResponseOptions
 from antiphon.session.truncation import Scale, left_behind

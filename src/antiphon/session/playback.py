@@ -6,18 +6,13 @@ session's; how sound is played, and where, is not known here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
-
 from msgspec import Struct
 
 from antiphon.audio.units import Samples, Seconds
 from antiphon.session import inputs
-from antiphon.session.conversation import Conversation
-from antiphon.session.items import Item, Message
-from antiphon.session.ledger import Ledger
-from antiphon.session.outputs import Output, PlaybackBegan, PlaybackCleared, PlaybackEnded
-from antiphon.session.playout import Playout
+from antiphon.session.audible import Audible, Emit
+from antiphon.session.items import Message
+from antiphon.session.outputs import PlaybackBegan, PlaybackCleared, PlaybackEnded
 
 
 class Unheard(Struct, frozen=True):
@@ -27,40 +22,10 @@ class Unheard(Struct, frozen=True):
     heard: Samples
 
 
-class Sounding(Protocol):
-    """One item of a response."""
-
-    ledger: Ledger | None
-    """Of a spoken one."""
-    offset: Samples
-    """Where its sound begins in that of the response."""
-
-    @property
-    def item(self) -> Item: ...
-
-
-class Audible(Protocol):
-    """A response, as far as it is played."""
-
-    id: str
-    playout: Playout
-    conversation: Conversation | None
-
-    @property
-    def is_over(self) -> bool: ...
-
-    @property
-    def pieces(self) -> Sequence[Sounding]: ...
-
-    def spoken(self) -> dict[str, str]:
-        """For each spoken item: the words of all that was sent."""
-        ...
-
-
 class Playback:
     """The responses that are not played to their end, in the order in which they are played."""
 
-    def __init__(self, emit: Callable[[Output], None]) -> None:
+    def __init__(self, emit: Emit) -> None:
         self._emit = emit
         self._responses: dict[str, Audible] = {}
 

@@ -9,16 +9,17 @@ whatever happens.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from enum import Enum
-from typing import Any, assert_never
+from typing import assert_never
 
 import msgspec
-from msgspec import Struct
 
-from antiphon.audio.units import Samples, Seconds
+from antiphon.audio.units import Seconds
 from antiphon.errors import did_you_mean
+from antiphon.session.audible import Audible, Emit, Ending
 from antiphon.session.conversation import Conversation, Entry, finished
+from antiphon.session.hidden_calls import NO_RESULT, WITHHELD, HiddenCall, told_of
 from antiphon.session.ids import Ids
 from antiphon.session.inputs import (
     AudioMade,
@@ -29,7 +30,6 @@ from antiphon.session.inputs import (
     Result,
     SpeakingEnded,
     TextWritten,
-    ToolReturned,
     WordsMarked,
     WritingEnded,
 )
@@ -48,7 +48,8 @@ from antiphon.session.items import (
 )
 from antiphon.session.ledger import Ledger
 from antiphon.session.machine import Table, step
-from antiphon.session.mcp import AwaitingCall, RemoteTool, outcome_of, told
+from antiphon.session.manner import Manner
+from antiphon.session.mcp import AwaitingCall, RemoteTool, outcome_of
 from antiphon.session.outputs import (
     ArgumentsSent,
     AudioSent,
@@ -59,25 +60,20 @@ from antiphon.session.outputs import (
     McpCallAwaits,
     McpCallBegan,
     McpCallEnded,
-    Output,
     OutputBegan,
     OutputEnded,
-    ResponseBegan,
     ResponseEnded,
     ResponseInfo,
     RetainAudio,
-    RunTool,
     StopWork,
     TextSent,
-    ToolBegan,
     ToolEnded,
 )
 from antiphon.session.playout import Playout
 from antiphon.session.questions import NOBODY_TO_ASK, not_done, question_about
-from antiphon.session.settings import AudioFormat, FunctionTool, McpServer
+from antiphon.session.settings import FunctionTool
 from antiphon.session.whole_json import WholeJson
 
-Emit = Callable[[Output], None]
 NewWork = Callable[[], int]
 Made = Message | FunctionCall | McpCall | McpApprovalRequest
 """What a response can make."""
@@ -100,16 +96,16 @@ class ResponseState(Enum):
 MOVES: Table[ResponseState] = {
     ResponseState.WAITING: {
         "work": ResponseState.WORKING,
-        "complete": ResponseState.COMPLETED,
-        "cancel": ResponseState.CANCELLED,
-        "fail": ResponseState.FAILED,
+        "completed": ResponseState.COMPLETED,
+        "cancelled": ResponseState.CANCELLED,
+        "failed": ResponseState.FAILED,
     },
     ResponseState.WORKING: {
         "work": ResponseState.WORKING,
-        "complete": ResponseState.COMPLETED,
-        "exhaust": ResponseState.INCOMPLETE,
-        "cancel": ResponseState.CANCELLED,
-        "fail": ResponseState.FAILED,
+        "completed": ResponseState.COMPLETED,
+        "incomplete": ResponseState.INCOMPLETE,
+        "cancelled": ResponseState.CANCELLED,
+        "failed": ResponseState.FAILED,
     },
     ResponseState.COMPLETED: {},
     ResponseState.INCOMPLETE: {},
@@ -117,42 +113,8 @@ MOVES: Table[ResponseState] = {
     ResponseState.FAILED: {},
 }
 
-WITHHELD = '{"error":"This tool may not be used in this session. Say that you cannot do it here."}'
-NO_RESULT = '{"error":"The answer was interrupted before there was a result. It may have been done, or not."}'
 EXHAUSTED = {"length": "max_output_tokens", "content_filter": "content_filter"}
 """Reasons of a model to stop before it was done, and what the protocol calls them."""
-
-
-class Manner(Struct, frozen=True):
-    """How a response is made: the session's settings with the response's own options over them."""
-
-    instructions: str
-    speaks: bool
-    voice: str
-    speed: float
-    output_format: AudioFormat
-    client_tools: tuple[FunctionTool, ...]
-    server_tools: tuple[FunctionTool, ...]
-    withheld: frozenset[str]
-    """Names of others that this session may not use."""
-    asks_before: frozenset[str]
-    """Names of server tools that the person has to allow."""
-    mcp_servers: tuple[McpServer, ...]
-    """Of the client."""
-    tool_choice: str | Mapping[str, Any]
-    max_tokens: int | None
-    model: str
-    hints: Mapping[str, Any] = {}
-    metadata: dict[str, str] | None = None
-
-
-class Ending(Struct, frozen=True):
-    """How and why a response ends."""
-
-    move: str
-    reason: str | None = None
-    error_code: str | None = None
-    error_message: str | None = None
 
 
 class Piece:
@@ -194,18 +156,6 @@ class Round:
         self.is_spoken = False
 
 
-class HiddenCall:
-    """A call of one of the server's own tools: no item on the wire."""
-
-    def __init__(self, call_id: str, name: str, remote: RemoteTool | None) -> None:
-        self.call_id = call_id
-        self.name = name
-        self.remote = remote
-        """If it is a tool of one of the operator's MCP servers."""
-        self.arguments = ""
-        self.started = False
-
-
 class ServedCall:
     """A call of a tool of one of the client's MCP servers: an item, and we make it."""
 
@@ -216,17 +166,13 @@ class ServedCall:
         """The model has written all its arguments."""
 
 
-class Response:
+class Response(Audible):
     """See the module. `works` holds the numbers of the work in flight; the session routes their results here."""
 
     def __init__(
         self, id: str, manner: Manner, playout: Playout, conversation: Conversation | None, emit: Emit
     ) -> None:
-        self.id = id
-        self.manner = manner
-        self.playout = playout
-        self.conversation = conversation
-        """None for an out-of-band response."""
+        super().__init__(id, manner, playout, conversation, emit)
         self.state = ResponseState.WAITING
         self.works: set[int] = set()
         self.rounds: list[Round] = []
@@ -239,7 +185,6 @@ class Response:
         """Items, or ids of items of the conversation, in place of the whole of it, if it was given any."""
         self.progress = ""
         """How far the tools that it waits for are, as the last of them said: to be said aloud, if nothing else is."""
-        self._emit = emit
         self._remote: dict[str, RemoteTool] = {}
         """Tools of MCP servers that the model was offered last, by the name of their function."""
         self._awaiting: list[AwaitingCall] = []
@@ -253,13 +198,8 @@ class Response:
         self._unread: list[McpCall] = []
         """Settled calls of an out-of-band response, of which the model is not told by the conversation."""
         self._exhausted: str | None = None
-        self._usage = [0, 0, 0]
 
     # --- its life
-
-    def announce(self) -> None:
-        """It exists; nothing has been made of it yet."""
-        self._emit(ResponseBegan(self.info()))
 
     def start_round(self, work: int, remote: Iterable[RemoteTool] = ()) -> None:
         """The model, or the voice alone, has been set to work under this number, and was offered these."""
@@ -288,16 +228,16 @@ class Response:
 
     def end(self, ending: Ending, now: Seconds) -> None:
         """End it: close what is open, stop what still runs, and say so. Nothing of it goes out afterwards."""
-        self.state = step(MOVES, self.state, ending.move)
+        self.state = step(MOVES, self.state, ending.status)
         for piece in self.pieces:
             if piece.is_open:
                 # Whoever cancels an answer stops playing it; nobody stops for one that failed, and plays all it has.
-                self._cut(piece, now, plays_on=ending.move == "fail")
+                self._cut(piece, now, plays_on=ending.status == "failed")
         # After the items have taken what they keep of the work's sound.
         for work in sorted(self.works):
             self._emit(StopWork(work))
         self.works.clear()
-        self._emit(ResponseEnded(self.info(ending)))
+        self._emit(ResponseEnded(self._as_ended(ending)))
 
     def settle(self, now: Seconds) -> None:
         """Send what may be sent, close what is whole, and end if nothing is left to do."""
@@ -308,9 +248,9 @@ class Response:
         if self.works or self._answered or self._unread or any(piece.is_open for piece in self.pieces):
             return
         if self._exhausted:
-            self.end(Ending("exhaust", EXHAUSTED[self._exhausted]), now)
+            self.end(Ending("incomplete", EXHAUSTED[self._exhausted]), now)
         else:
-            self.end(Ending("complete"), now)
+            self.end(Ending("completed"), now)
 
     def deadline(self) -> Seconds | None:
         """When more audio may be sent."""
@@ -334,25 +274,8 @@ class Response:
         """When the person has heard nothing for so long, for tools are still at work; None if that is not so."""
         return None if self._silent_since is None else self._silent_since + after_s
 
-    def info(self, ending: Ending | None = None) -> ResponseInfo:
-        """The response as it stands."""
-        return ResponseInfo(
-            id=self.id,
-            conversation_id=None if self.conversation is None else self.conversation.id,
-            status="in_progress" if not self.is_over else self.state.value,
-            speaks=self.manner.speaks,
-            voice=self.manner.voice,
-            output_format=self.manner.output_format,
-            max_output_tokens=self.manner.max_tokens,
-            metadata=self.manner.metadata,
-            reason=ending.reason if ending else None,
-            error_code=ending.error_code if ending else None,
-            error_message=ending.error_message if ending else None,
-            output=tuple(self._as_it_stands(piece) for piece in self.pieces) if self.is_over else (),
-            input_tokens=self._usage[0],
-            output_tokens=self._usage[1],
-            cached_tokens=self._usage[2],
-        )
+    def _as_ended(self, ending: Ending) -> ResponseInfo:
+        return self._info(self.state.value, ending, tuple(self._as_it_stands(piece) for piece in self.pieces))
 
     def _as_it_stands(self, piece: Piece) -> Item:
         """A call that waited to be allowed may have been settled or deleted meanwhile: the conversation knows."""
@@ -360,35 +283,6 @@ class Response:
             return piece.item
         entry = self.conversation.entry(piece.item.id)
         return finished(piece.item, "cut") if entry is None else entry.item
-
-    def is_speaking(self, item_id: str) -> bool:
-        """Whether sound of this item still goes out."""
-        return any(piece.is_open and piece.ledger is not None and piece.item.id == item_id for piece in self.pieces)
-
-    def heard(self, now: Seconds) -> dict[str, str]:
-        """For each spoken item that is not played to its end: the words that were."""
-        played = self.playout.played(now)
-        return {
-            piece.item.id: piece.ledger.text_until(played - piece.offset)
-            for piece in self.pieces
-            if piece.ledger is not None and played - piece.offset < piece.ledger.made
-        }
-
-    def spoken(self) -> dict[str, str]:
-        """For each spoken item: the words of all that was sent."""
-        return {
-            piece.item.id: piece.ledger.text_until(piece.ledger.kept)
-            for piece in self.pieces
-            if piece.ledger is not None and self.conversation is not None
-        }
-
-    def confirm(self, item_id: str, played: Samples, now: Seconds) -> bool:
-        """A player says how much of this item was heard. False if no sound of it was sent."""
-        for piece in self.pieces:
-            if piece.item.id == item_id and piece.ledger is not None and piece.ledger.sent:
-                self.playout.report(piece.offset + min(played, piece.ledger.sent), now)
-                return True
-        return False
 
     # --- results of its work
 
@@ -551,11 +445,8 @@ class Response:
         call.started = True
         self.works.add(work)
         self._tool_calls[work] = call
-        self._emit(ToolBegan(self.id, call.call_id, call.name, call.arguments))
-        if call.remote is None:
-            self._emit(RunTool(work, self.id, call.call_id, call.name, call.arguments))
-        else:
-            self._emit(CallMcpTool(work, call.remote.address, call.remote.name, call.arguments))
+        for output in call.run(work, self.id):
+            self._emit(output)
 
     def _end_arguments(self, call: ServedCall) -> None:
         piece = call.piece
@@ -604,8 +495,7 @@ class Response:
         round.is_written = True
         if end.reason in EXHAUSTED:
             self._exhausted = end.reason
-        for place, tokens in enumerate((end.input_tokens, end.output_tokens, end.cached_tokens)):
-            self._usage[place] += tokens
+        self.spend(end.input_tokens, end.output_tokens, end.cached_tokens)
         if not self.manner.speaks:
             self._end_speaking(round)
         self._end_round(round)
@@ -630,7 +520,7 @@ class Response:
             self._settle_call(served, outcome_of(result))
             return
         call = self._tool_calls.pop(result.work)
-        output, ok = _told(result)
+        output, ok = told_of(result)
         self._answered.append((call, output))
         self._emit(ToolEnded(self.id, call.call_id, call.name, output, ok))
 
@@ -780,14 +670,6 @@ def _is_repeated(call: HiddenCall, round: Round) -> bool:
         for other in round.calls.values()
         if other is not call
     )
-
-
-def _told(result: Result) -> tuple[str, bool]:
-    """What a model is told that a hidden tool has answered, and whether it did what it should."""
-    if isinstance(result, ToolReturned):
-        return result.output, result.ok
-    outcome = outcome_of(result)
-    return told(outcome), outcome.failure is None
 
 
 def _text_of(ledger: Ledger) -> str:

@@ -24,6 +24,7 @@ from antiphon.errors import PeerError
 from antiphon.session import inputs, outputs
 from antiphon.session.allowances import LATER, Allowances
 from antiphon.session.asking import Asking, chosen
+from antiphon.session.audible import Ending
 from antiphon.session.conversation import Conversation, Entry, as_heard, is_unrecognised, with_transcript
 from antiphon.session.floor import Deeds, Floor
 from antiphon.session.ids import Ids
@@ -44,7 +45,7 @@ from antiphon.session.mcp import Approvals, FollowUp, Offer, check_choice, resol
 from antiphon.session.outputs import Output, Refused, Remark
 from antiphon.session.playback import Playback
 from antiphon.session.playout import Playout
-from antiphon.session.response import Ending, Response, ResponseState
+from antiphon.session.response import Response, ResponseState
 from antiphon.session.room import Room
 from antiphon.session.settings import (
     FunctionTool,
@@ -360,7 +361,7 @@ class Session:
 
     def _finish(self, item: inputs.Finish) -> None:
         for response in list(self._responses.values()):
-            response.end(Ending("cancel", "client_cancelled"), self._now)
+            response.end(Ending("cancelled", "client_cancelled"), self._now)
             self._retire(response)
         self._floor.finish()
         for work in sorted(self._transcripts):
@@ -446,7 +447,7 @@ class Session:
         """The person speaks over us: the answer ends, and we remember how much of it was heard."""
         self._wanted_for = None
         if self._active is not None:
-            self._end(self._active, Ending("cancel", "turn_detected"))
+            self._end(self._active, Ending("cancelled", "turn_detected"))
         elif self._last_spoken is not None:
             for item_id, heard in self._last_spoken.heard(self._now).items():
                 self.conversation.hear_until(item_id, heard)
@@ -523,13 +524,13 @@ class Session:
         for response in list(self._responses.values()):
             if response.answers_turn == item_id and response.state is ResponseState.WAITING:
                 self._emit(Remark("no answer: no words were recognised in the turn"))
-                self._end(response, Ending("complete"))
+                self._end(response, Ending("completed"))
 
     def _fail_waiting(self, item_id: str, code: str, message: str) -> None:
         for response in list(self._responses.values()):
             is_concerned = any(item.id == item_id for item in self._context_items(response))
             if response.state is ResponseState.WAITING and is_concerned:
-                self._end(response, Ending("fail", error_code=code, error_message=message))
+                self._end(response, Ending("failed", error_code=code, error_message=message))
 
     # --- the buffer, by request
 
@@ -558,7 +559,7 @@ class Session:
         if isinstance(item, McpApprovalResponse):
             self._answer_mcp(item)
             if self._active is not None and self._active is self._question:
-                self._end(self._active, Ending("cancel", "client_cancelled"))  # nobody has to be asked any more
+                self._end(self._active, Ending("cancelled", "client_cancelled"))  # nobody has to be asked any more
         if isinstance(item, Message) and item.role is Role.USER and speech is None:
             self._allowances.hear(request.consent)
             self._asked_for_by = self._now + ASKED_FOR_S
@@ -583,7 +584,7 @@ class Session:
         # Whoever plays no more of what is being spoken does not want the rest of it made; some clients say only this.
         if self._active is not None and self._active.is_speaking(request.item_id):
             self._truncated = self._active.id
-            self._end(self._active, Ending("cancel", "client_cancelled"))
+            self._end(self._active, Ending("cancelled", "client_cancelled"))
 
     # --- what the server plays
 
@@ -611,7 +612,7 @@ class Session:
         # Whoever wants to hear no more of an answer does not want the rest of it made.
         self._wanted_for = None
         if self._active is not None and self._active.playout.sent:
-            self._end(self._active, Ending("cancel", "client_cancelled"))
+            self._end(self._active, Ending("cancelled", "client_cancelled"))
         self._stop_playing(also_detached=True)
 
     def _stop_playing(self, *, also_detached: bool) -> None:
@@ -717,7 +718,7 @@ class Session:
                 code="response_cancel_not_active",
             )
         self._wanted_for = None
-        self._end(response, Ending("cancel", "client_cancelled"))
+        self._end(response, Ending("cancelled", "client_cancelled"))
 
     def _respond_to_turn(self, item_id: str) -> None:
         if self._active is not None:
@@ -762,7 +763,7 @@ class Session:
             return
         if len(response.rounds) - response.has_filled > self.config.max_tool_rounds:
             error = f"the model asked for tools {len(response.rounds)} times in a row"
-            self._end(response, Ending("fail", error_code="tool_loop", error_message=error))
+            self._end(response, Ending("failed", error_code="tool_loop", error_message=error))
             return
         self._generate(response)
 
@@ -771,7 +772,7 @@ class Session:
         try:
             offer = self._asking.offer(manner, in_first_round=not response.rounds)
         except LookupError as error:
-            self._end(response, Ending("fail", error_code="mcp_tool_not_found", error_message=str(error)))
+            self._end(response, Ending("failed", error_code="mcp_tool_not_found", error_message=str(error)))
             return
         context = self._context_items(response)
         question = self._asking.question(manner, offer, response.note, context, self._room.language)
@@ -779,7 +780,7 @@ class Session:
             left = self._asking.left_behind(question)
             if left and self.settings.truncation.kind == "disabled":
                 message = "The conversation is longer than the model's context, and truncation is disabled."
-                self._end(response, Ending("fail", error_code="context_length_exceeded", error_message=message))
+                self._end(response, Ending("failed", error_code="context_length_exceeded", error_message=message))
                 return
             self.conversation.leave_behind(context[:left])
             self._summary.leave(context[:left])
@@ -829,7 +830,7 @@ class Session:
 
     def _take_for_response(self, response: Response, result: Result) -> None:
         if isinstance(result, inputs.WorkFailed) and not response.is_call(result.work):
-            self._end(response, Ending("fail", error_code=result.code, error_message=result.message))
+            self._end(response, Ending("failed", error_code=result.code, error_message=result.message))
             return
         response.take(result, self._ids, lambda: self._new_work(response))
         for call in response.take_awaiting():
@@ -850,7 +851,7 @@ class Session:
         response.end(ending, self._now)
         self._retire(response)
         # An apology answers no turn: one that fails is followed by none.
-        if ending.move == "fail" and response.answers_turn is not None and response.manner.speaks:
+        if ending.status == "failed" and response.answers_turn is not None and response.manner.speaks:
             self._apologise(ending.error_code or "")
 
     def _apologise(self, code: str) -> None:
