@@ -14,7 +14,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 from msgspec import UNSET, Struct
@@ -26,21 +26,28 @@ from antiphon.relay.answer import Answer, AnswerState, Piece
 from antiphon.relay.line import TAG, Asked, Line
 from antiphon.session import inputs, outputs
 from antiphon.session.allowances import LATER, Allowances
-from antiphon.session.asking import Asking
 from antiphon.session.audible import Ending
 from antiphon.session.consent import consent_in
-from antiphon.session.conversation import Conversation, Entry, as_heard, is_unrecognised, with_transcript
+from antiphon.session.conversation import Entry, as_heard, is_unrecognised, with_transcript
+from antiphon.session.course import Course
 from antiphon.session.hidden_calls import NO_RESULT, WITHHELD, HiddenCall, told_of
 from antiphon.session.ids import Ids
-from antiphon.session.inputs import Input, Request, Result
-from antiphon.session.item_requests import ItemRequests
-from antiphon.session.items import FunctionCall, FunctionOutput, Item, McpApprovalResponse, Message, Role, Speech, Text
+from antiphon.session.inputs import Result
+from antiphon.session.items import (
+    FunctionCall,
+    FunctionOutput,
+    Item,
+    McpApprovalResponse,
+    Message,
+    Role,
+    Speech,
+    Text,
+    clip_of,
+)
 from antiphon.session.ledger import LETTERS_PER_SECOND
-from antiphon.session.outputs import Output, Refused, Remark
-from antiphon.session.playback import Playback
+from antiphon.session.outputs import Refused, Remark
 from antiphon.session.playout import Playout
 from antiphon.session.questions import NOBODY_TO_ASK, not_done, question_about
-from antiphon.session.room import Room
 from antiphon.session.session import Session
 from antiphon.session.settings import (
     FunctionTool,
@@ -78,18 +85,12 @@ class Turn(Struct):
     """When that one should have found it, if it is to."""
 
 
-class RelaySession:
-    """See the module. Give every input with a time that does not run backwards."""
+class RelaySession(Course):
+    """See the module."""
 
     def __init__(self, config: SessionConfig, ids: Ids) -> None:
-        self.config = config
+        super().__init__(config, ids)
         self._relaying = config.relay or Relaying()
-        self.id = ids.make("sess")
-        self._room = Room(config, ids)
-        self._emit = self._room.emit
-        self._ids = ids
-        self._began: Seconds | None = None
-        self._is_over = False
         self._line = Line(self._emit)
         self._last_word: Seconds = 0.0
         """When the other server has said anything."""
@@ -109,12 +110,8 @@ class RelaySession:
         self._answers: dict[str, Answer] = {}
         """Those that are not over, by the id of their last response at the other server."""
         self._active: Answer | None = None
-        self._last_spoken: Answer | None = None
-        self._truncated: str | None = None
-        """The answer that a truncation ended, as long as no other has begun."""
         self._unwanted: set[str] = set()
         """Responses there that nobody here waits for any more."""
-        self._playback = Playback(self._emit) if config.plays else None
         self._own_cuts: set[str] = set()
         """Items that were truncated for what we played, of which clients know already."""
         self._new_items: dict[str, inputs.CreateItem] = {}
@@ -126,88 +123,12 @@ class RelaySession:
         self._is_welcome_said = False
         self._is_cut_off = False
         """Nobody hears us: a client's connection broke, and may be taken up again."""
-        self._items = ItemRequests(self._room)
-        self._asking = Asking(self._room)
         self._allowances = Allowances(self._room, self._tell_later, lambda answer: None)
-        self._asks: Mapping[type, Callable[[Any], None]] = {
-            inputs.Attach: self._attach,
-            inputs.Detach: lambda item: None,
-            inputs.LineLost: partial(self._hear_nobody, is_cut_off=True),
-            inputs.LineRestored: partial(self._hear_nobody, is_cut_off=False),
-            inputs.Finish: self._finish,
-            inputs.Malformed: self._malformed,
-            inputs.UpdateSettings: self._update_settings,
-            inputs.CommitAudio: self._commit_audio,
-            inputs.ClearAudio: self._clear_audio,
-            inputs.CreateItem: self._create_item,
-            inputs.RetrieveItem: self._items.retrieve,
-            inputs.DeleteItem: self._delete_item,
-            inputs.TruncateItem: self._truncate_item,
-            inputs.CreateResponse: self._create_response,
-            inputs.CancelResponse: self._cancel_response,
-            inputs.ClearPlayback: self._clear_playback,
-            inputs.AudioPlayed: self._audio_played,
-            inputs.Played: self._played,
-            inputs.Announce: self._announce,
-            inputs.ToolProgressed: self._tool_progressed,
-            inputs.TaskEnded: self._task_ended,
-            inputs.CancelTool: self._cancel_tool,
-            inputs.AnswerApproval: self._allowances.answer,
-            inputs.TimePassed: self._pass_time,
-            inputs.UpstreamOpened: self._opened,
-            inputs.UpstreamLost: self._lost,
-            inputs.UpstreamSaid: self._said,
-            inputs.UpstreamSpoke: self._spoke,
-        }
-        self._reads: Mapping[type, Callable[[Any, Samples], None]] = {
-            upstream.SessionUpdated: self._updated,
-            upstream.Error: self._refused,
-            upstream.ItemAdded: self._item_added,
-            upstream.ItemDeleted: self._item_deleted,
-            upstream.ItemTruncated: self._item_truncated,
-            upstream.TranscriptionDelta: self._transcription_grew,
-            upstream.TranscriptionCompleted: self._transcribed,
-            upstream.TranscriptionFailed: self._transcription_failed,
-            upstream.SpeechStarted: self._speech_started,
-            upstream.SpeechStopped: self._speech_stopped,
-            upstream.AudioCommitted: self._committed,
-            upstream.AudioCleared: self._cleared,
-            upstream.TimeoutTriggered: self._timed_out,
-            upstream.ResponseCreated: self._response_created,
-            upstream.ResponseDone: self._response_done,
-            upstream.OutputItemAdded: self._output_added,
-            upstream.OutputItemDone: self._output_done,
-            upstream.PartAdded: self._part_added,
-            upstream.TextDelta: partial(self._text, spoken=False),
-            upstream.TranscriptDelta: partial(self._text, spoken=True),
-            upstream.ArgumentsDelta: self._arguments,
-            upstream.ArgumentsDone: self._arguments_done,
-            upstream.PlaybackStarted: self._plays_there,
-        }
 
-    # --- the way in and out
+    # --- what is due
 
-    def handle(self, item: Input, now: Seconds) -> list[Output]:
-        """Act on one input, fully, and return what follows from it, in order."""
-        self._room.now = now
-        if self._began is None:
-            self._began = self._last_word = now
-        if self._is_over:
-            return [Remark(f"after the end: {type(item).__name__}")]
-        if isinstance(item, Result):
-            self._take(item)
-        else:
-            self._ask(item)
-        if not self._is_over:
-            self._settle()
-        return self._room.take_out()
-
-    @property
-    def deadline(self) -> Seconds | None:
-        """When `handle` wants a `TimePassed` next, or None. Never earlier than the last input."""
-        if self._is_over or self._began is None:
-            return None
-        moments = [self._began + self.config.lifetime_s]
+    def _moments(self) -> list[Seconds]:
+        moments = []
         if self._allowances.deadline is not None:
             moments.append(self._allowances.deadline)
         if self._is_owed_a_word:
@@ -215,39 +136,13 @@ class RelaySession:
         if self._turn is not None and self._turn.until is not None:
             moments.append(self._turn.until)
         if self._has_something_to_say and self._is_idle and not self._is_cut_off:
-            moments.append(self._plays_until())
-        return max(self._now, min(moments))
-
-    @property
-    def settings(self) -> Settings:
-        """As they are now."""
-        return self._room.settings
-
-    @property
-    def conversation(self) -> Conversation:
-        return self._room.conversation
-
-    @property
-    def _now(self) -> Seconds:
-        return self._room.now
+            moments.append(self._heard.until)
+        return moments
 
     @property
     def judges_pauses(self) -> bool:
         """Never: the other server does."""
         return False
-
-    @property
-    def expires_in_s(self) -> float:
-        began = self._now if self._began is None else self._began
-        return self.config.lifetime_s - (self._now - began)
-
-    def _ask(self, item: Any) -> None:
-        try:
-            self._asks[type(item)](item)
-        except PeerError as error:
-            if not isinstance(item, Request):
-                raise
-            self._emit(Refused(item.connection, item.request, error.message, error.code, error.param))
 
     def _settle(self) -> None:
         """What nobody has asked for is said when nobody speaks."""
@@ -256,7 +151,7 @@ class RelaySession:
         if self._owes_answer:
             self._owes_answer = False
             self._line.ask(Asked("", "tell", {"type": "response.create"}))
-        elif self._plays_until() > self._now:
+        elif self._heard.until > self._now:
             return
         elif self._allowances.allowed:
             self._run_allowed()
@@ -277,29 +172,18 @@ class RelaySession:
         """Nobody speaks, and nobody was asked to."""
         return self._active is None and self._turn is None and not self._line.owes("respond", "go_on", "tell")
 
-    def _plays_until(self) -> Seconds:
-        ends = self._last_spoken.playout.ends_at() if self._last_spoken is not None else None
-        return self._now if ends is None else max(self._now, ends)
-
     # --- connections of ours
 
     def _attach(self, item: inputs.Attach) -> None:
         if self.config.greeting and not self._is_welcome_said:
             self._announcements.append(self.config.greeting)
-        self._emit(outputs.Welcomed(item.connection, self.id, self.conversation.id, self.settings, self.expires_in_s))
+        self._welcome(item)
         if not self._is_welcome_said:
             self._is_welcome_said = True
             self._asking.list_own_tools(again=False)
             self._tell_earlier()
         if not self._line.is_open:
             self._emit(outputs.KeepAudio(self._resumes_from))
-
-    def _tell_earlier(self) -> None:
-        previous = None
-        for item in self.config.earlier:
-            if isinstance(item, Message):
-                self._emit(outputs.ItemAdded(item, previous))
-                previous = item.id
 
     def _hear_nobody(self, item: inputs.LineLost | inputs.LineRestored, *, is_cut_off: bool) -> None:
         """What is being said goes on; what nobody has asked for waits until somebody is there to hear it."""
@@ -309,11 +193,9 @@ class RelaySession:
         for answer in list(self._answers.values()):
             self._end(answer, Ending("cancelled", "client_cancelled"))
         self._asking.finish()
+        self._allowances.finish()
         self._is_over = True
         self._emit(outputs.Close(item.reason))
-
-    def _malformed(self, item: inputs.Malformed) -> None:
-        self._emit(Refused(item.connection, item.request, item.message, item.code, item.param))
 
     # --- the other server's connection
 
@@ -427,7 +309,7 @@ class RelaySession:
             return
         reading = self._reads.get(type(message))
         if reading is not None:
-            reading(message, said.heard)
+            reading(self, message, said.heard)
 
     def _refused(self, error: upstream.Error, heard: Samples) -> None:
         """Something went wrong there; if it was for a client's request, the client is told, and nobody else."""
@@ -476,7 +358,9 @@ class RelaySession:
 
     def _update_settings(self, request: inputs.UpdateSettings) -> None:
         patch = request.patch
-        _check_patch(patch, self.settings)
+        self._check_kind(patch)
+        if patch.tools is not UNSET:
+            _check_tools(patch.tools, "session.tools")
         settings = self.settings
         asked = Asked("", "update", {}, request.connection, request.request, patch=patch)
         for pending in (*self._pending_patches(), patch):
@@ -542,19 +426,13 @@ class RelaySession:
 
     def _interrupt(self) -> None:
         """The person speaks over an answer: it ends, and we remember how much of it was heard."""
-        spoken = self._active or self._last_spoken
+        spoken = self._active or self._heard.last
         if spoken is not None:
-            self._note_heard(spoken)
+            self._heard.note(spoken)
         if self._active is not None:
             self._stop(self._active, "turn_detected", is_told=True)  # it ends the answer by itself
-        self._last_spoken = None
+        self._heard.last = None
         self._stop_playing(also_detached=False)
-
-    def _note_heard(self, answer: Answer) -> None:
-        """No more of it will be heard."""
-        if answer.conversation is not None:
-            for item_id, words in answer.heard(self._now).items():
-                answer.conversation.hear_until(item_id, words)
 
     def _speech_stopped(self, message: upstream.SpeechStopped, heard: Samples) -> None:
         turn = self._turn
@@ -579,15 +457,7 @@ class RelaySession:
         if self._commits and self._line.answered_next("commit") is not None:
             stop = max(start, min(self._commits.popleft(), heard))
         self._settled = max(self._settled, stop)
-        self._add_speech(item_id, start, stop)
-
-    def _add_speech(self, item_id: str, start: Samples, stop: Samples) -> None:
-        item = Message(item_id, Role.USER, (Speech(start, stop),))
-        previous = self.conversation.last()
-        self._emit(outputs.AudioCommitted(item_id, previous))
-        self.conversation.add(Entry(item))
-        self._emit(outputs.ItemAdded(item, previous))
-        self._emit(outputs.RetainAudio(item_id, start, stop))
+        self._add_speech(item_id, Speech(start, stop))
         self._keep_sound()
 
     def _timed_out(self, message: upstream.TimeoutTriggered, heard: Samples) -> None:
@@ -662,7 +532,7 @@ class RelaySession:
         event: dict[str, Any] = {"type": "conversation.item.create", "item": upstream.item_of(item) or _empty(item)}
         if request.after is not None:
             event["previous_item_id"] = self._theirs(request.after)
-        clip = _clip_of(item)
+        clip = clip_of(item)
         sound = clip.clip if clip is not None else None
         if clip is not None:
             self._emit(outputs.RetainAudio(item.id, clip.start, clip.stop, clip=clip.clip))
@@ -712,7 +582,7 @@ class RelaySession:
         active = self._active
         # Whoever plays no more of what is being spoken does not want the rest of it made; some clients say only this.
         if active is not None and active.is_speaking(request.item_id):
-            self._truncated = active.id
+            self._requests.note_truncated(active)
             self._stop(active, "client_cancelled")
         if not self._line.is_open:
             self._items.truncate(request)
@@ -744,19 +614,9 @@ class RelaySession:
 
     def _create_response(self, request: inputs.CreateResponse) -> None:
         options = request.options
-        if not options.detached and self._active is not None:
-            raise PeerError(
-                f"Conversation already has an active response in progress: {self._active.id}. "
-                "Wait until the response is finished before creating a new one.",
-                'Wait for response.done, send response.cancel, or create it with conversation "none".',
-                code="conversation_already_has_active_response",
-            )
-        if len(self._answers) >= self.config.max_responses:
-            raise PeerError(
-                f"Too many responses at a time: {self.config.max_responses} are in progress.",
-                "Wait for a response.done, or cancel one by its id.",
-                code="too_many_responses",
-            )
+        if not options.detached:
+            self._requests.check_active(self._active)
+        self._requests.check_count(sum(answer.stopped is None for answer in self._answers.values()))
         if options.tools is not UNSET:
             _check_tools(options.tools, "response.tools")
         event = {"type": "response.create", "response": self._asked_of(options)}
@@ -788,23 +648,26 @@ class RelaySession:
         if response.output_modalities is not None:
             speaks = "audio" in response.output_modalities
             options = msgspec.structs.replace(options, speaks=speaks)
+        answer = self._new_answer(response.id, options)
+        if not options.detached:
+            self._active = answer
+            self._owes_answer = False
+            self._requests.note_begun()
+        answer.announce()
+        if asked is not None and asked.is_given_up:
+            self._stop(answer, "client_cancelled", is_told=True)
+
+    def _new_answer(self, response_id: str, options: ResponseOptions) -> Answer:
         answer = Answer(
-            response.id,
+            response_id,
             self._asking.manner(options),
             Playout(self.config.lead_ms, self.config.delta_ms, awaits_report=self.config.plays),
             None if options.detached else self.conversation,
             self._emit,
         )
-        self._answers[response.id] = answer
-        if self._playback is not None:
-            self._playback.add(answer)
-        if not options.detached:
-            self._active = answer
-            self._owes_answer = False
-            self._truncated = None
-        answer.announce()
-        if asked is not None and asked.is_given_up:
-            self._stop(answer, "client_cancelled", is_told=True)
+        self._answers[answer.id] = answer
+        self._heard.add(answer)
+        return answer
 
     def _go_on(self, answer_id: str, upstream_id: str) -> None:
         """What was asked for when our tools had answered has begun."""
@@ -943,8 +806,7 @@ class RelaySession:
         answer.end(ending)
         self._answers = {key: one for key, one in self._answers.items() if one is not answer}
         self._let_go(answer)
-        if self._playback is not None:
-            self._playback.forget_silent()
+        self._heard.forget_silent()
 
     def _stop_tools(self, answer: Answer) -> None:
         for work, call in answer.running.items():
@@ -957,12 +819,12 @@ class RelaySession:
         """It is not the one any more that the conversation waits for."""
         if answer is self._active:
             self._active = None
-            self._last_spoken = answer
+            self._heard.last = answer
 
     def _stop(self, answer: Answer, reason: str, *, is_told: bool = False) -> None:
         """Nobody wants more of it, so the next answer may be asked for at once: the other server acts on what it is
         asked in order. What it still says of this one is not passed on. `is_told`: it knows already."""
-        self._note_heard(answer)
+        self._heard.note(answer)
         if answer.state is not AnswerState.WRITING:
             self._end(answer, Ending("cancelled", reason))
             return
@@ -975,19 +837,12 @@ class RelaySession:
 
     def _cancel_response(self, request: inputs.CancelResponse) -> None:
         wanted = request.response_id
-        if self._active is None and self._truncated is not None and wanted in (None, self._truncated):
-            self._truncated = None  # others say both, in this order: what they ask for is done
-            return
         answers = (answer for answer in self._answers.values() if answer.id == wanted and answer.stopped is None)
         answer = self._active if wanted is None else next(answers, None)
         if answer is not None:
             self._stop(answer, "client_cancelled")
         elif wanted is not None or not self._line.give_up():
-            raise PeerError(
-                "Cancellation failed: no active response found",
-                "The response may have ended already; nothing has to be done.",
-                code="response_cancel_not_active",
-            )
+            self._requests.cancel_nothing(wanted)
 
     # --- our tools
 
@@ -1032,7 +887,6 @@ class RelaySession:
         self._line.ask(Asked("", "item", event, about=item.id))
 
     def _take(self, result: Result) -> None:
-        """The one place where late work is dropped."""
         answer = next((one for one in self._answers.values() if result.work in one.running), None)
         if answer is not None:
             call = answer.running.pop(result.work)
@@ -1071,16 +925,7 @@ class RelaySession:
 
     def _run_allowed(self) -> None:
         """Do what the person has allowed, as the beginning of an answer that tells them of it."""
-        answer = Answer(
-            self._ids.make("resp"),
-            self._asking.manner(ResponseOptions()),
-            Playout(self.config.lead_ms, self.config.delta_ms, awaits_report=self.config.plays),
-            self.conversation,
-            self._emit,
-        )
-        self._answers[answer.id] = self._active = answer
-        if self._playback is not None:
-            self._playback.add(answer)
+        self._active = answer = self._new_answer(self._ids.make("resp"), ResponseOptions())
         answer.announce()
         answer.move("call")
         for call in self._allowances.take_allowed():
@@ -1099,14 +944,8 @@ class RelaySession:
         self._owes_news = True
 
     def _task_ended(self, item: inputs.TaskEnded) -> None:
-        self._emit(outputs.TaskDone(item.call_id, item.name, item.output, item.ok))
+        super()._task_ended(item)
         self._tell_later(item.call_id, item.name, item.arguments, item.output)
-
-    def _tool_progressed(self, item: inputs.ToolProgressed) -> None:
-        self._emit(outputs.ToolReported(item.call_id, item.name, item.text))
-
-    def _cancel_tool(self, item: inputs.CancelTool) -> None:
-        self._emit(outputs.StopTool(item.call_id, item.connection, item.request))
 
     def _announce(self, item: inputs.Announce) -> None:
         self._announcements.append(item.text)
@@ -1115,11 +954,7 @@ class RelaySession:
 
     def _played(self, report: inputs.Played) -> None:
         """Our own speaker says how far it is."""
-        ended = self._playback.report(report, self._now) if self._playback is not None else None
-        if ended is not None:
-            # What was cut while it still played has been heard a little further since.
-            for item_id, heard in ended.spoken().items():
-                self.conversation.hear_until(item_id, heard)
+        self._heard.report(report)
 
     def _plays_there(self, message: upstream.PlaybackStarted, heard: Samples) -> None:
         """In a call that goes past us, it is the other server that plays."""
@@ -1128,44 +963,22 @@ class RelaySession:
             self._emit(outputs.PlaybackBegan(answer.id))
 
     def _clear_playback(self, request: inputs.ClearPlayback) -> None:
-        if self._playback is None:
-            raise PeerError(
-                "Invalid value: 'output_audio_buffer.clear'. It is only for connections where the server plays.",
-                "On a WebSocket, stop playing and send response.cancel and conversation.item.truncate.",
-                code="invalid_value",
-                param="type",
-            )
+        self._heard.check_clear()
         if self._active is not None and self._active.playout.sent:
             self._stop(self._active, "client_cancelled")
         self._stop_playing(also_detached=True)
 
     def _stop_playing(self, *, also_detached: bool) -> None:
-        """What was not heard is not part of the conversation, here and there; we play ourselves, so nobody has to tell
-        us."""
-        if self._playback is None:
-            return
-        for cut in self._playback.clear(self._now, also_detached=also_detached):
-            entry = self.conversation.visible(cut.item_id)
-            if entry is None or entry.ledger is None:
-                continue
-            self._items.cut(entry, entry.ledger, cut.heard)
-            end_ms = ms_from_samples(cut.heard)
-            self._emit(outputs.ItemTruncated(cut.item_id, 0, end_ms))
+        """What was not heard is not part of the conversation, here and there."""
+        for cut in self._heard.stop(also_detached=also_detached):
             if self._line.is_open:
                 self._own_cuts.add(cut.item_id)
+                end_ms = ms_from_samples(cut.heard)
                 self._line.ask(Asked("", "truncate", _truncation(self._theirs(cut.item_id), 0, end_ms)))
 
     def _audio_played(self, item: inputs.AudioPlayed) -> None:
         """A client says how far its own player is."""
-        if self._playback is not None:
-            return
-        for answer in (self._active, self._last_spoken):
-            if answer is not None and answer.confirm(item.item_id, item.played, self._now):
-                return
-        entry = self.conversation.visible(item.item_id)
-        if entry is not None and entry.ledger is not None and entry.heard is not None:
-            heard = min(item.played, entry.ledger.kept)
-            self.conversation.hear_until(item.item_id, entry.ledger.text_until(heard))
+        self._heard.confirm(item, self._active)
 
     # --- time
 
@@ -1180,12 +993,61 @@ class RelaySession:
             turn.until = None
             self._commits.append(item.heard)
             self._line.ask(Asked("", "commit", {"type": "input_audio_buffer.commit"}))
-        if self.expires_in_s > 0:
-            return
-        minutes = f"{self.config.lifetime_s / 60:g} minutes"
-        words = f"Your session hit the maximum duration of {minutes}."
-        self._emit(Refused(None, None, words, "session_expired"))
-        self._finish(inputs.Finish("session_expired"))
+        super()._pass_time(item)
+
+    _acts: ClassVar[Mapping[type, Callable[[Any, Any], None]]] = {
+        **Course._acts,
+        inputs.Attach: _attach,
+        inputs.Detach: lambda self, item: None,
+        inputs.LineLost: lambda self, item: self._hear_nobody(item, is_cut_off=True),
+        inputs.LineRestored: lambda self, item: self._hear_nobody(item, is_cut_off=False),
+        inputs.UpdateSettings: _update_settings,
+        inputs.CommitAudio: _commit_audio,
+        inputs.ClearAudio: _clear_audio,
+        inputs.CreateItem: _create_item,
+        inputs.DeleteItem: _delete_item,
+        inputs.TruncateItem: _truncate_item,
+        inputs.CreateResponse: _create_response,
+        inputs.CancelResponse: _cancel_response,
+        inputs.ClearPlayback: _clear_playback,
+        inputs.AudioPlayed: _audio_played,
+        inputs.Played: _played,
+        inputs.Announce: _announce,
+        inputs.AnswerApproval: lambda self, item: self._allowances.answer(item),
+        inputs.UpstreamOpened: _opened,
+        inputs.UpstreamLost: _lost,
+        inputs.UpstreamSaid: _said,
+        inputs.UpstreamSpoke: _spoke,
+        inputs.Finish: _finish,
+        inputs.TaskEnded: _task_ended,
+        inputs.TimePassed: _pass_time,
+    }
+    _reads: ClassVar[Mapping[type, Callable[[Any, Any, Samples], None]]] = {
+        upstream.SessionUpdated: _updated,
+        upstream.Error: _refused,
+        upstream.ItemAdded: _item_added,
+        upstream.ItemDeleted: _item_deleted,
+        upstream.ItemTruncated: _item_truncated,
+        upstream.TranscriptionDelta: _transcription_grew,
+        upstream.TranscriptionCompleted: _transcribed,
+        upstream.TranscriptionFailed: _transcription_failed,
+        upstream.SpeechStarted: _speech_started,
+        upstream.SpeechStopped: _speech_stopped,
+        upstream.AudioCommitted: _committed,
+        upstream.AudioCleared: _cleared,
+        upstream.TimeoutTriggered: _timed_out,
+        upstream.ResponseCreated: _response_created,
+        upstream.ResponseDone: _response_done,
+        upstream.OutputItemAdded: _output_added,
+        upstream.OutputItemDone: _output_done,
+        upstream.PartAdded: _part_added,
+        upstream.TextDelta: partial(_text, spoken=False),
+        upstream.TranscriptDelta: partial(_text, spoken=True),
+        upstream.ArgumentsDelta: _arguments,
+        upstream.ArgumentsDone: _arguments_done,
+        upstream.PlaybackStarted: _plays_there,
+    }
+    """What is done about a message of the other server, by how much of the person it could have heard."""
 
 
 def with_recogniser(settings: Settings, relaying: Relaying | None) -> Settings:
@@ -1215,18 +1077,6 @@ def _whole_words(text: str, letters: int) -> str:
     return text if letters >= len(text) else text[:letters].rpartition(" ")[0]
 
 
-def _check_patch(patch: SettingsPatch, settings: Settings) -> None:
-    if patch.kind is not UNSET and patch.kind != settings.kind:
-        raise PeerError(
-            f"Passing a {patch.kind} session update event to a {settings.kind} session is not allowed.",
-            f"Open another connection for a {patch.kind} session.",
-            code="invalid_value",
-            param="session.type",
-        )
-    if patch.tools is not UNSET:
-        _check_tools(patch.tools, "session.tools")
-
-
 def _check_tools(tools: tuple[Any, ...], param: str) -> None:
     for index, tool in enumerate(tools):
         if isinstance(tool, McpServer):
@@ -1236,12 +1086,6 @@ def _check_tools(tools: tuple[Any, ...], param: str) -> None:
                 code="invalid_value",
                 param=f"{param}[{index}].type",
             )
-
-
-def _clip_of(item: Item) -> Speech | None:
-    """The sound that came with this item, if one did."""
-    parts = item.content if isinstance(item, Message) else ()
-    return next((part for part in parts if isinstance(part, Speech) and part.clip is not None), None)
 
 
 def _said_by_person(item_id: str) -> dict[str, Any]:

@@ -166,3 +166,9 @@ def text_of(message: Message) -> str:
             case Picture():
                 pass
     return " ".join(word for word in words if word)
+
+
+def clip_of(item: Item) -> Speech | None:
+    """The sound that came with this item, if one did."""
+    parts = item.content if isinstance(item, Message) else ()
+    return next((part for part in parts if isinstance(part, Speech) and part.clip is not None), None)

@@ -10,26 +10,25 @@ request has one method, and `_settle` holds the rules about both sides, one sent
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 from msgspec import UNSET, Struct
 
-from antiphon.audio.units import Samples, Seconds, ms_from_samples, samples_from_ms, seconds_from_samples
+from antiphon.audio.units import Samples, Seconds, samples_from_ms, seconds_from_samples
 from antiphon.errors import PeerError
 from antiphon.session import inputs, outputs
 from antiphon.session.allowances import LATER, Allowances
-from antiphon.session.asking import Asking, chosen
+from antiphon.session.asking import chosen
 from antiphon.session.audible import Ending
-from antiphon.session.conversation import Conversation, Entry, as_heard, is_unrecognised, with_transcript
+from antiphon.session.conversation import Entry, as_heard, is_unrecognised, with_transcript
+from antiphon.session.course import Course
 from antiphon.session.floor import Deeds, Floor
 from antiphon.session.ids import Ids
-from antiphon.session.inputs import Input, Request, Result
-from antiphon.session.item_requests import ItemRequests
+from antiphon.session.inputs import Result
 from antiphon.session.items import (
     FunctionCall,
     FunctionOutput,
@@ -40,18 +39,16 @@ from antiphon.session.items import (
     Role,
     Speech,
     Status,
+    clip_of,
 )
 from antiphon.session.mcp import Approvals, FollowUp, Offer, check_choice, resolved, servers_among
-from antiphon.session.outputs import Output, Refused, Remark
-from antiphon.session.playback import Playback
+from antiphon.session.outputs import Refused, Remark
 from antiphon.session.playout import Playout
 from antiphon.session.response import Response, ResponseState
-from antiphon.session.room import Room
 from antiphon.session.settings import (
     FunctionTool,
     ResponseOptions,
     SessionConfig,
-    Settings,
     SettingsPatch,
     patched,
 )
@@ -70,19 +67,11 @@ class Announcement(Struct, frozen=True):
     """It is said again and again, in the same words."""
 
 
-class Session:
-    """See the module. Give every input with a time that does not run backwards."""
+class Session(Course):
+    """See the module."""
 
     def __init__(self, config: SessionConfig, ids: Ids, count_tokens: CountTokens = estimated) -> None:
-        """`count_tokens` is the model's own way to count, if it is known."""
-        self.config = config
-        self.id = ids.make("sess")
-        self._room = Room(config, ids, count_tokens)
-        self._emit = self._room.emit
-        self._ids = ids
-        self._began: Seconds | None = None
-        self._is_over = False
-        self._items = ItemRequests(self._room)
+        super().__init__(config, ids, count_tokens)
         self._floor = Floor(
             self._room,
             Deeds(
@@ -99,17 +88,12 @@ class Session:
         """Of the words that were recognised last, and whose item they are."""
         self._responses: dict[str, Response] = {}
         self._active: Response | None = None
-        self._last_spoken: Response | None = None
-        self._truncated: str | None = None
-        """The answer that a truncation ended, as long as no other has begun."""
-        self._playback = Playback(self._emit) if config.plays else None
         self._owners: dict[int, Response] = {}
         self._transcripts: dict[int, outputs.Transcribe | outputs.Follow] = {}
         self._wanted_for: str | None = None
         self._announcements: deque[Announcement] = deque(maxlen=ANNOUNCEMENTS)
         self._news: deque[inputs.TaskEnded] = deque(maxlen=ANNOUNCEMENTS)
         """Of tasks that have ended, which the model has not been told of."""
-        self._asking = Asking(self._room)
         self._summary = Summary(self._room)
         self._approvals = Approvals(self.conversation, self._emit, self._tell_mcp)
         self._allowances = Allowances(self._room, self._tell_later, self._answer_mcp)
@@ -124,66 +108,11 @@ class Session:
         """The connection that the person hears us by broke, and may be taken up again."""
         self._quiet_since: Seconds | None = None
         """When the last answer was played to its end, if nothing has happened since."""
-        self._acts: Mapping[type, Callable[[Any], None]] = {
-            inputs.Attach: self._attach,
-            inputs.Detach: self._detach,
-            inputs.LineLost: self._line_lost,
-            inputs.LineRestored: self._line_restored,
-            inputs.Finish: self._finish,
-            inputs.Malformed: self._malformed,
-            inputs.UpdateSettings: self._update_settings,
-            inputs.CommitAudio: self._commit_audio,
-            inputs.ClearAudio: self._clear_audio,
-            inputs.CreateItem: self._create_item,
-            inputs.RetrieveItem: self._items.retrieve,
-            inputs.DeleteItem: self._delete_item,
-            inputs.TruncateItem: self._truncate_item,
-            inputs.CreateResponse: self._create_response,
-            inputs.CancelResponse: self._cancel_response,
-            inputs.ClearPlayback: self._clear_playback,
-            inputs.AudioPlayed: self._audio_played,
-            inputs.VoiceBegan: self._floor.voice_began,
-            inputs.VoicePaused: self._floor.hear,
-            inputs.SilenceTick: self._floor.hear,
-            inputs.VoiceTick: self._floor.hear,
-            inputs.VoiceSuspected: self._floor.voice_suspected,
-            inputs.VoiceDismissed: self._floor.voice_dismissed,
-            inputs.Prosody: self._floor.endpoint.hear_prosody,
-            inputs.HearingFailed: self._hearing_failed,
-            inputs.Played: self._played,
-            inputs.Announce: self._announce,
-            inputs.ToolProgressed: self._tool_progressed,
-            inputs.TaskEnded: self._task_ended,
-            inputs.CancelTool: self._cancel_tool,
-            inputs.AnswerApproval: self._allowances.answer,
-            inputs.TimePassed: self._pass_time,
-        }
 
-    # --- the way in and out
+    # --- what is due
 
-    def handle(self, item: Input, now: Seconds) -> list[Output]:
-        """Act on one input, fully, and return what follows from it, in order."""
-        self._room.now = now
-        if self._began is None:
-            self._began = now
-        if self._is_over:
-            return [Remark(f"after the end: {type(item).__name__}")]
-        if isinstance(item, Result):
-            self._take(item)
-        else:
-            self._ask(item)
-        for result in self._floor.take_replayed():
-            self._take(result)
-        if not self._is_over:
-            self._settle()
-        return self._room.take_out()
-
-    @property
-    def deadline(self) -> Seconds | None:
-        """When `handle` wants a `TimePassed` next, or None. Never earlier than the last input."""
-        if self._is_over or self._began is None:
-            return None
-        moments = [self._began + self.config.lifetime_s]
+    def _moments(self) -> list[Seconds]:
+        moments = []
         for due in (self._silence_due(), self._floor.deadline, self._allowances.deadline):
             if due is not None:
                 moments.append(due)
@@ -193,49 +122,21 @@ class Session:
                     moments.append(due)
         wants_to_speak = self._announcements or self._news or self._allowances.allowed
         if wants_to_speak and self._may_announce(ignoring_playback=True):
-            ends = self._plays_until()
+            ends = self._heard.until
             is_only_allowed = not (self._announcements or self._news)
             moments.append(max(ends, self._asked_for_by) if is_only_allowed else ends)
         if self._follow_up.due is not None and self._may_follow_up():
             moments.append(self._follow_up.due)
-        return max(self._room.now, min(moments))
-
-    @property
-    def settings(self) -> Settings:
-        """As they are now."""
-        return self._room.settings
-
-    @property
-    def conversation(self) -> Conversation:
-        return self._room.conversation
-
-    @property
-    def _now(self) -> Seconds:
-        return self._room.now
+        return moments
 
     @property
     def judges_pauses(self) -> bool:
-        """Whether it wants to know how a voice sounded before it paused."""
         detection = self.settings.turn_detection
         return detection is not None and self._floor.is_continuous(detection)
 
-    @property
-    def expires_in_s(self) -> float:
-        began = self._now if self._began is None else self._began
-        return self.config.lifetime_s - (self._now - began)
-
-    # --- one place each: refusals, late work, joint rules
-
-    def _ask(self, item: Any) -> None:
-        try:
-            self._acts[type(item)](item)
-        except PeerError as error:
-            if not isinstance(item, Request):
-                raise
-            self._emit(Refused(item.connection, item.request, error.message, error.code, error.param))
+    # --- one place each: late work, joint rules
 
     def _take(self, result: Result) -> None:
-        """The one place where late work is dropped: a result whose work nobody waits for any more."""
         response = self._owners.get(result.work)
         if response is not None and response.expects(result):
             self._take_for_response(response, result)
@@ -256,6 +157,8 @@ class Session:
             self._emit(Remark(f"late: {type(result).__name__} of work {result.work}"))
 
     def _settle(self) -> None:
+        for result in self._floor.take_replayed():
+            self._take(result)
         if self.settings.kind == "transcription":
             self._floor.follow_stream()
         self._settle_responses()
@@ -288,8 +191,7 @@ class Session:
                 self._say_filler(response)
             if response.is_over:
                 self._retire(response)
-        if self._playback is not None:
-            self._playback.forget_silent()
+        self._heard.forget_silent()
 
     def _go_on(self) -> bool:
         """Begin the response that is due, if one is. Returns whether that was so."""
@@ -322,7 +224,7 @@ class Session:
         if self.config.greeting and not self._has_greeted:
             self._has_greeted = True
             self._announcements.append(Announcement(self.config.greeting, is_fixed=True))
-        self._emit(outputs.Welcomed(item.connection, self.id, self.conversation.id, self.settings, self.expires_in_s))
+        self._welcome(item)
         if not self._is_welcome_said:
             self._tell_earlier()
         self._emit(outputs.Listen(self.settings.turn_detection))
@@ -334,14 +236,6 @@ class Session:
         if self.settings.turn_detection is None:
             # Nobody but the client says where an item ends, so all since the last one may become one.
             self._emit(outputs.KeepAudio(self._floor.buffer.start))
-
-    def _tell_earlier(self) -> None:
-        previous = None
-        for item in self.config.earlier:
-            if not isinstance(item, Message):
-                continue
-            self._emit(outputs.ItemAdded(item, previous))
-            previous = item.id
 
     def _detach(self, item: inputs.Detach) -> None:
         """The session goes on without it; whoever owns the session decides for how long."""
@@ -371,9 +265,6 @@ class Session:
             party.finish()
         self._is_over = True
         self._emit(outputs.Close(item.reason))
-
-    def _malformed(self, item: inputs.Malformed) -> None:
-        self._emit(Refused(item.connection, item.request, item.message, item.code, item.param))
 
     # --- settings
 
@@ -411,13 +302,7 @@ class Session:
 
     def _check_patch(self, patch: SettingsPatch) -> None:
         """Refuse the whole patch if any of it is not allowed now."""
-        if patch.kind is not UNSET and patch.kind != self.settings.kind:
-            raise PeerError(
-                f"Passing a {patch.kind} session update event to a {self.settings.kind} session is not allowed.",
-                f"Open another connection for a {patch.kind} session.",
-                code="invalid_value",
-                param="session.type",
-            )
+        self._check_kind(patch)
         differs = patch.voice is not UNSET and patch.voice != self.settings.voice
         if differs and self.conversation.has_assistant_speech():
             raise PeerError(
@@ -431,7 +316,7 @@ class Session:
 
     def _is_heard(self) -> bool:
         """Whether an answer of ours is being played."""
-        response = self._active or self._last_spoken
+        response = self._active or self._heard.last
         ends = response.playout.ends_at() if response is not None else None
         return ends is not None and ends > self._now
 
@@ -448,11 +333,10 @@ class Session:
         self._wanted_for = None
         if self._active is not None:
             self._end(self._active, Ending("cancelled", "turn_detected"))
-        elif self._last_spoken is not None:
-            for item_id, heard in self._last_spoken.heard(self._now).items():
-                self.conversation.hear_until(item_id, heard)
-        self._last_spoken = None
-        self._stop_playing(also_detached=False)
+        elif self._heard.last is not None:
+            self._heard.note(self._heard.last)
+        self._heard.last = None
+        self._heard.stop(also_detached=False)
 
     def _hearing_failed(self, event: inputs.HearingFailed) -> None:
         self._emit(Refused(None, None, event.message, event.code, kind="server_error"))
@@ -467,15 +351,6 @@ class Session:
         else:
             self._transcripts[words.work] = words
         self._emit(outputs.KeepAudio(None if self.settings.turn_detection else self._floor.buffer.start))
-
-    def _add_speech(self, item_id: str, speech: Speech) -> None:
-        """A stretch of the stream becomes an item of the conversation."""
-        item = Message(item_id, Role.USER, (speech,))
-        previous = self.conversation.last()
-        self._emit(outputs.AudioCommitted(item_id, previous))
-        self.conversation.add(Entry(item))
-        self._emit(outputs.ItemAdded(item, previous))
-        self._emit(outputs.RetainAudio(item_id, speech.start, speech.stop))
 
     def _transcribe(self, item_id: str, start: Samples, stop: Samples, clip: int | None = None) -> None:
         task = self._room.recognition(item_id, start, stop, clip)
@@ -552,7 +427,7 @@ class Session:
         item = msgspec.structs.replace(item, id=item.id or self._ids.make("item"), status=Status.COMPLETED)
         previous = self.conversation.add(Entry(item, size=size), request.after)
         self._emit(outputs.ItemAdded(item, previous))
-        speech = _clip_of(item)
+        speech = clip_of(item)
         if speech is not None:
             self._emit(outputs.RetainAudio(item.id, speech.start, speech.stop, clip=speech.clip))
             self._recognise_clip(item.id, speech)
@@ -583,48 +458,23 @@ class Session:
         self._items.truncate(request)
         # Whoever plays no more of what is being spoken does not want the rest of it made; some clients say only this.
         if self._active is not None and self._active.is_speaking(request.item_id):
-            self._truncated = self._active.id
+            self._requests.note_truncated(self._active)
             self._end(self._active, Ending("cancelled", "client_cancelled"))
 
     # --- what the server plays
 
     def _played(self, report: inputs.Played) -> None:
         """The speaker says how far it is."""
-        if self._playback is None:
-            return
-        ended = self._playback.report(report, self._now)
-        if ended is None:
-            return
-        # What was cut while it still played has been heard a little further since.
-        for item_id, heard in ended.spoken().items():
-            self.conversation.hear_until(item_id, heard)
-        if self._quiet_since is not None:
+        if self._heard.report(report) and self._quiet_since is not None:
             self._quiet_since = self._now
 
     def _clear_playback(self, request: inputs.ClearPlayback) -> None:
-        if self._playback is None:
-            raise PeerError(
-                "Invalid value: 'output_audio_buffer.clear'. It is only for connections where the server plays.",
-                "On a WebSocket, stop playing and send response.cancel and conversation.item.truncate.",
-                code="invalid_value",
-                param="type",
-            )
+        self._heard.check_clear()
         # Whoever wants to hear no more of an answer does not want the rest of it made.
         self._wanted_for = None
         if self._active is not None and self._active.playout.sent:
             self._end(self._active, Ending("cancelled", "client_cancelled"))
-        self._stop_playing(also_detached=True)
-
-    def _stop_playing(self, *, also_detached: bool) -> None:
-        """What was not heard is not part of the conversation; we play ourselves, so nobody has to tell us."""
-        if self._playback is None:
-            return
-        for cut in self._playback.clear(self._now, also_detached=also_detached):
-            entry = self.conversation.visible(cut.item_id)
-            if entry is None or entry.ledger is None:
-                continue
-            self._items.cut(entry, entry.ledger, cut.heard)
-            self._emit(outputs.ItemTruncated(cut.item_id, 0, ms_from_samples(cut.heard)))
+        self._heard.stop(also_detached=True)
 
     # --- responses
 
@@ -636,26 +486,16 @@ class Session:
                 code="invalid_value",
                 param="type",
             )
-        if not request.options.detached and self._active is not None:
-            raise PeerError(
-                f"Conversation already has an active response in progress: {self._active.id}. "
-                "Wait until the response is finished before creating a new one.",
-                'Wait for response.done, send response.cancel, or create it with conversation "none".',
-                code="conversation_already_has_active_response",
-            )
-        if len(self._responses) >= self.config.max_responses:
-            raise PeerError(
-                f"Too many responses at a time: {self.config.max_responses} are in progress.",
-                "Wait for a response.done, or cancel one by its id.",
-                code="too_many_responses",
-            )
+        if not request.options.detached:
+            self._requests.check_active(self._active)
+        self._requests.check_count(len(self._responses))
         context = request.options.input
         if context is not None:
             self._check_context(context)
             context = tuple(self._named(part) for part in context)
         self._begin_response(self._with_known_servers(request.options), context)
         for part in context or ():
-            speech = None if isinstance(part, str) else _clip_of(part)
+            speech = None if isinstance(part, str) else clip_of(part)
             if speech is not None and not isinstance(part, str):
                 self._recognise_clip(part.id, speech)
 
@@ -708,15 +548,9 @@ class Session:
 
     def _cancel_response(self, request: inputs.CancelResponse) -> None:
         response = self._active if request.response_id is None else self._responses.get(request.response_id)
-        if response is None and self._truncated is not None and request.response_id in (None, self._truncated):
-            self._truncated = None  # others say both, in this order: what they ask for is done
-            return
         if response is None:
-            raise PeerError(
-                "Cancellation failed: no active response found",
-                "The response may have ended already; nothing has to be done.",
-                code="response_cancel_not_active",
-            )
+            self._requests.cancel_nothing(request.response_id)
+            return
         self._wanted_for = None
         self._end(response, Ending("cancelled", "client_cancelled"))
 
@@ -740,11 +574,10 @@ class Session:
         response.context = context
         response.playout.is_cut_off = self._is_cut_off
         self._responses[response.id] = response
-        if self._playback is not None:
-            self._playback.add(response)
+        self._heard.add(response)
         if not options.detached:
             self._active = response
-            self._truncated = None
+            self._requests.note_begun()
             self._quiet_since = None
             self._follow_up.began(by_itself=by_itself)
         response.announce()
@@ -878,28 +711,16 @@ class Session:
             if response.state in (ResponseState.CANCELLED, ResponseState.FAILED):
                 self._follow_up.forget()
             self._follow_up.put_off(self._now)
-            self._last_spoken = response
+            self._heard.last = response
             if self._floor.has_prepared:
                 self._floor.drop()
             ends = response.playout.ends_at()
             self._quiet_since = self._now if ends is None else max(self._now, ends)
 
     def _audio_played(self, item: inputs.AudioPlayed) -> None:
-        """A client says how far its own player is; where the server plays, the speaker knows better."""
-        if self._playback is not None:
-            return
-        for response in (self._active, self._last_spoken):
-            if response is not None and response.confirm(item.item_id, item.played, self._now):
-                if response is not self._active and self._quiet_since is not None:
-                    self._quiet_since = self._plays_until()
-                return
-        entry = self.conversation.visible(item.item_id)
-        if entry is not None and entry.ledger is not None and entry.heard is not None:
-            # It was cut, by our clock; the player knows better where. What a truncation said stands.
-            heard = min(item.played, entry.ledger.kept)
-            self.conversation.hear_until(item.item_id, entry.ledger.text_until(heard))
-            return
-        self._emit(Remark(f"nothing of item {item.item_id[:40]} is being played"))
+        """A client says how far its own player is."""
+        if self._heard.confirm(item, self._active) and self._quiet_since is not None:
+            self._quiet_since = self._heard.until
 
     def _new_work(self, owner: Response | None = None) -> int:
         work = self._room.new_work()
@@ -913,16 +734,13 @@ class Session:
         self._announcements.append(Announcement(item.text))
 
     def _tool_progressed(self, item: inputs.ToolProgressed) -> None:
-        self._emit(outputs.ToolReported(item.call_id, item.name, item.text))
+        super()._tool_progressed(item)
         if self._active is not None and self._active.waits_for(item.call_id):
             self._active.progress = item.text
 
     def _task_ended(self, item: inputs.TaskEnded) -> None:
-        self._emit(outputs.TaskDone(item.call_id, item.name, item.output, item.ok))
+        super()._task_ended(item)
         self._news.append(item)
-
-    def _cancel_tool(self, item: inputs.CancelTool) -> None:
-        self._emit(outputs.StopTool(item.call_id, item.connection, item.request))
 
     def _tell_later(self, call_id: str, name: str, arguments: str, output: str) -> None:
         """A second answer to a call. The model reads it as what it is, a tool's words, and not as anybody's who gives
@@ -941,18 +759,12 @@ class Session:
         self._news.clear()
         self._begin_response(ResponseOptions(), None, by_itself=True)
 
-    def _plays_until(self) -> Seconds:
-        if self._playback is not None:
-            return math.inf if self._playback.is_busy else self._now
-        ends = self._last_spoken.playout.ends_at() if self._last_spoken is not None else None
-        return self._now if ends is None else max(self._now, ends)
-
     def _may_announce(self, *, ignoring_playback: bool) -> bool:
         if self._active is not None or self._floor.turn.is_open or self._is_cut_off:
             return False
         if self.conversation.awaits_words():
             return False
-        return ignoring_playback or self._plays_until() <= self._now
+        return ignoring_playback or self._heard.until <= self._now
 
     def _say(self, announcement: Announcement) -> None:
         response = self._begin_response(ResponseOptions(), None)
@@ -1000,7 +812,7 @@ class Session:
             return None
         if self._floor.turn.is_open or self._active is not None or detection.kind != "server_vad":
             return None
-        if self._playback is not None and self._playback.is_busy:
+        if self._heard.is_at_speaker:
             return None
         return self._quiet_since + detection.idle_timeout_ms / 1000
 
@@ -1027,18 +839,40 @@ class Session:
         due = self._silence_due()
         if due is not None and due <= self._now:
             self._time_out(item.heard)
-        if self.expires_in_s > 0:
-            return
-        message = f"Your session hit the maximum duration of {_duration(self.config.lifetime_s)}."
-        self._emit(Refused(None, None, message, "session_expired"))
-        self._finish(inputs.Finish("session_expired"))
+        super()._pass_time(item)
 
-
-def _clip_of(item: Item) -> Speech | None:
-    """The sound that came with this item, if one did."""
-    if not isinstance(item, Message):
-        return None
-    return next((part for part in item.content if isinstance(part, Speech) and part.clip is not None), None)
+    _acts: ClassVar[Mapping[type, Callable[[Any, Any], None]]] = {
+        **Course._acts,
+        inputs.Attach: _attach,
+        inputs.Detach: _detach,
+        inputs.LineLost: _line_lost,
+        inputs.LineRestored: _line_restored,
+        inputs.UpdateSettings: _update_settings,
+        inputs.CommitAudio: _commit_audio,
+        inputs.ClearAudio: _clear_audio,
+        inputs.CreateItem: _create_item,
+        inputs.DeleteItem: _delete_item,
+        inputs.TruncateItem: _truncate_item,
+        inputs.CreateResponse: _create_response,
+        inputs.CancelResponse: _cancel_response,
+        inputs.ClearPlayback: _clear_playback,
+        inputs.AudioPlayed: _audio_played,
+        inputs.VoiceBegan: lambda self, item: self._floor.voice_began(item),
+        inputs.VoicePaused: lambda self, item: self._floor.hear(item),
+        inputs.SilenceTick: lambda self, item: self._floor.hear(item),
+        inputs.VoiceTick: lambda self, item: self._floor.hear(item),
+        inputs.VoiceSuspected: lambda self, item: self._floor.voice_suspected(item),
+        inputs.VoiceDismissed: lambda self, item: self._floor.voice_dismissed(item),
+        inputs.Prosody: lambda self, item: self._floor.endpoint.hear_prosody(item),
+        inputs.HearingFailed: _hearing_failed,
+        inputs.Played: _played,
+        inputs.Announce: _announce,
+        inputs.AnswerApproval: lambda self, item: self._allowances.answer(item),
+        inputs.Finish: _finish,
+        inputs.ToolProgressed: _tool_progressed,
+        inputs.TaskEnded: _task_ended,
+        inputs.TimePassed: _pass_time,
+    }
 
 
 def _with_words(context: tuple[Item | str, ...] | None, item_id: str, text: str) -> tuple[Item | str, ...] | None:
@@ -1048,7 +882,3 @@ def _with_words(context: tuple[Item | str, ...] | None, item_id: str, text: str)
     return tuple(
         with_transcript(part, text) if isinstance(part, Message) and part.id == item_id else part for part in context
     )
-
-
-def _duration(seconds: Seconds) -> str:
-    return f"{seconds / 60:.0f} minutes" if seconds % 60 == 0 else f"{seconds:g} seconds"
