@@ -226,6 +226,7 @@ class HearingStream:
             self._start_over()
             self._place.release(self)
             self.tell_watchers()
+            self.on_event = _ignore  # its owner's, which would wait for the garbage collector
 
     # --- what the hub calls
     # ------------------------------------------------------------------------------------------
@@ -301,3 +302,7 @@ class HearingStream:
         limit_s = seconds_from_samples(self._backlog_windows * WINDOW)
         message = f"audio came faster than it can be heard: only the last {limit_s:.0f} s that wait are kept"
         self._place.tell(self, HearingFailed("audio_backlog", message))
+
+
+def _ignore(event: HearingEvent | HearingFailed) -> None:
+    """Nobody listens any more."""

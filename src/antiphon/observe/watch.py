@@ -7,7 +7,7 @@ ones. It costs two look-ups by type for each step that tells it nothing. It does
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from msgspec import Struct
 
@@ -44,6 +44,19 @@ class Sounding(Struct):
     """It was kept back on purpose since."""
 
 
+BEGUN: Mapping[type, str] = {
+    outputs.Transcribe: "recognise",
+    outputs.Followed: "recognise",
+    outputs.ScoreTurn: "score",
+    outputs.Generate: "write",
+    outputs.Summarise: "summarise",
+    outputs.Say: "speak",
+    outputs.ListMcpTools: "mcp",
+    outputs.CallMcpTool: "mcp",
+}
+"""Which kind of work begins with it."""
+
+
 class Watch:
     """One session's. `record` takes its steps, `turn_ended` its timeline's turns."""
 
@@ -56,43 +69,6 @@ class Watch:
         """When the clauses began that have no sound yet, by their work."""
         self._voice_began: Seconds | None = None
         self._sounding: Sounding | None = None
-        self._inputs: Mapping[type, Callable[[Seconds, Any], None]] = {
-            inputs.VoiceSuspected: self._voice,
-            inputs.VoiceBegan: self._voice,
-            inputs.LineLost: self._line_lost,
-            inputs.TranscriptReady: self._recognised,
-            inputs.TextWritten: self._written,
-            inputs.CallWritten: self._written,
-            inputs.ClauseBegan: self._clause_began,
-            inputs.AudioMade: self._audio_made,
-            inputs.ClauseEnded: self._clause_ended,
-            inputs.SpeakingEnded: self._work_ended,
-            inputs.TurnScored: self._work_ended,
-            inputs.ToolReturned: self._tool_returned,
-            inputs.McpToolsListed: self._work_ended,
-            inputs.McpToolReturned: self._mcp_returned,
-            inputs.WritingEnded: self._writing_ended,
-            inputs.Summarised: self._summarised,
-            inputs.WorkFailed: self._work_failed,
-            inputs.HearingFailed: self._hearing_failed,
-        }
-        self._outputs: Mapping[type, Callable[[Seconds, Any], None]] = {
-            outputs.Transcribe: self._begin("recognise"),
-            outputs.Followed: self._begin("recognise"),
-            outputs.ScoreTurn: self._begin("score"),
-            outputs.Generate: self._begin("write"),
-            outputs.Summarise: self._begin("summarise"),
-            outputs.Say: self._begin("speak"),
-            outputs.RunTool: self._run_tool,
-            outputs.ListMcpTools: self._begin("mcp"),
-            outputs.CallMcpTool: self._begin("mcp"),
-            outputs.StopWork: self._work_ended,
-            outputs.AudioSent: self._audio_sent,
-            outputs.ResponseEnded: self._response_ended,
-            outputs.SpeculationEnded: self._speculation_ended,
-            outputs.BargeInJudged: self._barge_in_judged,
-            outputs.Refused: self._refused,
-        }
 
     @property
     def open_ends(self) -> int:
@@ -103,11 +79,11 @@ class Watch:
         """Take in one step of the session."""
         told = self._inputs.get(type(item))
         if told is not None:
-            told(now, item)
+            told(self, now, item)
         for output in out:
             told = self._outputs.get(type(output))
             if told is not None:
-                told(now, output)
+                told(self, now, output)
 
     def turn_ended(self, turn: Turn) -> None:
         """A turn's answer has ended."""
@@ -143,11 +119,8 @@ class Watch:
 
     # --- work
 
-    def _begin(self, name: str) -> Callable[[Seconds, Any], None]:
-        def begin(now: Seconds, output: Any) -> None:
-            self._works[output.work] = Work(name, now, getattr(output, "voice", None) is not None)
-
-        return begin
+    def _work_began(self, now: Seconds, output: Any) -> None:
+        self._works[output.work] = Work(BEGUN[type(output)], now, getattr(output, "voice", None) is not None)
 
     def _run_tool(self, now: Seconds, output: outputs.RunTool) -> None:
         self._works[output.work] = Work("tool", now, tool=output.name)
@@ -258,3 +231,34 @@ class Watch:
 
     def _refused(self, now: Seconds, output: outputs.Refused) -> None:
         self._metrics.complaints.inc()
+
+    _inputs: ClassVar[Mapping[type, Callable[[Any, Seconds, Any], None]]] = {
+        inputs.VoiceSuspected: _voice,
+        inputs.VoiceBegan: _voice,
+        inputs.LineLost: _line_lost,
+        inputs.TranscriptReady: _recognised,
+        inputs.TextWritten: _written,
+        inputs.CallWritten: _written,
+        inputs.ClauseBegan: _clause_began,
+        inputs.AudioMade: _audio_made,
+        inputs.ClauseEnded: _clause_ended,
+        inputs.SpeakingEnded: _work_ended,
+        inputs.TurnScored: _work_ended,
+        inputs.ToolReturned: _tool_returned,
+        inputs.McpToolsListed: _work_ended,
+        inputs.McpToolReturned: _mcp_returned,
+        inputs.WritingEnded: _writing_ended,
+        inputs.Summarised: _summarised,
+        inputs.WorkFailed: _work_failed,
+        inputs.HearingFailed: _hearing_failed,
+    }
+    _outputs: ClassVar[Mapping[type, Callable[[Any, Seconds, Any], None]]] = {
+        **dict.fromkeys(BEGUN, _work_began),
+        outputs.RunTool: _run_tool,
+        outputs.StopWork: _work_ended,
+        outputs.AudioSent: _audio_sent,
+        outputs.ResponseEnded: _response_ended,
+        outputs.SpeculationEnded: _speculation_ended,
+        outputs.BargeInJudged: _barge_in_judged,
+        outputs.Refused: _refused,
+    }

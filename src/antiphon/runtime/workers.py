@@ -160,6 +160,7 @@ class Workers:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._tools.close()
         await self._mcp.close()
+        self._put = _ignore  # it was the session's, which would wait for the garbage collector
 
     def _start(self, work: int, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(self._guard(work, coroutine), name=f"work {work}")
@@ -409,6 +410,10 @@ class ClauseFeed:
 def closing(events: AsyncIterator[T]) -> aclosing[AsyncGenerator[T, None]]:
     """Ends an engine's iterator when we leave it, also in the middle: that is what frees its connection."""
     return aclosing(cast("AsyncGenerator[T, None]", events))
+
+
+def _ignore(item: inputs.Input) -> None:
+    """The session is over."""
 
 
 def _now() -> float:

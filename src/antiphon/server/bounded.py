@@ -242,6 +242,7 @@ class BoundedWebSocket(Drained, WebSocketsSansIOProtocol):
 
     async def run_asgi(self) -> None:
         await super().run_asgi()
+        del self.scope["extensions"]  # it has us in it, and we would wait for the garbage collector
         self._expect_end()
 
     def _expect_end(self) -> None:

@@ -45,6 +45,10 @@ class Allowances:
     def deadline(self) -> Seconds | None:
         return self._permissions.deadline
 
+    def finish(self) -> None:
+        """The session is over, and nothing more is asked of this."""
+        del self._tell_later, self._answer_mcp  # they are the session's, which would wait for the garbage collector
+
     def hear(self, said: bool | None) -> None:
         """Whatever the person says next is their answer. What is neither yes nor no allows nothing either."""
         for id in self._permissions.asked_aloud():

@@ -186,10 +186,11 @@ class Floor:
         self._room.emit(outputs.AudioCleared())
 
     def finish(self) -> None:
-        """The session is over."""
+        """The session is over, and nothing more is asked of this."""
         self.drop()
         self.following.drop()
         self._settle_barge_in("dismissed")
+        del self._deeds  # they are the session's, which would wait for the garbage collector
 
     def follow_stream(self) -> None:
         """Where the client says what an item is, all that it sends is followed."""

@@ -460,6 +460,7 @@ class Approvals:
         """The session is over."""
         for work in sorted(self._running):
             self._emit(StopWork(work))
+        del self._tell_later  # it is the session's, which would wait for the garbage collector
 
 
 def outcome_of(result: Result) -> McpToolReturned:

@@ -261,7 +261,7 @@ class Session(Course):
         for work in sorted(self._transcripts):
             self._emit(outputs.StopWork(work))
         self._transcripts.clear()
-        for party in (self._asking, self._approvals, self._summary):
+        for party in (self._asking, self._approvals, self._allowances, self._summary):
             party.finish()
         self._is_over = True
         self._emit(outputs.Close(item.reason))

@@ -8,7 +8,7 @@ It does not know where changes go, and neither waits nor fails.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 from msgspec import Struct
@@ -66,6 +66,7 @@ class Keeping:
         """Items that wait for their words, wherever they are."""
         self._places: dict[str, float] = {}
         self._sounded_from: dict[str, Seconds] = {}
+        self._awaits_sound = False
         self._added: dict[str, Seconds] = {}
         self._stream_began: Seconds | None = None
         """When the first sample of the person's sound would have come, if all had come as the last did."""
@@ -74,38 +75,16 @@ class Keeping:
         """Something of this step may have changed the end of the conversation."""
         self._named: list[str] = []
         """Items that this step names, wherever they are."""
-        self._inputs: Mapping[type, Callable[[Seconds, Any], None]] = {
-            inputs.VoiceBegan: self._voice,
-            inputs.VoicePaused: self._voice,
-            inputs.TranscriptReady: self._news,
-            inputs.WorkFailed: self._news,
-            inputs.AudioPlayed: self._name,
-            inputs.UpstreamSaid: self._news,
-            inputs.Finish: self._news,
-        }
-        self._outputs: dict[type, Callable[[Seconds, Any], None]] = {
-            outputs.OutputBegan: self._output_began,
-            outputs.ItemAdded: self._item_added,
-            outputs.ItemDeleted: self._item_deleted,
-            outputs.ItemTruncated: self._name,
-            outputs.OutputEnded: self._news,
-            outputs.Generate: self._news,
-            outputs.ResponseEnded: self._news,
-            outputs.SpeechStarted: self._news,
-            outputs.PlaybackCleared: self._news,
-            outputs.McpCallEnded: self._news,
-        }
-        """What may come with a new item, or with another version of one."""
 
     def record(self, now: Seconds, item: Input, out: list[Output]) -> None:
         """Take in one step of the session. Two look-ups by type, for all but a few."""
         told = self._inputs.get(type(item))
         if told is not None:
-            told(now, item)
+            told(self, now, item)
         for output in out:
             told = self._outputs.get(type(output))
             if told is not None:
-                told(now, output)
+                told(self, now, output)
         if self._has_news:
             self._has_news = False
             self._look(now)
@@ -213,12 +192,13 @@ class Keeping:
         self._stream_began = moment_of(0, voice.heard, voice.arrived)
 
     def _output_began(self, now: Seconds, began: outputs.OutputBegan) -> None:
-        self._outputs[outputs.AudioSent] = self._sounded
+        self._awaits_sound = True
 
     def _sounded(self, now: Seconds, sent: outputs.AudioSent) -> None:
-        """The first sound of an item. There are ten pieces a second, which need not be looked at."""
-        self._sounded_from.setdefault(sent.item_id, now)
-        del self._outputs[outputs.AudioSent]
+        """Of an item's sound, the first piece tells when it began."""
+        if self._awaits_sound:
+            self._sounded_from.setdefault(sent.item_id, now)
+            self._awaits_sound = False
 
     def _at(self, now: Seconds) -> UnixSeconds:
         return round(self._began_at + now - self._began, 3)
@@ -237,6 +217,30 @@ class Keeping:
         # What comes faster than it was spoken would have begun before the session.
         start = max(self._began, self._stream_began + seconds_from_samples(speech.start))
         return Span(start, start + length)
+
+    _inputs: ClassVar[Mapping[type, Callable[[Any, Seconds, Any], None]]] = {
+        inputs.VoiceBegan: _voice,
+        inputs.VoicePaused: _voice,
+        inputs.TranscriptReady: _news,
+        inputs.WorkFailed: _news,
+        inputs.AudioPlayed: _name,
+        inputs.UpstreamSaid: _news,
+        inputs.Finish: _news,
+    }
+    _outputs: ClassVar[Mapping[type, Callable[[Any, Seconds, Any], None]]] = {
+        outputs.OutputBegan: _output_began,
+        outputs.AudioSent: _sounded,
+        outputs.ItemAdded: _item_added,
+        outputs.ItemDeleted: _item_deleted,
+        outputs.ItemTruncated: _name,
+        outputs.OutputEnded: _news,
+        outputs.Generate: _news,
+        outputs.ResponseEnded: _news,
+        outputs.SpeechStarted: _news,
+        outputs.PlaybackCleared: _news,
+        outputs.McpCallEnded: _news,
+    }
+    """What may come with a new item, or with another version of one."""
 
 
 def kind_of(item: Item) -> str:

@@ -23,7 +23,7 @@ import msgspec
 from msgspec import Struct
 
 from antiphon.audio.units import Seconds
-from antiphon.errors import did_you_mean
+from antiphon.errors import Bug, did_you_mean
 from antiphon.tools.api import BadArguments, Conduct, ToolContext, ToolError
 from antiphon.tools.cache import Question, ResultCache
 from antiphon.tools.output import fitted
@@ -104,6 +104,10 @@ class _Nobody:
 
     def ended(self, outcome: TaskOutcome) -> None:
         pass
+
+
+def _no_context() -> ToolContext:
+    raise Bug("a tool was called after its session", "Close what runs tools last.")
 
 
 class Job(Struct, frozen=True):
@@ -293,6 +297,8 @@ class ToolRunner:
             log.error("the tool %s does not end when it is cancelled", work.get_name())
         for registered in self._room.registry.leaving:
             await self._leave(registered)
+        # They are the session's, which would wait for the garbage collector.
+        self._context, self._listener = _no_context, _Nobody()
 
     async def _leave(self, registered: Registered) -> None:
         try:

@@ -174,6 +174,8 @@ class WebSocketLink:
             reader.cancel()
             writer.cancel()
             await asyncio.gather(reader, writer, return_exceptions=True)
+            # What they were cancelled with holds all that they worked on: it would wait for the garbage collector.
+            self._writer = self._hearing = None
 
     async def _read(self, drive: Drive) -> int:
         while True:
