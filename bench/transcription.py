@@ -1,31 +1,38 @@
 """What transcription costs beside the recogniser, and what the recognisers' settings change.
 
-    python bench/transcription.py [decode] [buffer] [feed] [check] [share] [partials] [whisper] [batch]
+    python bench/transcription.py [decode] [buffer] [feed] [check] [share] [partials] [whisper] [batch] [long]
 
-Figures are CPU time of this process, unless they say otherwise; each is beside what the founding documents' systems
-need (measured earlier on the same kind of machine; requirements E1-E4, E18, E19) and a physical limit. Recognisers have
-random weights of a real model's shape, made here: cost does not depend on the weights' values, and accuracy is not
-measured. The number of decoded tokens is fixed, for random weights do not know when to stop.
+Figures are CPU time of this process on the loop that the server has, uvloop, unless they say otherwise; each is beside
+what the founding documents' systems need (measured earlier on the same kind of machine; requirements E1-E4, E18, E19)
+and a physical limit. Recognisers have random weights of a real model's shape, made here: cost does not depend on the
+weights' values, and accuracy is not measured. The number of decoded tokens is fixed, for random weights do not know
+when to stop.
 """
 
 from __future__ import annotations
 
 import asyncio
 import io
+import json
+import re
+import resource
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
 import numpy as np
 import soxr
+import uvloop
 from numpy.typing import NDArray
+from starlette.websockets import WebSocket
 
 # ruff: noqa: E402 - the tests' helpers are found by this
 sys.path[:0] = [str(Path(__file__).parents[1] / "tests" / folder) for folder in ("media", "engines")]
@@ -35,7 +42,7 @@ from tiny_models import tiny_nemo_ctc, tiny_whisper
 from antiphon.audio.pcm import guarded, int16_from_float
 from antiphon.audio.resample import resampled
 from antiphon.audio.units import Pcm, Pcm16
-from antiphon.audio.wav import read_wav
+from antiphon.audio.wav import read_wav, wav_from_mono
 from antiphon.engines.api import Listener, SttRequest, Transcript, TranscriptDelta, Vad
 from antiphon.engines.fake import FakeStt
 from antiphon.engines.stt.agreement import Agreeing, WholeOnly
@@ -46,6 +53,8 @@ from antiphon.hearing.hub import HearingHub
 from antiphon.hearing.windows import cutter_for
 from antiphon.media.live import LiveDecoder
 from antiphon.runtime.live import Event, Final, LiveTranscription
+from antiphon.server.limits import ByteBudget
+from antiphon.server.transcribe import END, Captions, Form
 
 RUNS = 5
 SHARES = 9  # what others do on the machine only adds to it
@@ -58,7 +67,7 @@ SPEECH = Path(__file__).parents[1] / "tests" / "data" / "hello.wav"
 def main() -> None:
     parts: dict[str, Callable[[], None]] = {
         "decode": decode, "buffer": buffer, "feed": feed, "check": check, "share": share, "partials": partials,
-        "whisper": whisper, "batch": batch,
+        "whisper": whisper, "batch": batch, "long": long,
     }  # fmt: skip
     for name in sys.argv[1:] or parts:
         parts[name]()
@@ -84,7 +93,7 @@ def decode() -> None:
     print(f"\n== decoding a recorder's stream while it comes, 100 ms a message: µs of CPU for each 20 ms ({RUNS} runs)")
     for form in ("webm", "ogg", "mp4"):
         data = recorded(sound, form)
-        live_us = cpu_ms(lambda data=data: asyncio.run(_decoded(data, 200))) * 1000 / frames
+        live_us = cpu_ms(lambda data=data: uvloop.run(_decoded(data, 200))) * 1000 / frames
         limit_us = cpu_ms(lambda data=data: _codec_alone(data)) * 1000 / frames
         print(f"{form:5} ours {live_us:6.1f}   limit: demuxer and codec alone, from memory {limit_us:6.1f}")
     print(
@@ -218,11 +227,15 @@ def share() -> None:
         f"\n== all but the recogniser, which costs nothing here: {seconds:.0f} s of sound in 10 utterances, "
         f"the least of {SHARES} runs"
     )
-    for name, step in (("live, raw samples, 100 ms a message", 1600), ("a file that is in memory", sound.size)):
-        cpu_ms_each, late_ms = shared(sound, SileroVad(), step)
-        without, _ = shared(sound, Level(), step)
+    for name, hears, step in (
+        ("live, raw samples, 100 ms a message", _streamed, 1600),
+        ("the same over the endpoint, with its JSON", _captioned, 1600),
+        ("a file that is in memory", _streamed, sound.size),
+    ):
+        cpu_ms_each, late_ms = shared(hears, sound, SileroVad(), step)
+        without, _ = shared(hears, sound, Level(), step)
         print(
-            f"{name:36} CPU {cpu_ms_each:5.2f} ms for an utterance, of it {max(0, cpu_ms_each - without):5.2f} the "
+            f"{name:42} CPU {cpu_ms_each:5.2f} ms for an utterance, of it {max(0, cpu_ms_each - without):5.2f} the "
             f"detector; end to text {late_ms:.2f} ms"
         )
     print("Whisper tiny.en costs over 400 ms an utterance: see `whisper`. Target: under 2 % of that, and under 5 ms.")
@@ -239,13 +252,19 @@ class Level:
         return (windows.max(axis=1) > 0.01).astype(np.float32), memories
 
 
-def shared(sound: Pcm16, vad: Vad, step: int) -> tuple[float, float]:
-    """CPU ms for each utterance, and ms from the end of one to its text."""
-    runs = [asyncio.run(_shared(sound, vad, step)) for _ in range(SHARES)]
-    return min(run[0] for run in runs), statistics.median(run[1] for run in runs)
+Hears = Callable[[Pcm16, Vad, int], Coroutine[Any, Any, tuple[float, float]]]
+"""Has the sound written down, so many samples in each message: CPU ms for each utterance, and ms from its end to its
+text."""
 
 
-async def _shared(sound: Pcm16, vad: Vad, step: int) -> tuple[float, float]:
+def shared(hears: Hears, sound: Pcm16, vad: Vad, step: int) -> tuple[float, float]:
+    """The least of the CPU, and how late the text is at the median."""
+    runs = [uvloop.run(hears(sound, vad, step)) for _ in range(SHARES)]
+    _, late_ms = asyncio.run(hears(sound, vad, step))  # whose clock counts more than whole milliseconds
+    return min(cpu_ms_each for cpu_ms_each, _ in runs), late_ms
+
+
+async def _streamed(sound: Pcm16, vad: Vad, step: int) -> tuple[float, float]:
     finals: list[Final] = []
 
     async def show(event: Event) -> None:
@@ -264,6 +283,36 @@ async def _shared(sound: Pcm16, vad: Vad, step: int) -> tuple[float, float]:
     return 1000 * cpu_s / len(finals), statistics.median(final.took_ms for final in finals)
 
 
+async def _captioned(sound: Pcm16, vad: Vad, step: int) -> tuple[float, float]:
+    frames = [sound[start : start + step].tobytes() for start in range(0, sound.size, step)]
+    line = Line([*frames, END])
+    hub = HearingHub(vad, gates=True)
+    budget = ByteBudget(2**40, asyncio.get_running_loop().time)
+    captions = Captions(cast("WebSocket", line), hub, WholeOnly(FakeStt("hello")), Form("en"), budget)
+    before = time.process_time()
+    await captions.serve(60.0)
+    cpu_s = time.process_time() - before
+    await hub.close()
+    finals = [message for message in map(json.loads, line.sent) if message.get("partial") is False]
+    return 1000 * cpu_s / len(finals), statistics.median(final["transcribe_ms"] for final in finals)
+
+
+class Line:
+    """A socket whose other end sends these frames and goes."""
+
+    def __init__(self, frames: list[bytes]) -> None:
+        self._frames = deque(frames)
+        self.sent: list[str] = []
+
+    async def receive(self) -> dict[str, object]:
+        if not self._frames:
+            return {"type": "websocket.disconnect"}
+        return {"type": "websocket.receive", "bytes": self._frames.popleft()}
+
+    async def send_text(self, text: str) -> None:
+        self.sent.append(text)
+
+
 # --- partials --------------------------------------------------------------------------------------------------------
 
 
@@ -277,7 +326,7 @@ def partials() -> None:
             "LocalAgreement-2, 400 ms a look": lambda looks: _agreeing(Watched(0.4, looks)),
         }
         for name, make in makes.items():
-            gaps = asyncio.run(_gaps(make))
+            gaps = uvloop.run(_gaps(make))
             print(f"{name:46} median {statistics.median(gaps):4.0f}   longest {max(gaps):4.0f}   ({len(gaps)} looks)")
     print("Target: at most 300 on an engine that can. Half of the time is left to others: 400 ms a look make 400.")
 
@@ -428,6 +477,56 @@ def _together(recogniser: object, sound: Pcm, count: int) -> None:
         stream.input_finished()
     while ready := [stream for stream in streams if recogniser.is_ready(stream)]:  # type: ignore[attr-defined]
         recogniser.decode_streams(ready)  # type: ignore[attr-defined]
+
+
+# --- long ------------------------------------------------------------------------------------------------------------
+
+
+def long() -> None:
+    """A file of ten hours through `antiphon transcribe`, and an hour of silence live."""
+    speech = read_wav(SPEECH.read_bytes())
+    said = int16_from_float(resampled(speech.pcm, speech.rate_hz, 8_000))
+    hours, rate_hz = 10, 8_000
+    with tempfile.TemporaryDirectory() as folder:
+        path, config = Path(folder) / "long.wav", Path(folder) / "antiphon.toml"
+        config.write_text('[stt]\nengine = "fake"\n')
+        with path.open("wb") as file:
+            file.write(wav_from_mono(np.zeros(0, np.int16), rate_hz)[:40] + (2**32 - 1).to_bytes(4, "little"))
+            for at in (1.0, 9.5):
+                file.seek(44 + 2 * round(at * 3600 * rate_hz))
+                file.write(said.tobytes())
+            file.truncate(44 + 2 * hours * 3600 * rate_hz)  # silence, which takes no room on the disk
+        command = [sys.executable, "-m", "antiphon", "transcribe", "--config", str(config), "-f", "srt", str(path)]
+        began = time.perf_counter()
+        text = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(f"\n== {hours} hours of silence with two sentences in it, {rate_hz} Hz, through `antiphon transcribe`")
+    print(
+        f"{time.perf_counter() - began:.0f} s, {used.ru_utime + used.ru_stime:.0f} s of CPU, "
+        f"{used.ru_maxrss / 1024:.0f} MB; sentences at {', '.join(re.findall('^0.{7}', text, re.M))}"
+    )
+    cpu_s, asked = uvloop.run(_silence(3600))
+    print(f"an hour of silence, live: {cpu_s:.1f} s of CPU; the recogniser was asked {asked} times")
+
+
+async def _silence(seconds: int) -> tuple[float, int]:
+    asked = 0
+
+    async def show(event: Event) -> None:
+        nonlocal asked
+        asked += 1
+
+    hub = HearingHub(SileroVad(), gates=True)
+    live = LiveTranscription(hub, Agreeing(FakeStt("hello")), show, SttRequest("en"))
+    message = np.zeros(1_600, np.int16)
+    before = time.process_time()
+    for _ in range(seconds * 10):
+        await live.push(message)
+    await live.end()
+    cpu_s = time.process_time() - before
+    await live.close()
+    await hub.close()
+    return cpu_s, asked
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from click.testing import CliRunner
 from hub import SmallHub, serving
 
 from antiphon.cli.models import command
+from antiphon.engines.registry import FACTORIES
+from antiphon.engines.tts.sherpa import find_voice
 from antiphon.errors import ConfigError, UnknownName
 from antiphon.models import pull as pulling
 from antiphon.models.catalog import MODELS, Listed, Model, model_named
@@ -215,3 +218,23 @@ def test_whispers_are_those_that_the_library_knows() -> None:
     for name, model in MODELS.items():
         if model.engine == "whisper":
             assert known[name.removeprefix("whisper-")] == model.repository
+
+
+def test_what_is_fetched_of_pocket_tts_is_all_that_its_engine_looks_for(tmp_path: Path) -> None:
+    theirs = ("lm_flow.int8.onnx", "lm_main.int8.onnx", "decoder.int8.onnx", "encoder.onnx", "text_conditioner.onnx",
+              "vocab.json", "token_scores.json", "LICENSE", "README.md", "test_wavs/bria.wav")  # fmt: skip
+    model = MODELS["pocket-tts"]
+    for file in theirs:
+        if any(fnmatch(file, pattern) for pattern in model.files):
+            (tmp_path / file).touch()
+    with pytest.raises(ConfigError, match=r"no voice\.wav") as missing:
+        find_voice(tmp_path)
+    assert "Put some seconds" in missing.value.hint
+    (tmp_path / "voice.wav").touch()
+    assert find_voice(tmp_path).kind == "pocket"
+    assert "voice.wav" in model.note
+
+
+def test_every_local_engine_has_a_model_to_fetch() -> None:
+    known = {model.engine for model in MODELS.values()}
+    assert known == {*FACTORIES["stt"], "sherpa-tts"} - {"pocketsphinx", "openai", "fake"}

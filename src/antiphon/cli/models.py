@@ -26,11 +26,11 @@ def list_models(config_path: Path | None) -> None:
 
     store = Store(load_config(config_path).models.folder)
     here = set(store.names())
-    rows = [("", "model", "engine", "size", "languages", "licence")]
+    rows = [("", "model", "engine", "size", "languages", "licence", "note")]
     for name, model in MODELS.items():
         contents = store.contents(name)
         size = f"{contents.size_bytes / 1e6:,.0f} MB" if contents else f"~{model.about_mb:,} MB"
-        rows.append(("*" if name in here else "", name, model.engine, size, model.languages, model.licence))
+        rows.append(("*" if name in here else "", name, model.engine, size, model.languages, model.licence, model.note))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
@@ -62,7 +62,7 @@ def pull(config_path: Path | None, name: str, folder: Path | None, yes: bool) ->
             plan = hub.plan(name, model)
             click.echo(
                 f"{name}: {plan.size_bytes / 1e6:,.1f} MB from {plan.source}\n"
-                f"languages: {model.languages}; licence: {model.licence}",
+                f"languages: {model.languages}; licence: {model.licence}" + (f"\n{model.note}" if model.note else ""),
                 err=True,
             )
             if not yes:

@@ -45,6 +45,7 @@ _WHISPER = ("config.json", "model.bin", "tokenizer.json", "vocabulary.*", "prepr
 _MOONSHINE = "https://download.moonshine.ai/model"
 _KOKORO = ("model.onnx", "voices.bin", "tokens.txt", "LICENSE*")
 _PIPER = ("*.onnx", "*.onnx.json", "tokens.txt", "MODEL_CARD")
+_POCKET = ("*.int8.onnx", "encoder.onnx", "text_conditioner.onnx", "vocab.json", "token_scores.json", "LICENSE*")
 _INT8 = ("*.int8.onnx", "tokens.txt", "*.model", "LICENSE*")
 
 MODELS: Mapping[str, Model] = {
@@ -152,14 +153,23 @@ MODELS: Mapping[str, Model] = {
     "kokoro-en": Model(
         "sherpa-tts", "csukuangfj/kokoro-en-v0_19", "English", "Apache-2.0", 350, _KOKORO, "eleven voices"
     ),
+    "pocket-tts": Model(
+        "sherpa-tts",
+        "csukuangfj2/sherpa-onnx-pocket-tts-int8-2026-01-26",
+        "English",
+        "CC-BY-4.0 (see its note)",
+        198,
+        _POCKET,
+        "speaks like voice.wav, which you put there; its README says non-commercial, its LICENSE does not",
+    ),
     "piper-lessac": Model(
         "sherpa-tts",
         "csukuangfj/vits-piper-en_US-lessac-medium",
         "English (US)",
-        "learnt from Lessac's recordings: not for commercial use, see its card",
+        "not for commercial use",
         63,
         _PIPER,
-        "a voice, fast",
+        "a voice, fast; learnt from Lessac's recordings, see its card",
     ),
 }
 
