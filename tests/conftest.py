@@ -14,7 +14,7 @@ from blockbuster import BlockBuster
 
 FOLDERS = (
     "session", "simulation", "conformance", "media", "engines", "tools", "models", "server", "desktop/machine",
-    "protocol", "transport", "decoders",
+    "protocol", "transport", "decoders", "store",
 )  # fmt: skip
 for folder in FOLDERS:
     sys.path.insert(0, str(Path(__file__).parent / folder))

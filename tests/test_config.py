@@ -128,6 +128,8 @@ def test_secrets_are_shown_nowhere() -> None:
         "ANTIPHON_SERVER__KEYS": "swordfish",
         "ANTIPHON_LLM__API_KEY": "swordfish",
         "ANTIPHON_LLM__BASE_URL": "http://x/v1",
+        "ANTIPHON_HISTORY__REDIS_URL": "redis://:swordfish@host:6379/0",
+        "ANTIPHON_HISTORY__RECORDINGS_SECRET_KEY": "swordfish",
     }
     config = load(None, environ)
     for shown in (repr(config), str(config), f"{config.server}", repr(config.llm)):

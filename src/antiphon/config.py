@@ -40,7 +40,7 @@ LISTS = frozenset(
 """What is written with commas in an environment variable."""
 SECRET = frozenset(
     {"keys", "named_keys", "api_key", "token_secret", "credential", "authorization", "headers", "servers"}
-    | {"fallbacks", "environment"}
+    | {"fallbacks", "environment", "redis_url", "recordings_secret_key"}
 )
 LABEL = re.compile(r"[A-Za-z0-9_-]{1,64}")
 ICE_URL = re.compile(r"(stun|turns?):[^\s?]+(\?transport=(udp|tcp))?")
@@ -323,6 +323,14 @@ class History(Section, frozen=True):
     """That a session is kept after its end. 0: until somebody deletes it."""
     recordings: Path | None = None
     """A folder for the sound of each session: an Ogg file with the person on the left and the answers on the right."""
+    recordings_url: Word | None = None
+    """An S3-compatible store that they are sent to, "s3://bucket/prefix"; the folder is then only for what waits."""
+    recordings_endpoint: Word | None = None
+    """Where that store is, if it is not AWS's: "https://minio.example.com:9000"."""
+    recordings_region: Word = "us-east-1"
+    recordings_key_id: Word | None = None
+    """Without, the machine's own keys are used: AWS's variables of the environment, or its role."""
+    recordings_secret_key: Word | None = None
     survives_power_loss: bool = False
     """Wait for the disk with every batch. Without, the last moments are safe from a crash of this program, and not of
     the machine."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,9 +15,8 @@ import numpy as np
 import pytest
 import ray
 import yaml
+from machines import KEY, Two, replicas, two_machines
 from msgspec import ValidationError, convert
-from ray import serve
-from ray.cluster_utils import Cluster
 from ray.serve.schema import ServeDeploySchema
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
@@ -31,57 +29,21 @@ from antiphon.engines.tts.espeak import Espeak
 
 pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(300)]
 
-KEY = "a-key-for-tests"
 PORT = 18_765
-CORES = 4  # that each machine says it has: nothing here computes for long
-MEMORY_BYTES = 100 * 2**20
 PATIENCE_S = 60.0  # for machines that share two cores
 ABOUT_A_SUM = "What is five times eleven?"
 
 
-class Two:
-    """The machines. The first has the controller and the proxy; the second may be lost."""
-
-    def __init__(self) -> None:
-        self.cluster = Cluster(initialize_head=True, head_node_args=self._size(include_dashboard=False))
-        self.second: Any = self.cluster.add_node(**self._size())
-
-    def lose_the_second(self) -> None:
-        self.cluster.remove_node(self.second, allow_graceful=False)
-
-    def add_a_second(self) -> None:
-        self.second = self.cluster.add_node(**self._size())
-
-    def _size(self, **more: Any) -> dict[str, Any]:
-        return {"num_cpus": CORES, "object_store_memory": MEMORY_BYTES, **more}
-
-
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cluster")
-
-
-@pytest.fixture(scope="module")
-def two(folder: Path) -> Iterator[Two]:
-    """Machines that have their configuration from the environment, with two replicas for the conversations."""
-    os.environ |= {
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_SERVE_ENABLE_HA_PROXY": "1",  # as docs/how-to/cluster.md recommends
-        "ANTIPHON_SERVER__KEYS": KEY,
-        "ANTIPHON_SERVER__DRAIN_S": "1",
+def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
+    """Machines that have their configuration from the environment."""
+    folder = tmp_path_factory.mktemp("cluster")
+    environ = {
         "ANTIPHON_HISTORY__PATH": str(folder / "conversations.sqlite3"),
         "ANTIPHON_TOOLS__LIST_PATH": str(folder / "lists.sqlite3"),
     }
-    two = Two()
-    try:
-        ray.init(address=two.cluster.address, logging_level="WARNING", log_to_driver=False)
-        serve.start(proxy_location="HeadOnly", http_options={"host": "127.0.0.1", "port": PORT})
-        serve.run(build({"least_sessions": 2, "most_sessions": 2, "sessions_per_machine": 1}), name="antiphon")
+    with two_machines(PORT, environ) as two:
         yield two
-    finally:
-        serve.shutdown()
-        ray.shutdown()
-        two.cluster.shutdown()
 
 
 class Person:
@@ -165,12 +127,6 @@ def test_ears_and_voices_that_die_are_replaced_and_the_conversation_goes_on(two:
             assert await person.says(await question()) == "That is 55."
 
     asyncio.run(story())
-
-
-def replicas(name: str) -> list[Any]:
-    """Handles of the actors of a deployment."""
-    named = [actor["name"] for actor in ray.util.list_named_actors(all_namespaces=True)]
-    return [ray.get_actor(each, namespace="serve") for each in named if f"antiphon#{name}#" in each]
 
 
 def test_when_a_machine_dies_its_people_are_served_by_the_other_and_nothing_acknowledged_is_lost(two: Two) -> None:

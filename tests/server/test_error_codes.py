@@ -332,6 +332,7 @@ ELSEWHERE = {
     "mcp_tool_not_found": "session/test_mcp.py",
     "message_too_large": "server/test_calls.py",
     "not_recorded": "server/test_history.py",
+    "recording_unavailable": "store/test_uploading.py",
     "request_timeout": "server/test_client_secrets.py",
     "request_too_large": "server/test_client_secrets.py",
     "session_expired": "server/test_session_end.py",

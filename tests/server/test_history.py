@@ -18,6 +18,7 @@ import httpx
 import numpy as np
 import pytest
 from calling import KEY, client, server, web
+from s3_server import BUCKET, KEY_ID, REGION, S3, SECRET_KEY, s3_server
 from websockets.asyncio.client import connect
 
 from antiphon.engines.fake import FakeLlm
@@ -113,6 +114,47 @@ def test_the_sound_of_a_session_is_recorded_where_that_is_wished(tmp_path: Path)
             assert list((tmp_path / "sound").iterdir()) == []
 
     asyncio.run(story())
+
+
+def test_the_sound_of_a_session_is_in_a_store_and_gone_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("antiphon.store.uploading.RETRIES", 0)
+
+    async def story(s3: S3) -> None:
+        async with server(
+            history__recordings=tmp_path / "sound",
+            history__recordings_url=f"s3://{BUCKET}/sound",
+            history__recordings_endpoint=s3.url,
+            history__recordings_region=REGION,
+            history__recordings_key_id=KEY_ID,
+            history__recordings_secret_key=SECRET_KEY,
+        ) as made:
+            async with client(made) as one:
+                session_id = (await one.receive("session.created"))["session"]["id"]
+                await one.speak()
+                await one.receive("response.done")
+            async with web(made) as http:
+                await ended(http, session_id)
+                async with asyncio.timeout(20):
+                    while not s3.objects or any((tmp_path / "sound").iterdir()):  # noqa: ASYNC110 - a thread's
+                        await asyncio.sleep(0.01)
+                (name,) = s3.objects
+                assert name == f"sound/{session_id}.ogg"
+                answer = await http.get(f"/v1/sessions/{session_id}/recording")
+                assert answer.headers["content-type"] == "audio/ogg"
+                assert answer.content == s3.objects[name]
+                s3.is_away = True
+                for ask in (
+                    http.get(f"/v1/sessions/{session_id}/recording"),
+                    http.delete(f"/v1/sessions/{session_id}"),
+                ):
+                    refused = await ask
+                    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "recording_unavailable")
+                s3.is_away = False
+                assert (await http.delete(f"/v1/sessions/{session_id}")).status_code == 200
+                assert not s3.objects
+
+    with s3_server() as s3:
+        asyncio.run(story(s3))
 
 
 def test_what_was_not_recorded_is_said_to_be_so() -> None:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from antiphon.audio.units import Seconds
@@ -173,11 +173,14 @@ def _recording(request: Request, history: History, owner: str) -> Response:
     found = _find(request, history, owner)
     if isinstance(found, Response):
         return found
-    path = history.recorder.path(found.id) if history.recorder is not None else None
-    if path is None or not path.is_file():
+    recorder = history.recorder
+    if recorder is not None and (path := recorder.path(found.id)).is_file():
+        return FileResponse(path, media_type="audio/ogg", filename=path.name)
+    sound = recorder.away.read(found.id) if recorder is not None and recorder.away is not None else None
+    if sound is None:
         message = "The sound of this session was not recorded. history.recordings names a folder for those to come."
         return Refusal(404, "not_recorded", message).response
-    return FileResponse(path, media_type="audio/ogg", filename=path.name)
+    return StreamingResponse(sound, media_type="audio/ogg")
 
 
 def _forgotten(request: Request, history: History, owner: str) -> Response:
@@ -187,9 +190,9 @@ def _forgotten(request: Request, history: History, owner: str) -> Response:
     if found.status == "in_progress":
         message = "The session is still going on. Close its connections, then delete it."
         return Refusal(409, "session_in_progress", message).response
-    history.reader.delete(found.id)
     if history.recorder is not None:
-        history.recorder.path(found.id).unlink(missing_ok=True)
+        history.recorder.delete(found.id)  # first: it may fail, and nobody would find it without the session
+    history.reader.delete(found.id)
     return JSONResponse({"object": "session.deleted", "id": found.id, "deleted": True})
 
 

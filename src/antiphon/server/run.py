@@ -55,6 +55,7 @@ from antiphon.server.siblings import Siblings, with_own_page
 from antiphon.server.tls import self_signed
 from antiphon.server.tokens import PREFIX as CLIENT_SECRET_PREFIX
 from antiphon.session.truncation import estimated
+from antiphon.store.changes import DAY_S
 from antiphon.store.database import SqliteShelf, default_path
 from antiphon.store.reading import SqliteReader
 from antiphon.store.recording import Recorder
@@ -255,13 +256,45 @@ async def _history(config: Config) -> AsyncIterator[History | None]:
     shelf, reader = _shelf(wanted)
     log.info("conversations are kept in %s", shelf.name)
     writer = Writer(shelf, asyncio.get_running_loop(), keep_days=wanted.days)
-    recorder = Recorder(wanted.recordings, keep_days=wanted.days) if wanted.recordings is not None else None
+    recorder = _recorder(wanted)
     try:
         yield History(writer, reader, recorder)
     finally:
         if recorder is not None:
             await asyncio.to_thread(recorder.close)
         await writer.close()
+
+
+def _recorder(wanted: HistorySection) -> Recorder | None:
+    """What records sound, if that is wished. Raises `ConfigError`."""
+    if wanted.recordings is None:
+        if wanted.recordings_url is not None:
+            raise ConfigError(
+                "history.recordings_url is set, and history.recordings is not", "Name a folder for what waits."
+            )
+        return None
+    if wanted.recordings_url is None:
+        return Recorder(wanted.recordings, keep_days=wanted.days)
+    if (wanted.recordings_key_id is None) != (wanted.recordings_secret_key is None):
+        message = "one of history.recordings_key_id and history.recordings_secret_key is set"
+        raise ConfigError(message, "Set both, or neither.")
+    try:
+        from antiphon.store.uploading import Address, Uploads, store_at
+    except ImportError:
+        raise ConfigError("the package obstore is not installed", "pip install 'antiphon[s3]'") from None
+    address = Address(
+        wanted.recordings_url,
+        wanted.recordings_endpoint,
+        wanted.recordings_region,
+        wanted.recordings_key_id,
+        wanted.recordings_secret_key,
+    )
+    store = store_at(address)
+    log.info("recordings are sent to %s", wanted.recordings_url)
+    keep_s = wanted.days * DAY_S
+    return Recorder(
+        wanted.recordings, keep_days=wanted.days, uploads=lambda folder: Uploads(store, folder, keep_s=keep_s)
+    )
 
 
 def _shelf(wanted: HistorySection) -> tuple[Shelf, Reader]:

@@ -7,14 +7,16 @@ this process was killed. Which sounds there are, and when, is told by whoever ru
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import queue
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 import numpy as np
 from msgspec import Struct
@@ -51,11 +53,32 @@ class Tape(Struct):
     encoder: Encoder
 
 
+class Away(Protocol):
+    """Where recordings go that do not stay on this machine; see `store.uploading`."""
+
+    def began(self, name: str) -> None: ...
+
+    def ended(self, name: str) -> None:
+        """Its file is whole."""
+        ...
+
+    def read(self, name: str) -> Iterator[bytes] | None:
+        """Piece by piece; None if it is not there. Blocks. Raises `EngineError`."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Here and there. Blocks. Raises `EngineError`."""
+        ...
+
+    def close(self) -> None: ...
+
+
 class Recorder:
     """Writes until it is closed. All but the thread's own part belongs to the event loop."""
 
-    def __init__(self, folder: Path, *, keep_days: int = 0) -> None:
-        """Makes the folder, so it blocks. `keep_days` 0 is forever. Raises `ConfigError`."""
+    def __init__(self, folder: Path, *, keep_days: int = 0, uploads: Callable[[Path], Away] | None = None) -> None:
+        """Makes the folder, so it blocks. `keep_days` 0 is forever; `uploads` makes what sends the folder's files away.
+        Raises `ConfigError`."""
         self.folder = folder
         self.lost: Counter[str] = Counter()
         """Samples that became silence, by session."""
@@ -70,6 +93,7 @@ class Recorder:
                 f"sound cannot be recorded in {folder}",
                 "Set history.recordings to a folder that can be made or written.",
             )
+        self.away = uploads(folder) if uploads is not None else None
         self._queue: queue.SimpleQueue[Part | None] = queue.SimpleQueue()
         self._put_bytes = self._done_bytes = 0
         """Each is counted by one side only."""
@@ -86,8 +110,15 @@ class Recorder:
         return Recording(self, session_id, now)
 
     def path(self, session_id: str) -> Path:
-        """Where a session's sound is, if it was recorded."""
+        """Where a session's sound is, if it was recorded and is still on this machine."""
         return self.folder / f"{session_id}{SUFFIX}"
+
+    def delete(self, session_id: str) -> None:
+        """Wherever it is. Blocks. Raises `EngineError`."""
+        if self.away is not None:
+            self.away.delete(session_id)
+        else:
+            self.path(session_id).unlink(missing_ok=True)
 
     def put(self, part: Part) -> None:
         """Have it written. Never waits and never fails."""
@@ -105,6 +136,8 @@ class Recorder:
         self._thread.join(CLOSE_S)
         if self._thread.is_alive():
             log.error("recordings could not be written to %s in time", self.folder)
+        if self.away is not None:
+            self.away.close()
 
     # --- in the thread
 
@@ -130,6 +163,8 @@ class Recorder:
                     broken.add(part.name)
             if part.sound is None:
                 broken.discard(part.name)
+                if self.away is not None:
+                    self.away.ended(part.name)
                 lost = self.lost.pop(part.name, 0)
                 if lost:
                     log.warning("%.0f s of the recording of %s are silence", lost / WIRE_RATE, part.name)
@@ -140,6 +175,8 @@ class Recorder:
     def _write(self, tapes: dict[str, Tape], part: Part) -> None:
         tape = tapes.get(part.name)
         if tape is None:
+            if self.away is not None:
+                self.away.began(part.name)
             tape = tapes[part.name] = Tape(_opened(self.path(part.name)), Encoder(ARCHIVE, channels=2))
         match part.sound:
             case None:
@@ -208,9 +245,18 @@ def _size(part: Part) -> int:
 
 
 def _opened(path: Path) -> BinaryIO:
-    """A new file that only its owner can read; unbuffered, for the system is to have what a killed process leaves."""
-    path.touch(mode=0o600)
-    return path.open("wb", buffering=0)
+    """A new file that only its owner can read; unbuffered, for the system is to have what a killed process leaves.
+    Locked before anybody sees it and until it is closed, so that nobody sends it away meanwhile."""
+    unseen = path.with_suffix(".new")
+    unseen.touch(mode=0o600)
+    file = unseen.open("wb", buffering=0)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        unseen.rename(path)
+    except OSError:
+        file.close()
+        raise
+    return file
 
 
 def _end(tape: Tape) -> None:
