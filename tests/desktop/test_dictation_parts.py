@@ -106,7 +106,7 @@ WAYLAND = Desktop("wayland", frozenset({"wtype", "wl-copy", "wl-paste"}))
 
 
 def test_the_ladder() -> None:
-    assert ladder(X11, "short") == ("xdotool", "x11-paste", "copy")
+    assert ladder(X11, "short") == ("x11-keys", "x11-paste", "xdotool", "copy")
     assert ladder(X11, "two\nlines") == ("x11-paste", "xdotool", "copy")
     assert ladder(WAYLAND, "x" * 4000) == ("wayland-paste", "wtype", "copy")
     assert ladder(Desktop("none", frozenset()), "short") == ("copy",)

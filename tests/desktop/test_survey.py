@@ -24,7 +24,7 @@ def found(place: Desktop, **facts: object) -> dict[str, Finding]:
 def test_a_desktop_with_everything() -> None:
     findings = found(X11, name="XFCE")
     assert findings["desktop"].text == "XFCE on X11"
-    assert findings["typing"].text == "xdotool, x11-paste, copy"
+    assert findings["typing"].text == "x11-keys, x11-paste, xdotool, copy"
     assert all(finding.is_well and not finding.advice for finding in findings.values())
 
 

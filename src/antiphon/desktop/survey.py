@@ -141,7 +141,7 @@ def _typing(facts: Facts) -> Finding:
             )  # fmt: skip
         return Finding("typing", True, "wayland-paste by ydotool, copy", advice)
     ways = ladder(place, "x")
-    is_well = ways != ("copy",)
+    is_well = ladder(place, "a text of\nmany lines") != ("copy",)
     text = ", ".join(ways) if is_well else "nothing here can type"
     return Finding("typing", is_well, text, advice or ("" if is_well else "Start it in your desktop."))
 

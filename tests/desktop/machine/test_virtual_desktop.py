@@ -13,10 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from parts import SYSTEM_PYTHON
 from virtual import antiphon, overlays, question, started, succeeds, until
 
+from antiphon.desktop.dictation import x11_keys
 from antiphon.desktop.dictation.control import ask, socket_path
-from antiphon.desktop.dictation.injection import Injector, desktop, run
+from antiphon.desktop.dictation.injection import Done, Injector, desktop, run
 
 pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -57,6 +59,47 @@ def test_an_image_in_the_clipboard_survives(field: Path) -> None:
 
     assert asyncio.run(story()) == image
     until(lambda: field.read_text("utf-8") == "é" * 50)
+
+
+@pytest.mark.parametrize("text", ["short words", "é" * 50], ids=["typed", "pasted"])
+def test_a_window_that_closes_meanwhile_leaves_the_text_in_the_clipboard(machine: Path, text: str) -> None:
+    path = machine / "other.txt"
+    path.unlink(missing_ok=True)
+    injector = Injector(desktop())
+
+    async def story() -> tuple[Done, bytes]:
+        done = await injector.type(text, press_enter=True)
+        _, clipboard = await run("xclip", "-o", "-selection", "clipboard")
+        return done, clipboard
+
+    with started(SYSTEM_PYTHON, str(Path(__file__).parent / "closing_field.py"), str(path)):
+        until(path.exists, "the windows")
+        time.sleep(0.5)  # likewise
+        done, clipboard = asyncio.run(story())
+        time.sleep(0.3)  # for what the other window might yet be given
+        assert path.read_text("utf-8") == "", "another window got some of it"
+    assert done.outcome == "copied"
+    assert done.note.startswith("The window closed while it was typed into. The text is in the clipboard")
+    assert clipboard.decode() == text
+
+
+def test_a_window_that_was_left_gets_nothing(field: Path) -> None:
+    assert x11_keys.typed("no", x11_keys.focused() + 1) == "left"
+    assert x11_keys.pressed("ctrl+v", x11_keys.focused() + 1) == "left"
+    assert x11_keys.typed('Yes, "here": {~}', x11_keys.focused()) == "done"
+    until(lambda: field.read_text("utf-8") == 'Yes, "here": {~}', "the letters")
+
+
+def test_a_german_keyboard_types_as_well_and_one_without_the_letters_says_so(field: Path) -> None:
+    try:
+        subprocess.run(["setxkbmap", "de"], check=True)
+        assert x11_keys.typed("Zyklus; (x)", x11_keys.focused()) == "done"
+        until(lambda: field.read_text("utf-8") == "Zyklus; (x)", "the letters")
+        assert x11_keys.typed("{", x11_keys.focused()) == "unknown", "it is on a third level"
+        subprocess.run(["setxkbmap", "ru"], check=True)
+        assert x11_keys.typed("abc", x11_keys.focused()) == "unknown"
+    finally:
+        subprocess.run(["setxkbmap", "us"], check=True)
 
 
 def test_dictation_from_the_microphone_into_a_window(machine: Path, field: Path) -> None:
@@ -111,7 +154,7 @@ def test_a_spoken_question_is_answered_aloud(machine: Path) -> None:
 def test_the_doctor_knows_this_desktop(machine: Path) -> None:
     command = antiphon("doctor", "--listen", "--microphone", "microphone")
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert "typing: xdotool, x11-paste, copy" in told
+    assert "typing: x11-keys, x11-paste, xdotool, copy" in told
     assert "hotkeys: by the X server" in told
     assert "microphone: Remapped" in told
     assert "0 overruns, 0 frames lost" in told

@@ -1,8 +1,9 @@
 """Text into whatever window has the focus: the first way that this desktop has, and the clipboard if none works.
 
 Which ways there are, and in which order, is pure (`ladder`); each way is a program of the desktop's own, run in a
-process. It never says that something was typed of which it knows that it was not. It does not know where the text came
-from.
+process. It never says that something was typed of which it knows that it was not. On X11 nothing that was meant for one
+window goes to another: what one that closes or is left does not get is kept in the clipboard. It does not know where
+the text came from.
 """
 
 from __future__ import annotations
@@ -16,14 +17,16 @@ from typing import Literal
 from msgspec import Struct
 
 from antiphon.audio.units import Seconds
+from antiphon.desktop.dictation import x11_keys
 from antiphon.desktop.dictation.hotkeys.chord import KEYS
 
-Way = Literal["xdotool", "x11-paste", "wtype", "wayland-paste", "copy"]
+Way = Literal["x11-keys", "xdotool", "x11-paste", "wtype", "wayland-paste", "copy"]
 Outcome = Literal["typed", "pasted", "copied", "failed", "nothing"]
 
 TYPED_LETTERS = 40  # more is pasted: typing takes a millisecond or more a letter, and a window may lose some
 RESTORE_S: Seconds = 0.5  # after which a window has taken what it was to paste
 RUN_S: Seconds = 5.0
+SETTLE_S: Seconds = 0.1  # after which a window that closes at what it was typed is gone
 CHECK_S: Seconds = 0.02
 CHECKS = 25  # half a second until the clipboard has what was written to it
 MODIFIER_CODES = {"ctrl": 29, "shift": 42}
@@ -34,6 +37,10 @@ TERMINALS = (
 )  # fmt: skip
 TERMINAL_PASTE, USUAL_PASTE = "ctrl+shift+v", "ctrl+v"
 XTERM_PASTE = "shift+Insert"  # what xterm and urxvt know; with both selections set it works in nearly all windows
+
+
+LEFT = "The window that it was for lost the focus. "
+CLOSED = "The window closed while it was typed into. "
 
 
 class Desktop(Struct, frozen=True):
@@ -69,19 +76,17 @@ def ladder(place: Desktop, text: str) -> tuple[Way, ...]:
     break presses Enter, and long texts take long.
     """
     has = place.programs.__contains__
+    is_short = len(text) <= TYPED_LETTERS and text.isprintable() and text.isascii()
     rungs: list[Way] = []
-    typing: Way | None = None
     if place.kind == "x11":
-        typing = "xdotool" if has("xdotool") else None
-        if has("xclip") and has("xdotool"):
-            rungs.append("x11-paste")
+        rungs += ["x11-keys"] if is_short else []
+        rungs += ["x11-paste"] if has("xclip") else []
+        rungs += ["xdotool"] if has("xdotool") else []
     elif place.kind == "wayland":
-        typing = "wtype" if has("wtype") else None
-        if has("wl-copy") and has("wl-paste") and (has("wtype") or has("ydotool")):
-            rungs.append("wayland-paste")
-    if typing is not None:
-        is_short = len(text) <= TYPED_LETTERS and text.isprintable() and text.isascii()
-        rungs.insert(0 if is_short else len(rungs), typing)
+        may_paste = has("wl-copy") and has("wl-paste") and (has("wtype") or has("ydotool"))
+        rungs += ["wayland-paste"] if may_paste else []
+        if has("wtype"):
+            rungs.insert(0 if is_short else len(rungs), "wtype")
     return (*rungs, "copy")
 
 
@@ -111,15 +116,16 @@ class Injector:
         """Put the text where the cursor is. Cancelling may leave a part of it there."""
         async with self._turn:
             done = Done("failed", "copy", self._advice())
+            window = await self._focused()
             for way in ladder(self._place, text):
-                tried = await self._try(way, text)
+                tried = await self._try(way, text, window)
                 if tried is not None:
                     done = tried
                     break
             if done.note and "notify-send" in self._place.programs:
                 await run("notify-send", "-a", "Antiphon", done.note)
             if press_enter and done.outcome in ("typed", "pasted"):
-                await self._press("Return")
+                await self._press("Return", window)
             return done
 
     async def window_class(self) -> str:
@@ -131,9 +137,15 @@ class Injector:
             code, answer = await run("xdotool", "getwindowfocus", "getwindowclassname")
         return "" if code else answer.decode("utf-8", "replace").strip()
 
-    async def _try(self, way: Way, text: str) -> Done | None:
+    async def _focused(self) -> int:
+        """The window that the text is for; `NOBODY` where nobody says, as on Wayland."""
+        return await asyncio.to_thread(x11_keys.focused) if self._place.kind == "x11" else x11_keys.NOBODY
+
+    async def _try(self, way: Way, text: str, window: int) -> Done | None:
         """None if this way did not work, and the next is to be tried."""
         match way:
+            case "x11-keys":
+                return await self._type_keys(text, window)
             case "xdotool":
                 code, _ = await run("xdotool", "type", "--clearmodifiers", "--delay", "2", "--file", "-", feed=text)
                 return None if code else Done("typed", way)
@@ -141,20 +153,35 @@ class Injector:
                 code, _ = await run("wtype", "-d", "2", "-", feed=text)
                 return None if code else Done("typed", way)
             case "x11-paste" | "wayland-paste":
-                return Done("pasted", way) if await self._paste(text) else None
+                return await self._paste(way, text, window)
             case "copy":
-                if await self._copy(text):
-                    return Done("copied", way, "The text is in the clipboard: paste it where you want it.")
-                return Done("failed", way, f"Nothing here can type or copy. {self._advice()}")
+                return await self._keep(text, "")
+
+    async def _type_keys(self, text: str, window: int) -> Done | None:
+        match await asyncio.to_thread(x11_keys.typed, text, window):
+            case "unknown":
+                return None
+            case "left":
+                return await self._keep(text, LEFT)
+            case "done":
+                await asyncio.sleep(SETTLE_S)
+                if await asyncio.to_thread(x11_keys.is_there, window):
+                    return Done("typed", "x11-keys")
+                return await self._keep(text, CLOSED)
+
+    async def _keep(self, text: str, reason: str) -> Done:
+        """In the clipboard, for the person to paste."""
+        if await self._copy(text):
+            return Done("copied", "copy", f"{reason}The text is in the clipboard: paste it where you want it.")
+        return Done("failed", "copy", f"{reason or 'Nothing here can type or copy. '}{self._advice()}")
 
     def _advice(self) -> str:
         names = missing(self._place)
         return f"Install: {' '.join(names)}." if names else "The text is in: antiphon dictate history."
 
-    async def _press(self, chord: str) -> bool:
+    async def _press(self, chord: str, window: int) -> x11_keys.Struck:
         if self._place.kind == "x11":
-            code, _ = await run("xdotool", "key", "--clearmodifiers", chord)
-            return not code
+            return await asyncio.to_thread(x11_keys.pressed, chord, window)
         *modifiers, key = chord.split("+")
         flags = [flag for name in modifiers for flag in ("-M", name)]
         code, _ = await run("wtype", *flags, "-k", key)
@@ -162,21 +189,27 @@ class Injector:
             codes = [MODIFIER_CODES[name] for name in modifiers] + [KERNEL_CODES[key]]
             events = [f"{number}:1" for number in codes] + [f"{number}:0" for number in reversed(codes)]
             code, _ = await run("ydotool", "key", *events)
-        return not code
+        return "unknown" if code else "done"
 
-    async def _paste(self, text: str) -> bool:
-        """By way of the clipboard, which is as it was afterwards. False if it did not take the text."""
+    async def _paste(self, way: Way, text: str, window: int) -> Done | None:
+        """By way of the clipboard, which is as it was afterwards if the window took the text."""
         before = await self._clipboard()
         if not await self._copy(text):
-            return False
+            return None
         chord = paste_chord(await self.window_class()) if self._place.kind == "x11" else XTERM_PASTE
-        if not await self._press(chord):
-            return False
-        await asyncio.sleep(RESTORE_S)
+        match await self._press(chord, window):
+            case "unknown":
+                return None
+            case "left":
+                return await self._keep(text, LEFT)
+            case "done":
+                await asyncio.sleep(RESTORE_S)
+        if self._place.kind == "x11" and not await asyncio.to_thread(x11_keys.is_there, window):
+            return await self._keep(text, CLOSED)
         if before is not None and await self._pasted() == text.encode():  # unless somebody copied something else since
             kind, data = before
             await self._give(data, kind)
-        return True
+        return Done("pasted", way)
 
     async def _copy(self, text: str) -> bool:
         """Into both selections; true only once the clipboard gives it back."""

@@ -38,6 +38,7 @@ from antiphon.errors import ConfigError
 from antiphon.hearing.hub import HearingHub
 
 BLOCK_MS = 20  # of the microphone's sound: as often as a dictation looks
+LATENCY_MS = 60  # of the card's own buffer: what is said before the release and is still in it is in the tail
 
 LISTENING = "●"  # in the overlay, while there are no words yet
 
@@ -104,7 +105,7 @@ async def _ways(
     hub = HearingHub(engines.vad)
     stack.push_async_callback(hub.close)
     await engines.stt.warm()
-    request = Request(options.microphone)
+    request = Request(options.microphone, latency_ms=LATENCY_MS, block_ms=BLOCK_MS)
     sound = Sound(
         lambda: Microphone(request), None, partial(screen.line, "state"), refresh=refresh, rate_hz=HEARING_RATE
     )
