@@ -168,6 +168,24 @@ def test_without_a_microphone_nothing_begins(tmp_path: Path) -> None:
     run(tmp_path, FakeStt(), story)
 
 
+def test_a_microphone_that_is_replaced_in_mid_sentence_is_followed(tmp_path: Path) -> None:
+    async def story(rig: Rig) -> None:
+        rig.dictation.start()
+        rig.microphone.hear(speech(0.5)[: HEARING_RATE // 2])
+        await asyncio.sleep(0.2)  # it has been taken
+        rig.dictation._ways.sound.ears = rig.microphone = MemoryMicrophone()
+        rig.microphone.hear(speech(0.4)[: HEARING_RATE // 2])
+        await asyncio.sleep(0.2)
+        rig.microphone.hear(speech(0.5))
+        rig.dictation.stop()
+        await rig.dictation.settled()
+        (entry,) = await rig.entries()
+        assert entry.seconds == pytest.approx(0.5 + 0.5 + 1.5)
+        assert rig.texts() == ["Both halves"]
+
+    run(tmp_path, FakeStt("both halves"), story)
+
+
 def test_keys_hold_lock_and_throw_away(tmp_path: Path) -> None:
     times = iter([0.0, 2.0, 10.0, 10.1, 10.3, 10.4, 20.0, 20.1, 30.0, 31.0, 40.0])
 

@@ -18,6 +18,7 @@ from antiphon.audio.units import WIRE_RATE, Pcm, Pcm16, Seconds
 from antiphon.desktop.card import Ears, Mouth
 from antiphon.desktop.intake import Intake
 from antiphon.desktop.playback import Heard, Playlist
+from antiphon.desktop.sleep import SLEPT_S, Asleep, asleep_s
 from antiphon.errors import ConfigError
 
 LOOK_S: Seconds = 0.5  # between looks at whether blocks still come
@@ -40,9 +41,10 @@ class Sound:
         refresh: Callable[[], None] = lambda: None,
         rate_hz: int = WIRE_RATE,
         is_half_duplex: bool = False,
+        asleep: Asleep = asleep_s,
     ) -> None:
         """`refresh` is called while nothing is open and before devices are looked for again; `tell` with what
-        happened, in words. `rate_hz` is that of `take`."""
+        happened, in words. `rate_hz` is that of `take`, and `asleep` tells how long the machine has slept so far."""
         self.ears: Ears | None = None
         self.mouth: Mouth | None = None
         self.reopened = 0
@@ -52,6 +54,7 @@ class Sound:
         self._refresh = refresh
         self._rate_hz = rate_hz
         self._is_half_duplex = is_half_duplex
+        self._asleep = asleep
         self._intake: Intake | None = None
         self._playlist: Playlist | None = None
         self._upsampler: Resampler | None = None
@@ -127,18 +130,18 @@ class Sound:
         if self.ears is None and self.mouth is None:
             return
         loop = asyncio.get_running_loop()
-        blocks, moved_at = -1, loop.time()
+        blocks, moved_at, asleep = -1, loop.time(), self._asleep()
         while True:
             await asyncio.sleep(LOOK_S)
-            now = loop.time()
+            now, slept = loop.time(), self._asleep() - asleep >= SLEPT_S
             if (seen := self._blocks()) != blocks:
                 blocks, moved_at = seen, now
-            if self._is_alive() and now - moved_at < SILENT_S:
+            if self._is_alive() and now - moved_at < SILENT_S and not slept:
                 continue
-            self._tell("the sound device is gone: looking for another")
+            self._tell("the machine slept" if slept else "the sound device is gone: looking for another")
             await self._reopen()
             self._tell("the sound is back")
-            blocks, moved_at = -1, loop.time()
+            blocks, moved_at, asleep = -1, loop.time(), self._asleep()
 
     async def _reopen(self) -> None:
         await asyncio.to_thread(self._close)

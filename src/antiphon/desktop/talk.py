@@ -34,6 +34,7 @@ from antiphon.desktop.dialogue import (
 )
 from antiphon.desktop.keyboard import Keyboard
 from antiphon.desktop.screen import Screen, meter
+from antiphon.desktop.sleep import Asleep, asleep_s, awakening
 from antiphon.desktop.sound import Sound
 from antiphon.errors import ConfigError, TransportClosed
 
@@ -61,12 +62,16 @@ class Server(Struct, frozen=True):
 class Talk:
     """One conversation, for one `run`."""
 
-    def __init__(self, server: Server, dialogue: Dialogue, sound: Sound, screen: Screen) -> None:
+    def __init__(
+        self, server: Server, dialogue: Dialogue, sound: Sound, screen: Screen, asleep: Asleep = asleep_s
+    ) -> None:
+        """`asleep` tells how long the machine has slept so far."""
         self.dialogue = dialogue
         self.is_connected = False
         self._server = server
         self._sound = sound
         self._screen = screen
+        self._asleep = asleep
         self._knows_additions = server.is_ours
         self._lines: asyncio.Queue[str] = asyncio.Queue(WAITING_LINES)
         self._typed = self._sent = self._answered = 0
@@ -146,10 +151,16 @@ class Talk:
         self.is_connected = True
         try:
             async with asyncio.TaskGroup() as group:
-                for work in (self._listen, self._speak, self._type, self._stop_on_wish):
+                for work in (self._listen, self._speak, self._type, self._stop_on_wish, self._leave_after_sleep):
                     group.create_task(work(socket))
         except BaseExceptionGroup as errors:
             raise _cause(errors) from None
+
+    async def _leave_after_sleep(self, socket: ClientConnection) -> None:
+        """The server has long given us up then, and our side of the connection would wait for its silence."""
+        await awakening(self._asleep)
+        self._screen.line("state", "the machine slept")
+        socket.transport.abort()
 
     def _address(self) -> str:
         """Servers that know no additions ignore the parameter; OpenAI's is not to be told of us."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from parts import SYSTEM_PYTHON
-from virtual import antiphon, overlays, question, started, succeeds, until
+from virtual import MICROPHONE, antiphon, overlays, question, started, succeeds, until
 
 from antiphon.desktop.dictation import x11_keys
 from antiphon.desktop.dictation.control import ask, socket_path
@@ -117,6 +117,21 @@ def test_dictation_from_the_microphone_into_a_window(machine: Path, field: Path)
         until(lambda: not overlays(), "the overlay's end")
     listed = subprocess.run(antiphon("dictate", "history", "time"), check=True, capture_output=True, text=True)
     assert "What time is it" in listed.stdout
+
+
+def test_a_microphone_that_is_unplugged_in_mid_sentence(machine: Path, field: Path) -> None:
+    """The sound server gives us its default instead, and what is said goes on."""
+    speech = question(machine, "what time is it")
+    subprocess.run(["pactl", "set-default-source", "room.monitor"], check=True)
+    program = antiphon("dictate", "--microphone", "microphone", "--assistant", "--hotkeys", "none")
+    with started(*program), ExitStack() as stack:
+        until(lambda: succeeds(*antiphon("dictate", "status")), "the program's start")
+        steer("start")
+        assert succeeds("pactl", "unload-module", MICROPHONE[0])
+        stack.callback(succeeds, "pactl", "load-module", *MICROPHONE)
+        subprocess.run(["paplay", "-d", "room", speech], check=True)
+        steer("stop")
+        until(lambda: field.read_text("utf-8") == "What time is it", "the text")
 
 
 def test_a_held_key_dictates_and_another_leaves_the_text_raw(machine: Path, field: Path) -> None:

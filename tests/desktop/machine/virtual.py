@@ -18,6 +18,7 @@ import pytest
 from parts import SYSTEM_PYTHON, missing
 
 NULL_SINKS = ("mouth", "room")
+MICROPHONE = ("module-remap-source", "source_name=microphone", "master=room.monitor")
 OVERLAY = "^Antiphon$"  # its window's class
 PATIENCE_S = 40.0  # with a machine whose cores may be taken away for seconds
 
@@ -99,7 +100,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("machine")
     folder.chmod(0o700)
     sinks = [word for name in NULL_SINKS for word in ("-L", f"module-null-sink sink_name={name}")]
-    remap = ("-L", "module-remap-source source_name=microphone master=room.monitor")
+    remap = ("-L", " ".join(MICROPHONE))
     with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
         for name in ("XDG_RUNTIME_DIR", "HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"):
             patch.setenv(name, str(folder))

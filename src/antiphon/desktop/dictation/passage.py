@@ -185,6 +185,7 @@ class Passage:
         """Until the key is let go and what was being said is said; returns how long that took, in ms."""
         loop = asyncio.get_running_loop()
         while True:
+            self._follow_microphone()
             pcm = self._intake.take(self._last_position)
             if pcm.size:
                 await asyncio.to_thread(recording.append, pcm)
@@ -196,6 +197,13 @@ class Passage:
                 return _ms_since(self._released_at)
             else:
                 await asyncio.sleep(TICK_S)
+
+    def _follow_microphone(self) -> None:
+        """One that was unplugged and replaced in mid-sentence: what the new one brings belongs to it too."""
+        ears = self._ways.sound.ears
+        if ears is not None and ears is not self._ears and not self._released.is_set():
+            self._ears = ears
+            self._intake = Intake(ears.ring, ears.rate_hz, HEARING_RATE, pre_roll_ms=PRE_ROLL_MS)
 
     async def _tick(self) -> None:
         """Until there may be more sound, or the key is let go."""
