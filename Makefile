@@ -95,7 +95,7 @@ N ?= 10000
 CORE ?= 0
 FIRST ?= 0
 simulate: install-dev
-	PYTHONPATH=tests/session $(BIN)/python tests/simulation/simulate.py $(N) --core $(CORE) --first $(FIRST)
+	PYTHONPATH=tests/session:bench $(BIN)/python tests/simulation/simulate.py $(N) --core $(CORE) --first $(FIRST)
 
 # Mutilated input for every decoder that a stranger can reach, a part of the time each; stops at the first that breaks.
 MINUTES ?= 10

@@ -14,60 +14,30 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import math
 import sys
 import tempfile
 from pathlib import Path
 
-import numpy as np
 import uvloop
-from msgspec import Struct
 
 from antiphon.audio.units import Pcm16, Seconds
 from antiphon.testing.caller import Caller as Watcher
 from antiphon.testing.checker import Checker, Fault
 from common import CALLER_CORE, Server, Wish, arguments_of, machine, pin, server, speech
 from density import ANSWER, FRAME_S, SENTENCES, SLOTS, Caller, Line, Rooms, connect, prepare
+from slope import FEWEST_BLOCKS, Slope, slope_of
 
 LIFE_S: Seconds = 60.0  # of one conversation
 SETTLED_S: Seconds = 2 * LIFE_S  # until which nothing is concluded: all have been replaced, caches are full
 PATIENCE_S: Seconds = 5.0  # with a server that is too busy to let anybody in; whoever was to go then stays
 LOOK_S: Seconds = 2.0
 BLOCK = 15  # looks of which one mean is made
-FEWEST_BLOCKS = 5
 WATCHERS = 3
-STUDENT = {3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 8: 2.31, 10: 2.23, 15: 2.13, 20: 2.09, 30: 2.04, 60: 2.00, 120: 1.98}
-"""Quantiles at 97.5 % of Student's distribution, by degrees of freedom; 1.96 for more."""
 
 
-class Slope(Struct, frozen=True):
-    """In bytes an hour."""
-
-    mean: float
-    margin: float
-    """Half of the 95 % confidence interval."""
-
-    @property
-    def is_growth(self) -> bool:
-        return self.mean - self.margin > 0
-
-    def __str__(self) -> str:
-        return f"{self.mean / 1e6:+.1f} ± {self.margin / 1e6:.1f} MB an hour"
-
-
-def slope_of(looks: list[tuple[Seconds, int]], block: int = BLOCK) -> Slope:
-    """Of memory over time. Raises `ValueError` for too few looks."""
-    count = len(looks) // block
-    if count < FEWEST_BLOCKS:
-        raise ValueError(f"{len(looks)} looks make {count} means, and {FEWEST_BLOCKS} are needed")
-    times, sizes = np.array(looks[: count * block], float).reshape(count, block, 2).mean(axis=1).T
-    centred = times - times.mean()
-    spread = float(centred @ centred)
-    mean = float(centred @ sizes) / spread
-    residue = sizes - sizes.mean() - mean * centred
-    error = math.sqrt(float(residue @ residue) / (count - 2) / spread)
-    quantile = next((value for degrees, value in STUDENT.items() if count - 2 <= degrees), 1.96)
-    return Slope(mean * 3600, quantile * error * 3600)
+def hourly(slope: Slope) -> str:
+    """Of looks whose times are in seconds."""
+    return f"{slope.mean * 3600 / 1e6:+.1f} ± {slope.margin * 3600 / 1e6:.1f} MB an hour"
 
 
 class Soak:
@@ -161,11 +131,11 @@ async def measure(options: argparse.Namespace) -> bool:
         async with server(Wish(answer=ANSWER, history=str(Path(folder) / "soak.sqlite3"))) as one:
             soak = Soak(one, prepare(said), options.sessions)
             await soak.run(60 * options.minutes, said)
-    slope = slope_of(soak.looks)
+    slope = slope_of(soak.looks, BLOCK)
     sizes = [size / 1e6 for _, size in soak.looks]
     print(f"{soak.conversations} conversations, {options.sessions} at a time, in {options.minutes:g} minutes")
     print(f"answered {soak.answers} of {soak.bursts} bursts; {soak.lost} connections lost, {soak.refused} refused")
-    print(f"memory {min(sizes):.0f} to {max(sizes):.0f} MB; slope {slope}, 95 % confidence")
+    print(f"memory {min(sizes):.0f} to {max(sizes):.0f} MB; slope {hourly(slope)}, 95 % confidence")
     print(f"{len(soak.faults)} rules broken, as {WATCHERS} of the callers saw it", *soak.faults[:5], sep="\n  ")
     return not (slope.is_growth or soak.faults or soak.lost)
 

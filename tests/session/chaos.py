@@ -7,8 +7,9 @@ well-behaved runtime would bring: results twice, out of order, too late, or of w
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+import msgspec
 from rules import Rules
 from story import WINDOW, Story
 
@@ -17,16 +18,41 @@ from antiphon.session import inputs as i
 from antiphon.session import outputs as o
 from antiphon.session.items import McpApprovalResponse, McpTool, Message, Role, Text
 from antiphon.session.settings import (
+    Fillers,
     FunctionTool,
     McpServer,
     ResponseOptions,
     Settings,
     SettingsPatch,
     Speculating,
+    Transcription,
     TurnDetection,
 )
 
-STEPS = 40
+STEPS = 60
+GUARDED = frozenset({"send"})  # tools of the server that run only when the person has allowed it
+CALLED = ("clock", "send", "send", "theirs", "feed", "feed")
+Work = (
+    o.Transcribe
+    | o.Follow
+    | o.Generate
+    | o.Say
+    | o.ScoreTurn
+    | o.Summarise
+    | o.RunTool
+    | o.ListMcpTools
+    | o.CallMcpTool
+)
+ENDS = (
+    i.TranscriptReady,
+    i.TurnScored,
+    i.Summarised,
+    i.ToolReturned,
+    i.McpToolsListed,
+    i.McpToolReturned,
+    i.WorkFailed,
+)
+"""Results after which nothing is to be expected of the work; that of an answer ends with it."""
 LATE_TICKS = 3  # windows that are under way when the detector learns that a turn is over; then it says no more
 
 
@@ -35,17 +61,37 @@ class Chaos(Story):
 
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)
-        self.rules = Rules()
+        self.tasks: dict[int, Work] = {}
+        """All work that was asked for, by its number."""
+        self.under_way: dict[int, Work] = {}
+        """What of it was neither stopped nor is done."""
         self.speaking = False
         self.hears_turn = False
         """The detector has told of a voice, and was not told that the turn is over."""
-        tools = (self.zoo(0),) if self.chance.random() < 0.5 else ()
-        settings = Settings(turn_detection=self.detection(), speaks=self.chance.random() < 0.8, tools=tools)
+        self.rules = Rules(GUARDED)
+        writes_down = self.chance.random() < 0.1
+        settings = Settings(
+            kind="transcription" if writes_down else "realtime",
+            transcription=Transcription() if writes_down or self.chance.random() < 0.5 else None,
+            turn_detection=self.detection(),
+            speaks=self.chance.random() < 0.8,
+            tools=(self.zoo(0),) if self.chance.random() < 0.5 else (),
+        )
+        self.plays = self.chance.random() < 0.25
         super().__init__(
             settings,
             max_mcp_servers=1,
             mcp_servers=(McpServer("home", address=9),) if self.chance.random() < 0.2 else (),
-            server_tools=(FunctionTool("clock"),),
+            server_tools=(FunctionTool("clock"), *(FunctionTool(name) for name in GUARDED)),
+            asks_before=tuple(GUARDED),
+            approval_s=self.chance.choice((2.0, 30.0)),
+            plays=self.plays,
+            follows=writes_down,
+            fillers=Fillers(phrases={"en": "One moment."} if self.chance.random() < 0.3 else {}),
+            greeting=self.chance.choice(("", "", "Good day.")),
+            apologies={"en": "Sorry."} if self.chance.random() < 0.3 else {},
+            context_tokens=self.chance.choice((28_672, 28_672, 100)),
+            summarise=self.chance.random() < 0.5,
             lead_ms=self.chance.choice((0, 200, 500)),
             speculation=Speculating(answers=self.chance.random() < 0.7, most_wasted=self.chance.choice((5, 1000))),
             barge_in=self.chance.choice(("auto", "voice", "words")),
@@ -59,6 +105,7 @@ class Chaos(Story):
             interrupt_response=self.chance.random() < 0.8,
             create_response=self.chance.random() < 0.9,
             eagerness="high",
+            idle_timeout_ms=self.chance.choice((None, None, None, 5_000)),
         )
 
     def zoo(self, address: int) -> McpServer:
@@ -71,6 +118,7 @@ class Chaos(Story):
             over=self.chance.choice((None, 0.1, 0.5, 0.95)),
             is_backchannel=self.chance.random() < 0.2,
             echoed=self.chance.choice((0.0, 0.0, 1.0)),
+            consent=self.chance.choice((None, True, False)),
         )
 
     def tell(self) -> None:
@@ -80,7 +128,8 @@ class Chaos(Story):
 
     def step(self) -> None:
         act: Callable[[], None] = self.chance.choices(
-            (self.person, self.engine, self.client, self.time_goes_by), weights=(4, 10, 1, 3)
+            (self.person, self.engine, self.client, self.time_goes_by, self.speaker, self.tool),
+            weights=(5, 30, 3, 6, 2, 1),
         )[0]
         act()
 
@@ -113,9 +162,20 @@ class Chaos(Story):
             self.hears_turn = True
         for output in out:
             self.rules.note(output)
-            if isinstance(output, o.TurnClosed):
+            if isinstance(output, Work):
+                self.tasks[output.work] = self.under_way[output.work] = output
+            elif isinstance(output, o.StopWork):
+                self.under_way.pop(output.work, None)
+            elif isinstance(output, o.ResponseEnded):
+                self.let_go(output.response.id)
+            elif isinstance(output, o.TurnClosed):
                 self.hears_turn = False
         return out
+
+    def let_go(self, response_id: str) -> None:
+        for task in list(self.under_way.values()):
+            if isinstance(task, o.Generate | o.Say) and task.response_id == response_id:
+                del self.under_way[task.work]
 
     def pause_on(self, seconds: float) -> None:
         windows, late = round(seconds * WIRE_RATE / WINDOW), LATE_TICKS
@@ -129,66 +189,85 @@ class Chaos(Story):
         self.wait(windows * WINDOW / WIRE_RATE)
 
     def engine(self) -> None:
-        """Some work brings something: in order, out of order, too late, or a failure."""
-        self.mcp_servers()
-        recognitions = {task.work for task in self.all(o.Transcribe)}
-        works = sorted(recognitions.union(self.works_of_responses()))
-        if not works:
-            return
-        work = self.chance.choice(works[-4:])
-        if work in recognitions:
-            results: list[i.Input] = [
-                i.TranscriptGrew(work, "hel"),
-                i.TranscriptReady(work, "hello", reading=self.reading()),
-                i.TranscriptReady(work, "hello", reading=self.reading()),
-                i.TranscriptReady(work, ""),
-                i.WorkFailed(work, "stt", "no"),
-            ]
-            self.give(self.chance.choice(results))
-            return
-        for score in self.all(o.ScoreTurn)[-1:]:
-            self.give(i.TurnScored(score.work, self.chance.random()))
-        for tool in self.all(o.RunTool)[-1:]:
-            if self.chance.random() < 0.5:
-                self.give(i.ToolReturned(tool.work, "{}", self.chance.random() < 0.8))
-        generate = next((task for task in self.all(o.Generate) if task.work == work), None)
-        self.give(self.chance.choice(self.results_of(work, speaks=generate is None or generate.voice is not None)))
+        """Some work brings something, or fails: mostly such as is under way, else any, also what has long ended."""
+        works = list(self.under_way if self.under_way and self.chance.random() < 0.8 else self.tasks)[-4:]
+        if works:
+            self.bring(self.tasks[self.chance.choice(works)])
 
-    def mcp_servers(self) -> None:
-        for asked in self.all(o.ListMcpTools)[-2:]:
-            if self.chance.random() < 0.7:
-                listed = i.McpToolsListed(asked.work, (McpTool("feed", "Feed.", {}), McpTool("clock", "Tell.", {})))
-                self.give(self.chance.choice((listed, listed, i.WorkFailed(asked.work, "mcp_failed", "no"))))
-        if self.chance.random() < 0.2:
-            self.give(
-                i.CreateItem("browser", "r", McpApprovalResponse("", self.question(), self.chance.random() < 0.7))
-            )
-        for called in self.all(o.CallMcpTool)[-2:]:
-            if self.chance.random() < 0.3:
-                brought = i.McpToolReturned(called.work, "fed")
-                self.give(self.chance.choice((brought, brought, i.WorkFailed(called.work, "internal_error", "no"))))
+    def bring(self, task: Work) -> None:
+        results = self.results_of(task)
+        if self.chance.random() < 0.05:
+            results = [i.WorkFailed(task.work, "broken", "no")]
+        result = self.chance.choice(results)
+        if isinstance(result, ENDS):
+            self.under_way.pop(task.work, None)
+        self.give(result)
 
-    def works_of_responses(self) -> list[int]:
-        return [task.work for task in self.all(o.Generate)] + [task.work for task in self.all(o.Say)]
+    def is_voiced(self, task: Work) -> bool:
+        return isinstance(task, o.Generate | o.Say) and task.voice is not None
 
-    def results_of(self, work: int, *, speaks: bool) -> list[i.Input]:
+    def results_of(self, task: Work) -> list[i.Input]:
+        """What it may bring next, which need not follow from what it has brought."""
+        work = task.work
+        match task:
+            case o.Transcribe() | o.Follow():
+                words = [
+                    i.TranscriptReady(work, text, reading=self.reading()) for text in ("hello", "hello", "", "yes")
+                ]
+                return [i.TranscriptGrew(work, "hel"), *words]
+            case o.Generate() | o.Say():
+                return self.answers(work, writes=isinstance(task, o.Generate), speaks=self.is_voiced(task))
+            case o.ScoreTurn():
+                return [i.TurnScored(work, self.chance.random())]
+            case o.Summarise():
+                return [i.Summarised(work, "sum"), i.Summarised(work, "")]
+            case o.RunTool():
+                return [i.ToolReturned(work, "{}", self.chance.random() < 0.8)]
+            case o.ListMcpTools():
+                return [i.McpToolsListed(work, (McpTool("feed", "Feed.", {}), McpTool("clock", "Tell.", {})))]
+            case o.CallMcpTool():
+                return [i.McpToolReturned(work, "fed")]
+
+    def answers(self, work: int, *, writes: bool, speaks: bool) -> list[i.Input]:
+        """Of a model and its voice. What a voice does is there as often as is needed for some answers to be heard."""
         spoken: list[i.Input] = [
-            i.ClauseBegan(work, "Well, "),
-            i.AudioMade(work, self.chance.choice((480, 4_800, 48_000))),
-            i.AudioMade(work, 24_000),
+            *(i.ClauseBegan(work, text) for text in ("Well, ", "no. ")),
+            *(i.AudioMade(work, samples) for samples in (480, 4_800, 24_000, 48_000)),
+            i.WordsMarked(work, ((0, 0), (3, 400))),
             i.ClauseEnded(work),
             i.SpeakingEnded(work),
-            i.SpeakingEnded(work),
         ]
-        return [
-            *(spoken if speaks else ()),
+        written: list[i.Input] = [
             i.TextWritten(work, "Well, "),
-            i.CallWritten(
-                work, 0, f"call_{work}", self.chance.choice(("clock", "theirs", "feed", "feed", "feed")), "{}"
-            ),
+            *(i.CallWritten(work, index, f"call_{work}_{index}", self.chance.choice(CALLED), "{}") for index in (0, 1)),
             i.WritingEnded(work, self.chance.choice(("stop", "stop", "length"))),
-            i.WorkFailed(work, "llm", "no"),
         ]
+        return (spoken if speaks else []) + (written if writes else [i.WritingEnded(work, "stop")])
+
+    def speaker(self) -> None:
+        """Somebody says how much was played: the server's own speaker, or a client, which may be wrong."""
+        for response_id, sent in self.sound_of_responses()[-2:]:
+            self.give(i.Played(response_id, self.chance.choice((0, sent // 2, sent, sent))))
+        for audio in self.all(o.AudioSent)[-1:]:
+            self.give(i.AudioPlayed(audio.item_id, self.chance.choice((0, audio.start, audio.stop, 10 * audio.stop))))
+
+    def sound_of_responses(self) -> list[tuple[str, int]]:
+        """Of each response how much was sent."""
+        sent: dict[str, int] = {}
+        for audio in self.all(o.AudioSent):
+            sent[audio.response_id] = sent.get(audio.response_id, 0) + audio.stop - audio.start
+        return list(sent.items())
+
+    def tool(self) -> None:
+        """A tool of the server says how far it is, or one that went on beside the conversation is done."""
+        calls = self.all(o.RunTool)
+        call_id, name = (calls[-1].call_id, calls[-1].name) if calls else ("nobody", "clock")
+        said: list[i.Input] = [
+            i.ToolProgressed(call_id, name, "half way"),
+            i.TaskEnded(call_id, name, "{}", "done", self.chance.random() < 0.8),
+            i.CancelTool("browser", "r", call_id),
+        ]
+        self.give(self.chance.choice(said))
 
     def client(self) -> None:
         connection, request = "browser", "r"
@@ -207,6 +286,12 @@ class Chaos(Story):
             i.UpdateSettings(connection, request, SettingsPatch(tools=(self.zoo(self.chance.randrange(2)),))),
             i.CreateItem(connection, request, McpApprovalResponse("", self.question(), self.chance.random() < 0.7)),
             i.Announce("The tea is ready."),
+            i.CreateItem(connection, request, Message("", Role.USER, (Text("yes"),)), consent=True),
+            *(i.AnswerApproval(connection, request, asked, self.chance.random() < 0.7) for asked in self.asked()),
+            i.RetrieveItem(connection, request, last or "nobody"),
+            i.ClearPlayback(connection, request),
+            i.LineLost("browser"),
+            i.LineRestored("browser"),
             i.Attach("another"),
             i.Detach("another"),
         ]
@@ -217,6 +302,10 @@ class Chaos(Story):
         asked = [waiting.item.approval for waiting in self.all(o.McpCallAwaits)]
         return self.chance.choice(asked[-3:]) or "" if asked else "nobody"
 
+    def asked(self) -> list[str]:
+        """Calls of the server's tools that wait to be allowed, or did."""
+        return [asked.call_id for asked in self.all(o.ApprovalAsked)[-2:]] or ["nobody"]
+
     def time_goes_by(self) -> None:
         self.wait(self.chance.choice((0.02, 0.1, 0.5, 3.0)))
 
@@ -225,26 +314,35 @@ class Chaos(Story):
         if self.speaking:
             self.heard += WINDOW
             self.give(i.VoicePaused(self.heard - WINDOW, self.heard, self.now))
+        self.give(i.LineRestored("browser"))
+        detection = self.session.settings.turn_detection
+        if detection is not None and detection.idle_timeout_ms is not None:  # silence would be a turn, again and again
+            self.ask(turn_detection=msgspec.structs.replace(detection, idle_timeout_ms=None))
         self.pause_on(2.1)  # as long as the most patient judgement of a pause that is eager
         for _ in range(20):
             known = len(self.everything)
             self.wait(60.0)
-            self.bring_everything()
+            self.bring_all(self.under_way)
             if all(isinstance(output, o.Remark) for _, output in self.everything[known:]):
-                return  # nothing happens any more, and what comes is too late
+                break  # nothing happens any more
+        known = len(self.everything)
+        self.bring_all(self.tasks)
+        late = {type(output) for _, output in self.everything[known:]}
+        assert late <= {o.Remark}, f"what came too late had {late} for a consequence"
 
-    def bring_everything(self) -> None:
-        for task in self.all(o.Transcribe):
-            self.give(i.TranscriptReady(task.work, "hello"))
-        for asked in self.all(o.ListMcpTools):
-            self.give(i.WorkFailed(asked.work, "mcp_failed", "no"))
-        for called in self.all(o.CallMcpTool):
-            self.give(i.McpToolReturned(called.work, "fed"))
-        for tool in self.all(o.RunTool):
-            self.give(i.ToolReturned(tool.work, "{}"))
-        for work in self.works_of_responses():
-            self.give(i.WritingEnded(work, "stop"))
-            self.give(i.SpeakingEnded(work))
+    def bring_all(self, tasks: Mapping[int, Work]) -> None:
+        """Let this work end well."""
+        for task in list(tasks.values()):
+            match task:
+                case o.Generate() | o.Say():
+                    self.give(i.WritingEnded(task.work, "stop"))
+                    self.give(i.SpeakingEnded(task.work))
+                case o.ListMcpTools():
+                    self.give(i.WorkFailed(task.work, "mcp_failed", "no"))
+                case _:
+                    self.give(self.results_of(task)[-1])
+        for response_id, sent in self.sound_of_responses() if self.plays else ():
+            self.give(i.Played(response_id, sent))
 
 
 def told(seed: int) -> Chaos:

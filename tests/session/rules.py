@@ -9,13 +9,26 @@ from collections.abc import Callable
 from typing import Any
 
 from antiphon.session import outputs as o
+from antiphon.session.allowances import LATER
 from antiphon.session.items import Status
 
 
 class Rules:
     """`note` takes every output, in order, and `end` is called when nothing follows. Both raise `AssertionError`."""
 
-    def __init__(self) -> None:
+    def __init__(self, guarded: frozenset[str] = frozenset()) -> None:
+        """`guarded` are the tools of the server that run only when the person has allowed the call."""
+        self._guarded = guarded
+        self._works: set[int] = set()
+        """Numbers of all work that was begun."""
+        self._ran: set[str] = set()
+        """Ids of the calls of the server's tools that were carried out."""
+        self._asked: dict[str, str | None] = {}
+        """Calls that the person was asked about, and what came of it."""
+        self._played: dict[str, str] = {}
+        """Responses whose sound the server plays, and how far that is."""
+        self._written: set[str] = set()
+        """Items whose words were told to the end."""
         self._begun: set[str] = set()
         self._ended: set[str] = set()
         self._open_items: dict[str, str] = {}
@@ -44,7 +57,19 @@ class Rules:
             o.McpArgumentsSent: self._words_sent,
             o.TextSent: self._words_sent,
             o.ArgumentsSent: self._words_sent,
-            o.Generate: self._asked,
+            o.Generate: self._generates,
+            o.RunTool: self._runs,
+            **dict.fromkeys(
+                (o.Transcribe, o.Follow, o.ScoreTurn, o.Summarise, o.Say, o.ListMcpTools, o.CallMcpTool), self._works_on
+            ),
+            o.StopWork: self._stops,
+            o.ApprovalAsked: self._asks,
+            o.ApprovalSettled: self._settled,
+            o.PlaybackBegan: self._plays,
+            o.PlaybackEnded: self._played_out,
+            o.PlaybackCleared: self._played_out,
+            o.TranscriptionDone: self._wrote,
+            o.TranscriptionFailed: self._wrote,
             o.Release: self._released,
             o.SpeechStarted: self._speech_started,
             o.SpeechStopped: self._speech_stopped,
@@ -64,6 +89,8 @@ class Rules:
         """Nothing is left open."""
         assert not self._listings, "a listing never ended"
         assert self._begun == self._ended, "a response never ended"
+        assert None not in self._asked.values(), "a question is open for ever"
+        assert "playing" not in self._played.values(), "an answer is played for ever"
 
     # --- responses and their items
 
@@ -104,12 +131,46 @@ class Rules:
         assert audio.stop > audio.start, "audio without a sample"
         self._sent[audio.item_id] = audio.stop
 
-    def _asked(self, question: o.Generate) -> None:
+    def _generates(self, question: o.Generate) -> None:
+        self._works_on(question)
         if question.response_id is None:
             self._unseen.add(question.work)
 
     def _released(self, released: o.Release) -> None:
         self._unseen.remove(released.work)
+
+    def _plays(self, began: o.PlaybackBegan) -> None:
+        assert began.response_id not in self._played, "it began to be played twice"
+        self._played[began.response_id] = "playing"
+
+    def _played_out(self, ended: o.PlaybackEnded | o.PlaybackCleared) -> None:
+        assert self._played.get(ended.response_id) != "over", "it was played to its end twice"
+        self._played[ended.response_id] = "over"
+
+    # --- work
+
+    def _works_on(self, task: Any) -> None:
+        assert task.work not in self._works, "two pieces of work have one number"
+        self._works.add(task.work)
+
+    def _stops(self, stop: o.StopWork) -> None:
+        assert stop.work in self._works, "work was stopped that never began"
+
+    def _runs(self, call: o.RunTool) -> None:
+        self._works_on(call)
+        assert call.call_id not in self._ran, "a call was carried out twice"
+        self._ran.add(call.call_id)
+        if call.name in self._guarded:
+            asked = call.call_id.removesuffix(LATER)
+            assert self._asked.get(asked) == "allowed", "a call was carried out that nobody had allowed"
+
+    def _asks(self, asks: o.ApprovalAsked) -> None:
+        assert asks.call_id not in self._asked, "the person was asked twice about one call"
+        self._asked[asks.call_id] = None
+
+    def _settled(self, settled: o.ApprovalSettled) -> None:
+        assert self._asked[settled.call_id] is None, "a question was answered twice"
+        self._asked[settled.call_id] = settled.outcome
 
     # --- MCP servers
 
@@ -152,6 +213,10 @@ class Rules:
 
     def _item_added(self, added: o.ItemAdded) -> None:
         self._place(added.item.id, added.previous)
+
+    def _wrote(self, wrote: o.TranscriptionDone | o.TranscriptionFailed) -> None:
+        assert wrote.item_id not in self._written, "the words of an item were told twice"
+        self._written.add(wrote.item_id)
 
     def _place(self, item_id: str, previous: str | None) -> None:
         assert previous in self._announced, "an unknown item was named"

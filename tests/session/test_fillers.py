@@ -6,7 +6,7 @@ from story import Story
 
 from antiphon.session import inputs as i
 from antiphon.session import outputs as o
-from antiphon.session.settings import Fillers, FunctionTool, Settings
+from antiphon.session.settings import Fillers, FunctionTool, Settings, TurnDetection
 
 FILLERS = Fillers(2.0, {"en": "One moment."})
 
@@ -47,6 +47,16 @@ def test_a_slow_tool_is_excused_once_and_then_answered_in_the_same_response() ->
     assert done.status == "completed"
     assert story.remembered()[-2:] == ["One moment.", "The sky is blue."]
     assert len(done.output) == 2
+
+
+def test_a_filler_that_is_due_while_somebody_speaks_waits_and_does_not_keep_the_session_awake() -> None:
+    story = asking(settings=Settings(turn_detection=TurnDetection(interrupt_response=False)))
+    story.talk(3.0)  # a story fails where time does not go on
+    assert not story.all(o.Say)
+    story.pause(0.6)
+    story.recognise("And tomorrow")
+    story.wait(0.1)
+    assert story.last(o.Say).text == "One moment."
 
 
 def test_an_answer_that_comes_while_the_filler_is_made_is_spoken_after_it() -> None:

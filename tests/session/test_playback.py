@@ -123,6 +123,25 @@ def test_clearing_ends_an_answer_that_is_being_spoken() -> None:
     assert [type(one).__name__ for _, one in call.everything][-2:] == ["TrimAudio", "ItemTruncated"]
 
 
+def test_clearing_before_the_first_sound_leaves_the_answer_to_be_heard() -> None:
+    call = Call()
+    call.say_turn("hello")
+    call.give(i.ClearPlayback("browser", "clear"))
+    call.answer("One two three four.", 2.0)
+    call.play(2.0)
+    assert call.last(o.ResponseEnded).response.status == "completed"
+    assert call.all(o.PlaybackEnded)
+
+
+def test_clearing_ends_what_is_spoken_out_of_band_too() -> None:
+    call = Call()
+    call.respond(detached=True, input=())
+    call.voice("A word from our sponsor.", 2.0)
+    call.play(0.5)
+    call.give(i.ClearPlayback("browser", "clear"))
+    assert call.last(o.ResponseEnded).response.reason == "client_cancelled"
+
+
 def test_out_of_band_sound_is_not_cut_by_a_voice_but_cleared_on_request() -> None:
     call = Call()
     call.respond(detached=True, input=())

@@ -11,11 +11,15 @@ from antiphon.session.ids import Ids
 from antiphon.session.session import Session
 
 CONVERSATIONS = 1000
+RARE = (
+    o.McpCallEnded, o.McpCallAwaits, o.McpCallSettled, o.LeaveMcpServer, o.ApprovalSettled, o.RunTool, o.PlaybackEnded,
+    o.PlaybackCleared, o.Summarise, o.Followed, o.ItemTruncated, o.SpeculationEnded, o.BargeInJudged,
+)  # fmt: skip
 
 
 @pytest.mark.slow
 def test_a_thousand_conversations_keep_the_rules() -> None:
-    rare: dict[type, int] = dict.fromkeys((o.McpCallEnded, o.McpCallAwaits, o.McpCallSettled, o.LeaveMcpServer), 0)
+    rare: dict[type, int] = dict.fromkeys(RARE, 0)
     for seed in range(CONVERSATIONS):
         try:
             story = told(seed)
@@ -25,18 +29,6 @@ def test_a_thousand_conversations_keep_the_rules() -> None:
         except Exception as error:
             raise AssertionError(f"conversation {seed}") from error
     assert min(rare.values()) > 2, f"chance has left out what is to be tried: {rare}"
-
-
-def test_work_that_is_stopped_was_started_once() -> None:
-    for seed in range(50):
-        story = told(seed)
-        started = [
-            output.work
-            for _, output in story.everything
-            if isinstance(output, o.Transcribe | o.Generate | o.Say | o.RunTool | o.ListMcpTools | o.CallMcpTool)
-        ]
-        assert len(started) == len(set(started))
-        assert {stop.work for stop in story.all(o.StopWork)} <= set(started)
 
 
 def test_the_same_seed_makes_the_same_ids() -> None:

@@ -90,12 +90,12 @@ class Ledger:
         return piece, piece == most or border is not None or self.complete
 
     def words_due(self) -> str:
-        """Text that goes out now: of every clause whose audio starts at or before the next sample to be sent, and,
-        once nothing is left to send, of the silent ones at the end. Each is returned once."""
+        """Text that goes out now: of every clause whose audio starts at or before the next sample to be sent, and, once
+        nothing is left to send, of the silent ones at the end. Each is returned once, some only after its audio."""
         due = []
         while self._told < len(self.spans):
             span = self.spans[self._told]
-            audible_next = span.start <= self.sent < self.made
+            audible_next = span.start <= self.sent < self.made or span.start < self.sent
             silent = span.stop == span.start and span.start <= self.sent
             if not (audible_next or silent):
                 break

@@ -60,13 +60,12 @@ class Playback:
 
     def clear(self, now: Seconds, *, also_detached: bool) -> list[Unheard]:
         """Stop playing. Returns what of the conversation was not heard to its end; out-of-band responses go on unless
-        `also_detached`."""
-        cleared = [one for one in self._responses.values() if also_detached or one.conversation is not None]
+        `also_detached`. Of what has not begun to go out, nothing is there to be stopped."""
+        sounding = [one for one in self._responses.values() if one.playout.sent]
+        cleared = [one for one in sounding if also_detached or one.conversation is not None]
         unheard: list[Unheard] = []
         for response in cleared:
             del self._responses[response.id]
-            if not response.playout.sent:
-                continue
             self._emit(PlaybackCleared(response.id, response.playout.reported is not None))
             unheard += _unheard(response, now)
         return unheard

@@ -472,8 +472,9 @@ class Session(Course):
         self._heard.check_clear()
         # Whoever wants to hear no more of an answer does not want the rest of it made.
         self._wanted_for = None
-        if self._active is not None and self._active.playout.sent:
-            self._end(self._active, Ending("cancelled", "client_cancelled"))
+        for response in list(self._responses.values()):
+            if response.playout.sent:
+                self._end(response, Ending("cancelled", "client_cancelled"))
         self._heard.stop(also_detached=True)
 
     # --- responses
@@ -789,7 +790,7 @@ class Session(Course):
 
     def _filler_due(self, response: Response) -> Seconds | None:
         due = response.filler_due(self.config.fillers.after_s)
-        if due is None or response is not self._active or self._is_cut_off:
+        if due is None or response is not self._active or self._is_cut_off or self._floor.turn.is_open:
             return None
         return due if self._filler() is not None else None
 
@@ -798,7 +799,7 @@ class Session(Course):
 
     def _wants_filler(self, response: Response) -> bool:
         due = self._filler_due(response)
-        return due is not None and due <= self._now and not self._floor.turn.is_open
+        return due is not None and due <= self._now
 
     def _say_filler(self, response: Response) -> None:
         response.has_filled = True
