@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import tempfile
 import wave
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from browser import chromium
+from numpy.typing import NDArray
 from playwright.async_api import Page, ViewportSize, async_playwright
 
 PICTURES = Path(__file__).parents[2] / "build" / "e2e"
@@ -75,16 +78,24 @@ async def open_page(
     size: ViewportSize = DESK,
     choices: str = "{}",
 ) -> AsyncIterator[Page]:
-    """A page that has not gone anywhere yet. `microphone` is played once; `choices` is what the person has set. If it
-    is not `ours`, the page's own rules of what may run in it do not count.
+    """A page that has not gone anywhere yet. `microphone` is played once, and without it nobody speaks; `choices` is
+    what the person has set. If it is not `ours`, the page's own rules of what may run in it do not count.
 
     A message on the browser's console that is an error fails the test, and so does a script that broke.
     """
     arguments = [*ARGUMENTS]
     if allowed:
         arguments.append("--use-fake-ui-for-media-stream")
-    if microphone is not None:
-        arguments.append(f"--use-file-for-fake-audio-capture={microphone}%noloop")
+    with tempfile.TemporaryDirectory() as folder:
+        # Chromium's own microphone beeps once a second, and a voice detector may take that for anything.
+        tape = microphone or recorded(Path(folder) / "quiet.wav", np.zeros(24_000, np.int16))
+        arguments.append(f"--use-file-for-fake-audio-capture={tape}%noloop")
+        async with _opened(arguments, ours, size, choices) as page:
+            yield page
+
+
+@asynccontextmanager
+async def _opened(arguments: list[str], ours: bool, size: ViewportSize, choices: str) -> AsyncIterator[Page]:
     async with async_playwright() as play:
         browser = await play.chromium.launch(executable_path=chromium(), args=arguments)
         try:
@@ -131,9 +142,65 @@ def tape(path: Path, sounds: Path, *parts: str | float) -> Path:
         else np.resize(room, round(part * 24_000))
         for part in parts
     ]
+    return recorded(path, np.concatenate(pieces))
+
+
+def recorded(path: Path, samples: NDArray[np.int16]) -> Path:
+    """Mono at 24 kHz, as a file at the rate of most sound cards."""
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(48_000)
-        file.writeframes(np.repeat(np.concatenate(pieces), 2).tobytes())
+        file.writeframes(np.repeat(samples, 2).tobytes())
     return path
+
+
+class Cable:
+    """A network between the page and a server, over TCP, that can be torn. `origin` is the server's through it."""
+
+    def __init__(self, server: asyncio.Server, origin: str) -> None:
+        self.origin = origin
+        self._server = server
+        self._ends: set[asyncio.StreamWriter] = set()
+        self._is_whole = True
+
+    @classmethod
+    @asynccontextmanager
+    async def to(cls, origin: str) -> AsyncIterator[Cable]:
+        port = int(origin.rpartition(":")[2])
+
+        async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if not cable._is_whole:
+                writer.transport.abort()
+                return
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
+            cable._ends |= {writer, far_writer}
+            async with asyncio.TaskGroup() as both:
+                both.create_task(_copied(reader, far_writer))
+                both.create_task(_copied(far_reader, writer))
+            cable._ends -= {writer, far_writer}
+
+        server = await asyncio.start_server(carry, "127.0.0.1", 0)
+        cable = cls(server, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        try:
+            yield cable
+        finally:
+            cable.tear()
+            server.close()
+
+    def tear(self) -> None:
+        """Whatever goes through it is gone at once, and nothing goes through until it is mended."""
+        self._is_whole = False
+        for end in self._ends:
+            end.transport.abort()
+
+    def mend(self) -> None:
+        self._is_whole = True
+
+
+async def _copied(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(ConnectionError):
+        while some := await reader.read(65_536):
+            writer.write(some)
+            await writer.drain()
+    writer.close()

@@ -86,6 +86,42 @@ test('a tool of the server tells how far it is, and what came of it later', () =
   expect(later.entries).toMatchObject([{ output: '"found"', ok: true, beganMs: 100, endedMs: 900 }])
 })
 
+describe('a call that the person has to allow', () => {
+  const call = { call_id: 'c', name: 'list_clear' }
+  const requested = told({ type: 'antiphon.approval.requested', arguments: '{"list":"shopping"}', expires_in_s: 60, ...call }, 1000)
+
+  test('is asked about, and runs in the same place when it is allowed', () => {
+    const asked = after(requested)
+    expect(asked.entries).toMatchObject([{ id: 'c', place: 'server', output: null, permission: { state: 'asked', untilMs: 61_000 } }])
+    const done = [
+      told({ type: 'antiphon.approval.done', outcome: 'allowed', ...call }, 2000),
+      told({ type: 'antiphon.tool.started', response_id: 'r', arguments: '{"list":"shopping"}', ...call }, 2100),
+      told({ type: 'antiphon.tool.done', response_id: 'r', output: '"gone"', ok: true, ...call }, 2200),
+    ].reduce(reduce, asked)
+    expect(done.entries).toMatchObject([{ output: '"gone"', beganMs: 2100, endedMs: 2200, permission: { state: 'allowed' } }])
+  })
+
+  test.each(['refused', 'expired'])('and is %s, is not run', (outcome) => {
+    const state = after(requested, told({ type: 'antiphon.approval.done', outcome, ...call }))
+    expect(state.entries).toMatchObject([{ output: null, permission: { state: outcome } }])
+  })
+
+  test('of a client’s MCP server is asked about by an item, and answered by one', () => {
+    const item = { type: 'mcp_call', id: 'm', name: 'feed', arguments: '', approval_request_id: null, output: null, error: null }
+    const whole = { ...item, arguments: '{"animal":"cat"}', approval_request_id: 'q' }
+    const running = after(told({ type: 'response.output_item.added', response_id: 'r', item }, 10))
+    expect(running.entries).toMatchObject([{ id: 'm', place: 'mcp', permission: null, endedMs: null }])
+    const asked = reduce(running, told({ type: 'response.output_item.done', response_id: 'r', item: whole }, 20))
+    expect(asked.entries).toMatchObject([{ arguments: '{"animal":"cat"}', permission: { state: 'asked', requestId: 'q' } }])
+    const answer = { type: 'mcp_approval_response', id: 'p', approval_request_id: 'q', approve: true }
+    const allowed = reduce(asked, told({ type: 'conversation.item.added', previous_item_id: null, item: answer }, 30))
+    expect(allowed.entries).toMatchObject([{ output: null, permission: { state: 'allowed' } }])
+    const failed = { ...whole, error: { type: 'tool_execution_error', message: 'It bites.' } }
+    const over = reduce(allowed, told({ type: 'conversation.item.done', previous_item_id: null, item: failed }, 40))
+    expect(over.entries).toMatchObject([{ output: 'It bites.', ok: false, beganMs: 10, endedMs: 40 }])
+  })
+})
+
 describe('timing', () => {
   const TIMELINE = told({
     type: 'antiphon.timeline', response_id: 'r', item_id: 'q', status: 'completed', reason: null, wait_ms: 700, was_prepared: true, tools: [],

@@ -1,8 +1,9 @@
 /** The Realtime protocol over WebRTC: messages on a data channel, sound on a track each way, played by the browser. */
 
 import type { ClientMessage, ServerMessage } from './messages'
+import type { Return } from './resumption'
 import {
-  type Address, ConnectionError, type Transport, type TransportEvents, asked, knock, reasonOf,
+  type Address, ConnectionError, type Transport, type TransportEvents, asked, gone, knock, queryFor, reasonOf,
 } from './transport'
 
 const OPENING_MS = 15_000
@@ -34,12 +35,12 @@ export class CallTransport implements Transport {
   }
 
   /**
-   * Call the server. Its voice goes to `output`; `microphone` may be null, for a person who types.
-   * Throws `ConnectionError`.
+   * Call the server, to go on with a session if it says which. Its voice goes to `output`; `microphone` may be null,
+   * for a person who types. Throws `ConnectionError`.
    */
   static async open(
     address: Address, microphone: MediaStreamTrack | null, output: HTMLAudioElement, events: TransportEvents,
-    signal?: AbortSignal,
+    back: Return | null = null, signal?: AbortSignal,
   ): Promise<CallTransport> {
     if (typeof RTCPeerConnection === 'undefined') throw new ConnectionError('unable', 'This browser has no WebRTC.')
     await knock(address, signal)
@@ -54,7 +55,7 @@ export class CallTransport implements Transport {
       }
       const channel = peer.createDataChannel('oai-events')
       await peer.setLocalDescription(await peer.createOffer())
-      await peer.setRemoteDescription({ type: 'answer', sdp: await answer(address, peer, signal) })
+      await peer.setRemoteDescription({ type: 'answer', sdp: await answer(address, peer, back, signal) })
       const call = new CallTransport(peer, channel, output, events)
       await opened(channel, signal)
       return call
@@ -120,12 +121,15 @@ export class CallTransport implements Transport {
   }
 }
 
-async function answer(address: Address, peer: RTCPeerConnection, signal?: AbortSignal): Promise<string> {
+async function answer(
+  address: Address, peer: RTCPeerConnection, back: Return | null, signal?: AbortSignal,
+): Promise<string> {
   const headers: Record<string, string> = { 'Content-Type': 'application/sdp' }
   if (address.key) headers['Authorization'] = `Bearer ${address.key}`
   const body = peer.localDescription?.sdp ?? ''
-  const url = `${address.origin}/v1/realtime/calls?antiphon=1`
+  const url = `${address.origin}/v1/realtime/calls?${queryFor(back)}`
   const reply = await asked(url, { method: 'POST', headers, body, signal: signal ?? null })
+  if (back !== null && (reply.status === 404 || reply.status === 409)) throw gone()
   if (reply.status === 404) throw new ConnectionError('unable', 'This server has no WebRTC. Choose WebSocket.')
   if (reply.status === 503) throw new ConnectionError('busy', await reasonOf(reply))
   if (!reply.ok) throw new ConnectionError('refused', await reasonOf(reply))

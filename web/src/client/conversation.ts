@@ -2,15 +2,18 @@
  * One conversation with a server: transport, microphone, loudspeaker and state, and what joins them.
  *
  * It draws nothing. Whoever does is told of every new state, and of the microphone's level apart from it, for that one
- * changes fifty times a second. It outlives its connection: after a drop it connects again and tells the new session
- * what had been said.
+ * changes fifty times a second. It outlives its connection: after a drop it takes the session up again, and where that is
+ * over, it tells a new one what had been said.
  */
 
 import { CallTransport } from './call'
 import type { ClientMessage, ServerMessage } from './messages'
-import { type Frame, Microphone, MicrophoneError, type MicrophoneFault } from './microphone'
+import {
+  type Device, type Frame, Microphone, MicrophoneError, type MicrophoneFault, devicesOf, microphones, watchMicrophones,
+} from './microphone'
 import { type Counters, NO_COUNTERS, type Quality, between, counters } from './quality'
 import { itemsOf } from './restore'
+import { Resumption, type Return } from './resumption'
 import { type Happening, NOTHING, type SessionState, reduce } from './session'
 import { SocketTransport } from './socket'
 import { type PlaybackState, Speaker } from './speaker'
@@ -31,6 +34,8 @@ export interface MicrophoneState {
   readonly fault: MicrophoneFault | null
   readonly message: string
   readonly deviceId: string | null
+  /** What could be spoken through in its place, if it is gone. */
+  readonly others: readonly Device[]
 }
 
 export interface ConversationState {
@@ -50,7 +55,7 @@ export interface ConversationEvents {
   onLevel?(dbfs: number): void
 }
 
-const OFF: MicrophoneState = { state: 'off', fault: null, message: '', deviceId: null }
+const OFF: MicrophoneState = { state: 'off', fault: null, message: '', deviceId: null, others: [] }
 const START: ConversationState = {
   session: NOTHING, link: { state: 'idle' }, microphone: OFF, isMuted: false, isPressed: false, playback: null,
   quality: null,
@@ -58,6 +63,12 @@ const START: ConversationState = {
 const LOOK_MS = 2_000 // between looks at the connection's quality
 const FIRST_RETRY_MS = 500
 const LONGEST_RETRY_MS = 8_000
+const LOOK_PATIENCE_MS = 4_000
+const SILENT_MS = 100
+const SILENCE_BYTES = 4_800 // of that much
+const LEAST_SILENCES = 10 // a second: that somebody speaks may not be known here yet
+const MOST_SILENCES = 100
+const MOST_UNSENT = 100 // messages, while the connection is broken
 const TAIL_MS = 120 // after push-to-talk is let go: people let go a little before they are done
 
 export class Conversation {
@@ -77,6 +88,12 @@ export class Conversation {
   #failures = 0
   #retry: ReturnType<typeof setTimeout> | undefined
   #looking: ReturnType<typeof setInterval> | undefined
+  #failedLooks = 0
+  #resumption = new Resumption()
+  /** What was said to the server while the connection was broken. */
+  #unsent: ClientMessage[] = []
+  #stopWatching: () => void = () => undefined
+  #known: readonly string[] = []
   #counters: Counters = NO_COUNTERS
   /** Answers of which no more sound is wanted. */
   readonly #silenced = new Set<string>()
@@ -114,6 +131,7 @@ export class Conversation {
   disconnect(): void {
     clearTimeout(this.#retry)
     this.#leave()
+    this.#stopWatching()
     this.#microphone?.close()
     this.#microphone = null
     void this.#context?.suspend()
@@ -132,31 +150,39 @@ export class Conversation {
     this.#attempt?.abort()
     const attempt = new AbortController()
     this.#attempt = attempt
+    const back = this.#resumption.wayBack(performance.now())
+    if (back === null) this.#forsake()
     try {
-      const transport = await this.#opened(attempt.signal)
+      const transport = await this.#opened(back, attempt.signal)
       if (attempt.signal.aborted) return transport.close()
       this.#transport = transport
-      this.#failures = 0
+      this.#failures = this.#failedLooks = 0
       this.#change({ link: { state: 'connected' } })
-      this.#introduce()
+      if (back === null) this.#introduce()
       this.#looking = setInterval(() => void this.#look(), LOOK_MS)
       void this.#look()
     } catch (error) {
-      if (attempt.signal.aborted) return
-      const known = error instanceof ConnectionError ? error : new ConnectionError('unable', String(error))
-      if (known.mayReturn && this.#hasTalked) this.#wait(known.message)
-      else this.#change({ link: { state: 'failed', message: known.message, code: known.code } })
+      if (!attempt.signal.aborted) this.#fail(error)
     }
   }
 
-  async #opened(signal: AbortSignal): Promise<SocketTransport | CallTransport> {
+  #fail(error: unknown): void {
+    const known = error instanceof ConnectionError ? error : new ConnectionError('unable', String(error))
+    if (known.code === 'gone') {
+      this.#forsake()
+      void this.#open()
+    } else if (known.mayReturn && this.#hasTalked) this.#wait(known.message)
+    else this.#change({ link: { state: 'failed', message: known.message, code: known.code } })
+  }
+
+  async #opened(back: Return | null, signal: AbortSignal): Promise<SocketTransport | CallTransport> {
     const events = {
       onMessage: (message: ServerMessage) => this.#hear(message),
       onClosed: (closed: Closed) => this.#lose(closed),
     }
-    if (this.#kind === 'websocket') return await SocketTransport.open(this.#address, events, signal)
+    if (this.#kind === 'websocket') return await SocketTransport.open(this.#address, events, back, signal)
     const track = this.#microphone?.stream.getAudioTracks()[0] ?? null
-    return await CallTransport.open(this.#address, track, this.#output, events, signal)
+    return await CallTransport.open(this.#address, track, this.#output, events, back, signal)
   }
 
   /** Tell a new session what is wanted of it, and what was said before. */
@@ -170,7 +196,12 @@ export class Conversation {
   }
 
   #lose(closed: Closed): void {
-    this.#leave()
+    const nowMs = performance.now()
+    this.#resumption.broke(nowMs)
+    if (closed.mayReturn && this.#resumption.wayBack(nowMs) !== null) {
+      this.#drop()
+      if (!this.#isBroken) this.#happen({ kind: 'broken', atMs: nowMs })
+    } else this.#leave()
     if (closed.mayReturn) this.#wait(closed.message)
     else this.#change({ link: { state: 'failed', message: closed.message, code: 'ended' } })
   }
@@ -182,17 +213,40 @@ export class Conversation {
     this.#retry = setTimeout(() => void this.#open(), pause)
   }
 
+  /** The server holds a session for us, and we are on our way back to it. */
+  get #isBroken(): boolean {
+    return this.#state.session.brokenAtMs !== null
+  }
+
+  /** We are back: what was said meanwhile goes out now. `heardMs` is how much of our sound the server has. */
+  #catchUp(heardMs: number): void {
+    for (const message of this.#unsent.splice(0)) this.#send(message)
+    if (this.#transport instanceof SocketTransport) this.#transport.sendLate(this.#resumption.sent.since(heardMs))
+  }
+
   /** Let go of the connection, and of what it was doing. */
   #leave(): void {
     this.#attempt?.abort()
+    this.#drop()
+    this.#forsake()
+  }
+
+  /** Let go of the connection. */
+  #drop(): void {
     clearInterval(this.#looking)
     this.#transport?.close()
     this.#transport = null
     this.#counters = NO_COUNTERS
+    this.#change({ quality: null })
+  }
+
+  /** Let go of the session. */
+  #forsake(): void {
+    this.#resumption = new Resumption()
+    this.#unsent = []
     this.#calls.forget()
     void this.#speaker?.flush()
     this.#happen({ kind: 'disconnected' })
-    this.#change({ quality: null })
   }
 
   // --- what a person does
@@ -200,9 +254,7 @@ export class Conversation {
   /** Take these from now on; at once if connected. */
   want(wishes: Wishes): void {
     this.#wishes = wishes
-    if (this.#state.link.state === 'connected') {
-      this.#send({ type: 'session.update', session: patchFrom(wishes) })
-    }
+    this.#send({ type: 'session.update', session: patchFrom(wishes) })
   }
 
   /** The functions that this page runs; `Wishes.tools` says which are offered. */
@@ -255,7 +307,19 @@ export class Conversation {
   /** Speak through this microphone; null is the browser's usual. */
   async choose(deviceId: string | null): Promise<void> {
     this.#microphoneId = deviceId
-    if (this.#context && this.#state.link.state !== 'idle') await this.#openMicrophone(this.#context)
+    if (this.#context && this.#state.link.state !== 'idle') await this.#openMicrophone(this.#context, deviceId)
+  }
+
+  /** Say whether a call may run that waits for it. What waits for nothing is ignored. */
+  allow(callId: string, isAllowed: boolean): void {
+    const call = this.#state.session.entries.find((entry) => entry.kind === 'tool' && entry.id === callId)
+    if (call?.kind !== 'tool' || call.permission?.state !== 'asked') return
+    const { requestId } = call.permission
+    if (requestId === null) this.#send({ type: 'antiphon.approval.answer', call_id: callId, approve: isAllowed })
+    else {
+      const item = { type: 'mcp_approval_response' as const, approval_request_id: requestId, approve: isAllowed }
+      this.#send({ type: 'conversation.item.create', item })
+    }
   }
 
   /** End a call of one of the server's own tools. */
@@ -272,6 +336,7 @@ export class Conversation {
 
   #hear(message: ServerMessage): void {
     const before = this.#state.session
+    this.#resumption.take(message)
     this.#happen({ kind: 'message', message, atMs: performance.now() })
     this.#calls.take(message)
     switch (message.type) {
@@ -286,6 +351,9 @@ export class Conversation {
         return
       case 'input_audio_buffer.speech_started':
         if (this.#interrupts) void this.#hush(before.responding)
+        return
+      case 'antiphon.session.resumed':
+        this.#catchUp(message.heard_ms)
         return
       case 'response.done':
         this.#silenced.delete(message.response.id)
@@ -345,19 +413,22 @@ export class Conversation {
         if (playback.track !== null || this.#state.playback?.track !== null) this.#change({ playback })
       },
     })
-    if (this.#microphone === null) await this.#openMicrophone(context)
+    if (this.#microphone === null) await this.#openMicrophone(context, this.#microphoneId)
+    this.#stopWatching()
+    this.#stopWatching = watchMicrophones(() => void this.#lookForMicrophones())
   }
 
-  async #openMicrophone(context: AudioContext): Promise<void> {
+  async #openMicrophone(context: AudioContext, deviceId: string | null): Promise<void> {
     this.#microphone?.close()
     this.#microphone = null
     this.#change({ microphone: { ...OFF, state: 'asking' } })
     try {
       this.#microphone = await Microphone.open(
-        context, this.#microphoneId, (frame) => this.#take(frame), () => this.#loseMicrophone(),
+        context, deviceId, (frame) => this.#take(frame), () => void this.#loseMicrophone(),
       )
       this.#applyMute()
       this.#change({ microphone: { ...OFF, state: 'on', deviceId: this.#microphone.deviceId } })
+      this.#known = (await microphones()).map((device) => device.id)
     } catch (error) {
       const known = error instanceof MicrophoneError ? error : new MicrophoneError('busy')
       this.#change({ microphone: { ...OFF, state: 'fault', fault: known.fault, message: known.message } })
@@ -367,17 +438,55 @@ export class Conversation {
     }
   }
 
-  #loseMicrophone(): void {
+  /** It was unplugged, perhaps in mid-sentence: a turn that has begun has to end all the same. */
+  async #loseMicrophone(): Promise<void> {
     this.#microphone?.close()
     this.#microphone = null
-    const { message } = new MicrophoneError('missing')
-    this.#change({ microphone: { ...OFF, state: 'fault', fault: 'missing', message } })
+    const { fault, message } = new MicrophoneError('lost')
+    this.#change({ microphone: { ...OFF, state: 'fault', fault, message } })
+    this.release()
+    if (this.#transport instanceof CallTransport) await this.#transport.use(this.#nothing())
+    else if (this.#isHandsFree) void this.#trailOff()
+    await this.#lookForMicrophones()
+  }
+
+  /** Silence in place of a microphone, until the turn that was spoken through it is over. */
+  async #trailOff(): Promise<void> {
+    for (let n = 0; n < MOST_SILENCES && this.#microphone === null; n++) {
+      if (n >= LEAST_SILENCES && !this.#state.session.isPersonSpeaking) return
+      this.#carry(new ArrayBuffer(SILENCE_BYTES))
+      await new Promise((resolve) => setTimeout(resolve, SILENT_MS))
+    }
+  }
+
+  /** A track on which there is silence: the server would wait for one that is none. */
+  #nothing(): MediaStreamTrack {
+    return this.#context!.createMediaStreamDestination().stream.getAudioTracks()[0]!
+  }
+
+  /** One that was not there before is taken in place of one that is gone. */
+  async #lookForMicrophones(): Promise<void> {
+    const found = await microphones()
+    const others = devicesOf(found)
+    const added = others.filter((device) => !this.#known.includes(device.id))
+    this.#known = found.map((device) => device.id)
+    const { state, fault } = this.#state.microphone
+    if (state !== 'fault' || (fault !== 'lost' && fault !== 'missing')) return
+    const wanted = added.find((device) => device.id === this.#microphoneId) ?? added[0]
+    if (wanted && this.#context) await this.#openMicrophone(this.#context, wanted.id)
+    else this.#change({ microphone: { ...this.#state.microphone, others } })
   }
 
   #take(frame: Frame): void {
     this.#events.onLevel?.(frame.dbfs)
-    if (!(this.#transport instanceof SocketTransport)) return
-    if (this.#isHandsFree || this.#state.isPressed) this.#transport.sendSound(frame.pcm)
+    if (this.#isHandsFree || this.#state.isPressed) this.#carry(frame.pcm)
+  }
+
+  /** To the server, if it is not a call, which carries the microphone's sound by itself. */
+  #carry(pcm: ArrayBuffer): void {
+    if (this.#kind !== 'websocket') return
+    const isSent = this.#transport instanceof SocketTransport && !this.#isBroken && this.#transport.sendSound(pcm)
+    if (isSent || this.#isBroken) this.#resumption.sent.keep(pcm)
   }
 
   get #isHandsFree(): boolean {
@@ -406,10 +515,13 @@ export class Conversation {
     } else if (transport !== null) {
       const began = performance.now()
       try {
-        await asked(`${this.#address.origin}/health`, { cache: 'no-store' })
+        await asked(`${this.#address.origin}/health`, { cache: 'no-store', signal: AbortSignal.timeout(LOOK_PATIENCE_MS) })
+        this.#failedLooks = 0
       } catch {
-        return // the socket will tell
+        this.#missLook(transport)
+        return
       }
+      if (transport !== this.#transport) return
       const { jitterMs = null, targetMs = null } = this.#state.playback ?? {}
       this.#change({
         quality: {
@@ -418,6 +530,14 @@ export class Conversation {
         },
       })
     }
+  }
+
+  /** A network that has gone tells nobody, and a browser may believe in its socket for minutes. */
+  #missLook(transport: SocketTransport): void {
+    this.#failedLooks += 1
+    if (transport !== this.#transport || this.#failedLooks < 2) return
+    transport.abandon()
+    this.#lose({ message: 'The server does not answer.', mayReturn: true })
   }
 
   // --- the one place where the state changes
@@ -432,6 +552,8 @@ export class Conversation {
   }
 
   #send(message: ClientMessage): void {
-    this.#transport?.send(message)
+    if (!this.#isBroken) this.#transport?.send(message)
+    // How far an answer was heard is of now only.
+    else if (message.type !== 'antiphon.playout' && this.#unsent.length < MOST_UNSENT) this.#unsent.push(message)
   }
 }

@@ -1,13 +1,15 @@
 /** The client library under the playground, for other pages too: see `Conversation`. */
 
 export { CallTransport } from './call'
+export type { Permission, ToolEntry } from './calls'
 export { type CaptionLine, type CaptionState, LiveCaptions, NO_CAPTIONS } from './captions'
 export { Conversation, type ConversationEvents, type ConversationState, type Link, type MicrophoneState } from './conversation'
 export type * from './messages'
-export { Microphone, MicrophoneError, type MicrophoneFault, microphones } from './microphone'
+export { type Device, Microphone, MicrophoneError, type MicrophoneFault, microphones } from './microphone'
+export { Resumption, type Return, SentSound } from './resumption'
 export { type Quality, type Verdict, judged } from './quality'
 export {
-  type AssistantEntry, type Entry, type Happening, NOTHING, type Problem, type SessionState, type Timing, type ToolEntry,
+  type AssistantEntry, type Entry, type GapEntry, type Happening, NOTHING, type Problem, type SessionState, type Timing,
   type UserEntry, heardAndNot, reduce,
 } from './session'
 export { SocketTransport } from './socket'

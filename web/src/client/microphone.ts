@@ -9,7 +9,12 @@ export interface Frame {
   readonly dbfs: number
 }
 
-export type MicrophoneFault = 'refused' | 'missing' | 'busy' | 'insecure'
+export type MicrophoneFault = 'refused' | 'missing' | 'busy' | 'insecure' | 'lost'
+
+export interface Device {
+  readonly id: string
+  readonly name: string
+}
 
 const WORDS: Record<MicrophoneFault, string> = {
   refused:
@@ -18,7 +23,10 @@ const WORDS: Record<MicrophoneFault, string> = {
   busy: 'Another program holds the microphone. Close it there and try again. You can type meanwhile.',
   insecure:
     'Browsers give a microphone only to pages on https or on this same machine. Start the server with --tls-self-signed, and open its https address.',
+  lost: 'The microphone is gone. Plug it in again, or go on with another one. You can type meanwhile.',
 }
+
+const STAND_INS = new Set(['default', 'communications'])
 
 export class MicrophoneError extends Error {
   readonly fault: MicrophoneFault
@@ -73,12 +81,25 @@ export class Microphone {
 }
 
 /** Microphones that one can choose from; their names are only told once one was allowed. */
-export async function microphones(): Promise<{ id: string; name: string }[]> {
+export async function microphones(): Promise<Device[]> {
   if (!navigator.mediaDevices) return []
   const devices = await navigator.mediaDevices.enumerateDevices()
   return devices
     .filter((device) => device.kind === 'audioinput' && device.deviceId !== '')
     .map((device, n) => ({ id: device.deviceId, name: device.label || `Microphone ${n + 1}` }))
+}
+
+/** Those of them that stand for no other: browsers have names such as "default" beside the devices' own. */
+export function devicesOf(found: readonly Device[]): readonly Device[] {
+  const real = found.filter((device) => !STAND_INS.has(device.id))
+  return real.length > 0 ? real : found
+}
+
+/** Be told when a microphone is plugged in or out. Returns what ends it. */
+export function watchMicrophones(onChange: () => void): () => void {
+  const devices = navigator.mediaDevices as MediaDevices | undefined
+  devices?.addEventListener('devicechange', onChange)
+  return () => devices?.removeEventListener('devicechange', onChange)
 }
 
 /** The stream of this microphone, or of the browser's usual. Throws `MicrophoneError`. */

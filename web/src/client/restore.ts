@@ -20,9 +20,11 @@ function itemsOfEntry(entry: Entry): GivenItem[] {
       if (!heard.trim()) return []
       return [{ type: 'message', id: entry.id, role: 'assistant', content: [{ type: 'output_text', text: heard }] }]
     }
+    case 'gap':
+      return []
     case 'tool':
       // The server's own tools leave no item: their answers are in the words that followed.
-      if (entry.place === 'server' || entry.output === null) return []
+      if (entry.place !== 'page' || entry.output === null) return []
       return [
         { type: 'function_call', call_id: entry.id, name: entry.name, arguments: entry.arguments },
         { type: 'function_call_output', call_id: entry.id, output: entry.output },

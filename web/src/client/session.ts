@@ -5,6 +5,7 @@
  * one clock. What is in a state is never changed; a new state shares what stayed the same.
  */
 
+import { type ToolEntry, called, toldOfCall, toldOfMcp } from './calls'
 import type { Item, ServerMessage, Session, Stage, Timeline, ToolSpan } from './messages'
 
 /** A stretch of an answer's words, and where its sound begins. */
@@ -34,23 +35,16 @@ export interface AssistantEntry {
   readonly heardText: string | null
 }
 
-export interface ToolEntry {
-  readonly kind: 'tool'
-  /** The call's id. */
+/** The connection broke here and was taken up again. */
+export interface GapEntry {
+  readonly kind: 'gap'
   readonly id: string
-  readonly responseId: string
-  readonly name: string
-  readonly arguments: string
-  readonly output: string | null
-  /** How far it is, in its own words. */
-  readonly progress: string
-  readonly ok: boolean
-  readonly place: 'server' | 'page'
-  readonly beganMs: number
-  readonly endedMs: number | null
+  readonly lengthMs: number
+  /** All that was missed has come after all. */
+  readonly isComplete: boolean
 }
 
-export type Entry = UserEntry | AssistantEntry | ToolEntry
+export type Entry = UserEntry | AssistantEntry | ToolEntry | GapEntry
 
 /** Where the time of one answer went. */
 export interface Timing {
@@ -84,6 +78,8 @@ export interface SessionState {
   /** Id of the response that the server plays, in a call. */
   readonly playing: string | null
   readonly marks: Readonly<Record<string, Marks>>
+  /** When the connection broke that is to be taken up again. */
+  readonly brokenAtMs: number | null
 }
 
 /** When an answer's first sound came, and when it was heard. */
@@ -99,12 +95,15 @@ export type Happening =
   | { readonly kind: 'ended'; readonly itemId: string }
   | { readonly kind: 'cut'; readonly itemId: string; readonly playedMs: number }
   | { readonly kind: 'answered'; readonly callId: string; readonly output: string; readonly ok: boolean; readonly atMs: number }
+  /** The connection broke, and may be taken up again. */
+  | { readonly kind: 'broken'; readonly atMs: number }
+  /** It is over, and with it the session. */
   | { readonly kind: 'disconnected' }
   | { readonly kind: 'forgotten' }
 
 export const NOTHING: SessionState = {
   session: null, entries: [], timings: [], problems: [], isPersonSpeaking: false, responding: null, playing: null,
-  marks: {},
+  marks: {}, brokenAtMs: null,
 }
 
 const KEPT_TIMINGS = 200
@@ -132,6 +131,8 @@ export function reduce(state: SessionState, happening: Happening): SessionState 
       return withTool(state, happening.callId, (entry) => ({
         ...entry, output: happening.output, ok: happening.ok, endedMs: happening.atMs,
       }))
+    case 'broken':
+      return { ...state, brokenAtMs: happening.atMs }
     case 'disconnected':
       return disconnected(state)
     case 'forgotten':
@@ -191,7 +192,7 @@ function hear(state: SessionState, message: ServerMessage, atMs: number): Sessio
       }
     case 'conversation.item.added':
     case 'conversation.item.done':
-      return added(state, message.item, message.previous_item_id)
+      return added(state, message.item, message.previous_item_id, atMs)
     case 'conversation.item.deleted':
       return { ...state, entries: state.entries.filter((entry) => entry.id !== message.item_id) }
     case 'conversation.item.truncated':
@@ -211,7 +212,8 @@ function hear(state: SessionState, message: ServerMessage, atMs: number): Sessio
     case 'response.done':
       return done(state, message.response.id, message.response.status_details?.error?.message ?? null, atMs)
     case 'response.output_item.added':
-      return message.item.type === 'message' ? began(state, message.item, message.response_id) : state
+      if (message.item.type === 'message') return began(state, message.item, message.response_id)
+      return ofMcp(state, message.item, message.response_id, atMs)
     case 'response.output_item.done':
       return itemDone(state, message.item, message.response_id, atMs)
     case 'response.output_text.delta':
@@ -228,22 +230,14 @@ function hear(state: SessionState, message: ServerMessage, atMs: number): Sessio
     case 'output_audio_buffer.stopped':
     case 'output_audio_buffer.cleared':
       return state.playing === message.response_id ? { ...state, playing: null } : state
-    case 'antiphon.tool.started':
-      return withEntry(state, {
-        kind: 'tool', id: message.call_id, responseId: message.response_id, name: message.name,
-        arguments: message.arguments, output: null, progress: '', ok: true, place: 'server', beganMs: atMs, endedMs: null,
-      }, undefined)
-    case 'antiphon.tool.progress':
-      return withTool(state, message.call_id, (entry) => ({ ...entry, progress: message.text }))
-    case 'antiphon.tool.done':
-    case 'antiphon.task.done':
-      return withTool(state, message.call_id, (entry) => ({
-        ...entry, output: message.output, ok: message.ok, endedMs: atMs,
-      }))
+    case 'antiphon.session.resumed':
+      return resumed(state, message.event_id, message.is_complete, atMs)
     case 'antiphon.timeline':
       return timed(state, message)
-    default:
-      return state
+    default: {
+      const call = toldOfCall(message, (id) => callOf(state, id), atMs)
+      return call === null ? state : withEntry(state, call, undefined)
+    }
   }
 }
 
@@ -253,8 +247,9 @@ export function lengthMs(base64: string): number {
   return (base64.length * 0.75 - padding) / WIRE_BYTES_PER_MS
 }
 
-function added(state: SessionState, item: Item, previous: string | null): SessionState {
-  if (item.type !== 'message' || !item.id) return state
+function added(state: SessionState, item: Item, previous: string | null, atMs: number): SessionState {
+  if (item.type !== 'message') return ofMcp(state, item, '', atMs)
+  if (!item.id) return state
   if (item.role === 'assistant') {
     const known = state.entries.some((entry) => entry.id === item.id)
     if (known || item.status === 'in_progress') return state
@@ -295,16 +290,21 @@ function began(state: SessionState, item: Extract<Item, { type: 'message' }>, re
 
 function itemDone(state: SessionState, item: Item, responseId: string, atMs: number): SessionState {
   if (item.type === 'function_call') {
-    return withEntry(state, {
-      kind: 'tool', id: item.call_id ?? '', responseId, name: item.name, arguments: item.arguments, output: null,
-      progress: '', ok: true, place: 'page', beganMs: atMs, endedMs: null,
-    }, undefined)
+    return withEntry(state, called({
+      id: item.call_id ?? '', responseId, name: item.name, arguments: item.arguments, place: 'page', beganMs: atMs,
+    }), undefined)
   }
-  if (item.type !== 'message' || !item.id) return state
+  if (item.type !== 'message') return ofMcp(state, item, responseId, atMs)
+  if (!item.id) return state
   const isCut = item.status === 'incomplete'
   return withAssistant(state, item.id, (entry) => ({
     ...entry, state: entry.state === 'cut' || isCut ? 'cut' : 'done',
   }))
+}
+
+function ofMcp(state: SessionState, item: Item, responseId: string, atMs: number): SessionState {
+  const call = toldOfMcp(item, state.entries, responseId, atMs)
+  return call === null ? state : withEntry(state, call, undefined)
 }
 
 /** What the server kept of an answer is what was heard of it. */
@@ -365,6 +365,12 @@ function done(state: SessionState, responseId: string, failure: string | null, a
   return { ...after, problems: [...after.problems, { message: failure, code: 'response_failed', atMs }].slice(-KEPT_PROBLEMS) }
 }
 
+/** What was missed follows, as if it had come late. */
+function resumed(state: SessionState, id: string, isComplete: boolean, atMs: number): SessionState {
+  const lengthMs = atMs - (state.brokenAtMs ?? atMs)
+  return { ...withEntry(state, { kind: 'gap', id, lengthMs, isComplete }, undefined), brokenAtMs: null }
+}
+
 /** Nothing more will come of what was under way. */
 function disconnected(state: SessionState): SessionState {
   return {
@@ -373,6 +379,7 @@ function disconnected(state: SessionState): SessionState {
     responding: null,
     playing: null,
     marks: {},
+    brokenAtMs: null,
     entries: state.entries
       .filter((entry) => entry.kind !== 'user' || entry.state !== 'speaking')
       .map((entry) => {
@@ -404,6 +411,10 @@ function withUser(state: SessionState, id: string, change: (entry: UserEntry) =>
 
 function withAssistant(state: SessionState, id: string, change: (entry: AssistantEntry) => AssistantEntry): SessionState {
   return changed(state, (entry) => (entry.kind === 'assistant' && entry.id === id ? change(entry) : entry))
+}
+
+function callOf(state: SessionState, id: string): ToolEntry | undefined {
+  return state.entries.find((entry): entry is ToolEntry => entry.kind === 'tool' && entry.id === id)
 }
 
 function withTool(state: SessionState, id: string, change: (entry: ToolEntry) => ToolEntry): SessionState {

@@ -1,11 +1,16 @@
 /** The Realtime protocol over a WebSocket: messages as text, the microphone's sound as binary frames. */
 
 import type { ClientMessage, ServerMessage } from './messages'
-import { type Address, type Closed, ConnectionError, type Transport, type TransportEvents, knock } from './transport'
+import type { Return } from './resumption'
+import {
+  type Address, type Closed, ConnectionError, type Transport, type TransportEvents, gone, knock, queryFor,
+} from './transport'
 
 const OPENING_MS = 10_000
 /** Sound that waits in the browser because the network does not take it: beyond this it is too old to be of use. */
 const STALE_BYTES = 48_000 * 2
+const HUNG_UP = 1000
+const ABANDONED = 4000 // none with which a client says goodbye: the session waits to be taken up again
 
 export class SocketTransport implements Transport {
   readonly kind = 'websocket'
@@ -19,33 +24,54 @@ export class SocketTransport implements Transport {
     socket.onclose = (event) => events.onClosed(closedBecause(event))
   }
 
-  /** Connect. Throws `ConnectionError`. */
-  static async open(address: Address, events: TransportEvents, signal?: AbortSignal): Promise<SocketTransport> {
+  /** Connect, to go on with a session if it says which. Throws `ConnectionError`. */
+  static async open(
+    address: Address, events: TransportEvents, back: Return | null = null, signal?: AbortSignal,
+  ): Promise<SocketTransport> {
     await knock(address, signal)
-    const url = `${address.origin.replace(/^http/, 'ws')}/v1/realtime?antiphon=1`
+    const url = `${address.origin.replace(/^http/, 'ws')}/v1/realtime?${queryFor(back)}`
     const protocols = ['realtime', ...(address.key ? [`openai-insecure-api-key.${address.key}`] : [])]
-    const socket = await opened(url, protocols, signal)
-    return new SocketTransport(socket, events)
+    try {
+      return new SocketTransport(await opened(url, protocols, signal), events)
+    } catch (error) {
+      // Its place is kept, so that "no room" can only mean that there is no such session any more.
+      throw back !== null && error instanceof ConnectionError && error.code === 'busy' ? gone() : error
+    }
   }
 
   send(message: ClientMessage): void {
     if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message))
   }
 
-  /** 16-bit mono at 24 kHz. Sound that could not leave in time is dropped. */
-  sendSound(pcm: ArrayBuffer): void {
-    if (this.#socket.readyState !== WebSocket.OPEN) return
+  /** 16-bit mono at 24 kHz. Sound that could not leave in time is dropped: false. */
+  sendSound(pcm: ArrayBuffer): boolean {
+    if (this.#socket.readyState !== WebSocket.OPEN) return false
     if (this.#socket.bufferedAmount > STALE_BYTES) {
       this.dropped += 1
-      return
+      return false
     }
     this.#socket.send(pcm)
+    return true
+  }
+
+  /** Sound that is known to be late, and wanted all the same. */
+  sendLate(frames: readonly ArrayBuffer[]): void {
+    for (const pcm of frames) this.#socket.send(pcm)
   }
 
   close(): void {
+    this.#end(HUNG_UP)
+  }
+
+  /** Let go of a connection on which nothing comes any more, without hanging up. */
+  abandon(): void {
+    this.#end(ABANDONED)
+  }
+
+  #end(code: number): void {
     this.#socket.onclose = null
     this.#socket.onmessage = null
-    this.#socket.close(1000)
+    this.#socket.close(code)
   }
 }
 

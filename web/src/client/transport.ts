@@ -1,6 +1,7 @@
 /** What a connection to the server is, whichever way it goes. */
 
 import type { ClientMessage, ServerMessage } from './messages'
+import type { Return } from './resumption'
 
 export type TransportKind = 'websocket' | 'webrtc'
 
@@ -33,7 +34,8 @@ export interface Address {
 
 /** Why there is no connection, in words for a person. */
 export class ConnectionError extends Error {
-  readonly code: 'away' | 'key' | 'refused' | 'busy' | 'unable'
+  /** 'gone': the session that was to go on is over. */
+  readonly code: 'away' | 'key' | 'refused' | 'busy' | 'unable' | 'gone'
 
   constructor(code: ConnectionError['code'], message: string) {
     super(message)
@@ -43,6 +45,15 @@ export class ConnectionError extends Error {
   get mayReturn(): boolean {
     return this.code === 'away' || this.code === 'busy'
   }
+}
+
+/** What is asked of the server in an address: a session that may be taken up again, or the one to go on with. */
+export function queryFor(back: Return | null): string {
+  return back === null ? 'antiphon=1&resumable=1' : `antiphon=1&resume=${back.token}&after=${encodeURIComponent(back.after)}`
+}
+
+export function gone(): ConnectionError {
+  return new ConnectionError('gone', 'The session is over.')
 }
 
 /**

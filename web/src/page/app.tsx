@@ -90,12 +90,16 @@ export function App() {
               setKey(typed)
               void conversation.connect({ origin: location.origin, key: typed }, choices.transport)
             }}
-            onMicrophone={() => void conversation.choose(choices.microphoneId)}
+            onMicrophone={(chosen) => {
+              if (chosen === null || chosen === choices.microphoneId) void conversation.choose(choices.microphoneId)
+              else setChoices({ ...choices, microphoneId: chosen })
+            }}
           />
           <Captions
             state={state} onConnect={connect} onSuggest={(text) => conversation.write(text)}
             onAnswer={(callId, output) => conversation.answer(callId, output)}
             onStopTool={(callId) => conversation.stopTool(callId)}
+            onAllow={(callId, isAllowed) => conversation.allow(callId, isAllowed)}
           />
           <Composer
             state={state} isHandsFree={isHandsFree} level={level} conversation={conversation}

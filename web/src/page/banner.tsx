@@ -4,13 +4,15 @@ import { useEffect, useState } from 'preact/hooks'
 
 import type { ConversationState } from '../client'
 
+const MOST_OFFERED = 3 // microphones: the settings have them all
+
 interface Props {
   state: ConversationState
   hasKey: boolean
   onConnect: () => void
   onStop: () => void
   onKey: (key: string) => void
-  onMicrophone: () => void
+  onMicrophone: (deviceId: string | null) => void
 }
 
 export function Banner({ state, onConnect, onStop, onKey, onMicrophone }: Props) {
@@ -41,7 +43,12 @@ export function Banner({ state, onConnect, onStop, onKey, onMicrophone }: Props)
       {microphone.state === 'fault' && (
         <div class="banner warn" role="alert">
           <p>{microphone.message}</p>
-          {microphone.fault !== 'insecure' && <button class="button" onClick={onMicrophone}>Try the microphone again</button>}
+          {microphone.others.slice(0, MOST_OFFERED).map(({ id, name }) => (
+            <button key={id} class="button" onClick={() => onMicrophone(id)}>Use {name}</button>
+          ))}
+          {microphone.fault !== 'insecure' && microphone.others.length === 0 && (
+            <button class="button" onClick={() => onMicrophone(null)}>Try the microphone again</button>
+          )}
         </div>
       )}
     </div>

@@ -1,19 +1,18 @@
 /** What both sides say, as they say it; and the tools that were called in between. */
 
-import { useLayoutEffect, useRef, useState } from 'preact/hooks'
+import { useLayoutEffect, useRef } from 'preact/hooks'
 
-import { type AssistantEntry, type ConversationState, type Entry, type ToolEntry, type UserEntry, heardAndNot } from '../client'
+import { type AssistantEntry, type ConversationState, type Entry, type GapEntry, type UserEntry, heardAndNot } from '../client'
+import { Call, type CallActions } from './call'
 
 const SUGGESTIONS = [
   'What time is it in Tokyo?', 'What is twelve times seven?', 'How many miles are ten kilometres?', 'Set a timer for ten seconds.',
 ]
 
-interface Props {
+interface Props extends CallActions {
   state: ConversationState
   onConnect: () => void
   onSuggest: (text: string) => void
-  onAnswer: (callId: string, output: string) => void
-  onStopTool: (callId: string) => void
 }
 
 export function Captions({ state, onConnect, onSuggest, ...calls }: Props) {
@@ -61,8 +60,6 @@ function Welcome({ isConnected, onConnect, onSuggest }: { isConnected: boolean; 
   )
 }
 
-type CallActions = Pick<Props, 'onAnswer' | 'onStopTool'>
-
 function Line({ entry, ...calls }: { entry: Entry } & CallActions) {
   switch (entry.kind) {
     case 'user':
@@ -71,6 +68,8 @@ function Line({ entry, ...calls }: { entry: Entry } & CallActions) {
       return <Answer entry={entry} />
     case 'tool':
       return <Call entry={entry} {...calls} />
+    case 'gap':
+      return <Gap entry={entry} />
   }
 }
 
@@ -100,52 +99,13 @@ function Answer({ entry }: { entry: AssistantEntry }) {
   )
 }
 
-function Call({ entry, onAnswer, onStopTool }: { entry: ToolEntry } & CallActions) {
-  const [typed, setTyped] = useState('')
-  const isWaiting = entry.output === null
+function Gap({ entry }: { entry: GapEntry }) {
+  const seconds = Math.max(1, Math.round(entry.lengthMs / 1000))
   return (
-    <details class="call" data-ok={entry.ok} open={isWaiting && entry.place === 'page'}>
-      <summary>
-        <span class="call-name">{entry.name}</span>
-        <span class="call-state">
-          {isWaiting ? entry.progress || 'running…' : `${entry.ok ? '' : 'failed, '}${Math.max(1, Math.round((entry.endedMs ?? entry.beganMs) - entry.beganMs))} ms`}
-          {entry.place === 'server' ? ' on the server' : ' in this page'}
-        </span>
-      </summary>
-      <dl>
-        <dt>Arguments</dt>
-        <dd><pre>{pretty(entry.arguments)}</pre></dd>
-        <dt>Result</dt>
-        <dd>
-          {isWaiting && entry.place === 'page' ? (
-            <form
-              class="inline"
-              onSubmit={(event) => {
-                event.preventDefault()
-                onAnswer(entry.id, typed)
-              }}
-            >
-              <input aria-label={`Result of ${entry.name}`} value={typed} onInput={(event) => setTyped(event.currentTarget.value)} />
-              <button class="button">Answer</button>
-            </form>
-          ) : (
-            <pre>{entry.output === null ? entry.progress || '…' : pretty(entry.output)}</pre>
-          )}
-        </dd>
-      </dl>
-      {isWaiting && entry.place === 'server' && (
-        <button class="button small" onClick={() => onStopTool(entry.id)}>Stop this tool</button>
-      )}
-    </details>
+    <p>
+      The connection was gone for {seconds} s. {entry.isComplete ? 'Nothing was lost.' : 'Some of what came meanwhile is lost.'}
+    </p>
   )
-}
-
-function pretty(json: string): string {
-  try {
-    return JSON.stringify(JSON.parse(json), null, 2)
-  } catch {
-    return json
-  }
 }
 
 /** Keep the newest in view, unless somebody has scrolled up to read. */
