@@ -327,6 +327,9 @@ def test_a_phone_shows_it_all_without_scrolling_sideways(embedded: House) -> Non
                 await page.get_by_role("tab", name=tab).click()
                 await picture(page, f"9-phone-{tab.lower()}")
                 assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), tab
+                assert await page.evaluate(
+                    "(({ scrollWidth, clientWidth }) => scrollWidth <= clientWidth)(document.querySelector('.tabs'))"
+                ), "all tabs are in sight"
                 assert await faults_of_access(page) == []
 
     asyncio.run(story())

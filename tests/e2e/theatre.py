@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from playwright.async_api import Page, ViewportSize, async_playwright
 
 PICTURES = Path(__file__).parents[2] / "build" / "e2e"
-DESK, PHONE = ViewportSize(width=1280, height=800), ViewportSize(width=375, height=740)
+DESK, PHONE = ViewportSize(width=1280, height=800), ViewportSize(width=360, height=740)
 ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required",

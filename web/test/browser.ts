@@ -62,7 +62,11 @@ export class FakeTrack {
     return { deviceId: this.deviceId }
   }
 
-  stop(): void {}
+  isStopped = false
+
+  stop(): void {
+    this.isStopped = true
+  }
 }
 
 class FakeNode {
@@ -80,6 +84,8 @@ export class FakeDevices extends EventTarget {
   readonly tracks: FakeTrack[] = []
   readonly nodes: FakeNode[] = []
   found: string[] = ['desk']
+  /** The browser waits for a click before anything may sound. */
+  isHeldBack = false
 
   async enumerateDevices() {
     return this.found.map((deviceId) => ({ kind: 'audioinput', deviceId, label: `The ${deviceId} microphone` }))
@@ -122,7 +128,13 @@ export function stage(): FakeDevices {
     readonly audioWorklet = { addModule: async () => undefined }
     readonly destination = {}
     readonly baseLatency = 0
-    async resume() {}
+    state = 'suspended'
+    onstatechange: (() => void) | null = null
+    async resume() {
+      if (devices.isHeldBack) await new Promise(() => undefined)
+      this.state = 'running'
+      this.onstatechange?.()
+    }
     async suspend() {}
     createMediaStreamSource() {
       return new FakeNode()

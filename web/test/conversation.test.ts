@@ -93,6 +93,17 @@ describe('a microphone that is unplugged', () => {
     expect(conversation.state.microphone).toMatchObject({ state: 'on', deviceId: 'desk' })
   })
 
+  test('is let go of, if it is allowed only after one has hung up', async () => {
+    unplug()
+    await vi.advanceTimersByTimeAsync(100)
+    devices.found = ['headset']
+    const choosing = conversation.choose('headset')
+    conversation.disconnect()
+    await choosing
+    expect(devices.tracks.at(-1)!.isStopped).toBe(true)
+    expect(conversation.state.microphone.state).toBe('off')
+  })
+
   test('that is plugged out while another is in use changes nothing', async () => {
     devices.plug('desk', 'headset')
     devices.plug('desk')
@@ -200,6 +211,18 @@ describe('sound that was sent', () => {
     sent.keep(frame())
     expect(sent.since(0).length * 20, 'no more than is kept').toBe(5000)
   })
+})
+
+test('a browser that holds the sound back holds nothing else up, and it is said', async () => {
+  devices.isHeldBack = true
+  const other = new Conversation({ origin: 'http://here', key: null }, 'websocket', [], { onState: () => undefined })
+  void other.connect()
+  await vi.advanceTimersByTimeAsync(2500)
+  expect(other.state).toMatchObject({ link: { state: 'connected' }, isHeldBack: true })
+  devices.isHeldBack = false
+  await other.unhold()
+  expect(other.state.isHeldBack).toBe(false)
+  other.disconnect()
 })
 
 describe('a call that waits to be allowed', () => {

@@ -86,6 +86,37 @@ describe('a playout', () => {
   })
 })
 
+test('on an uneven line it stutters far less than a fixed short buffer, and waits far less than a fixed long one', () => {
+  const fixed = (ms: number) => Object.defineProperty(new JitterEstimate(), 'targetMs', { value: ms })
+  const [short, long, adaptive] = [fixed(40), fixed(500), new JitterEstimate()].map(talk)
+  expect(short!.underruns).toBeGreaterThan(50)
+  expect(adaptive!.underruns).toBeLessThan(short!.underruns / 10)
+  expect(long!.waitMs).toBeGreaterThan(390)
+  expect(adaptive!.waitMs).toBeLessThan(0.5 * long!.waitMs)
+})
+
+/** Sixty answers of 2 s each, whose pieces a line without any lead brings up to 120 ms late, by a fixed throw of dice. */
+function talk(jitter: JitterEstimate): { underruns: number; waitMs: number } {
+  const playout = new Playout(RATE, jitter)
+  let seed = 1
+  let waitMs = 0
+  for (let answer = 0; answer < 60; answer++) {
+    const began = answer * 10_000
+    const arrivals = Array.from({ length: 20 }, (_, n) => {
+      seed = (seed * 48_271) % 2_147_483_647
+      return began + n * PIECE_MS + 120 * (seed / 2_147_483_647)
+    })
+    let next = 0
+    for (let now = began; now < began + 4000; now += 5) {
+      while (next < arrivals.length && arrivals[next]! <= now) playout.push(`a${answer}`, piece(), PIECE_MS, arrivals[next++]!)
+      if (next === arrivals.length) playout.complete(`a${answer}`)
+      const block = new Float32Array((RATE * 5) / 1000)
+      if (playout.pull(block, now).some((news) => news.kind === 'began')) waitMs += (now - arrivals[0]!) / 60
+    }
+  }
+  return { underruns: jitter.underruns, waitMs }
+}
+
 describe('the gathering time', () => {
   /** Pieces of 100 ms, each this much later than the one before it would have it. */
   function arrive(jitter: JitterEstimate, lateness: number[], startMs = 0): number {
@@ -125,6 +156,25 @@ describe('the gathering time', () => {
     expect(jitter.profile.name).toBe('poor')
     expect(jitter.targetMs).toBe(500)
     expect(PROFILES).toEqual(before)
+  })
+
+  test('is given back slowly, once ten seconds have passed without need', () => {
+    const jitter = new JitterEstimate()
+    let now = arrive(jitter, [0, 0, 60, 60, 60])
+    now = arrive(jitter, Array<number>(97).fill(0), now)
+    expect(jitter.targetMs).toBe(120)
+    arrive(jitter, Array<number>(10).fill(0), now)
+    expect(jitter.targetMs).toBeLessThan(120)
+    expect(jitter.targetMs).toBeGreaterThan(80)
+  })
+
+  test('grows by half each time that the player ran dry, from one profile into the next, to half a second', () => {
+    const jitter = new JitterEstimate()
+    const grown = Array.from({ length: 6 }, (_, n) => {
+      jitter.ranDry(n)
+      return [Math.round(jitter.targetMs), jitter.profile.name]
+    })
+    expect(grown).toEqual([[120, 'good'], [180, 'fair'], [270, 'fair'], [405, 'poor'], [500, 'poor'], [500, 'poor']])
   })
 
   test('a burst is not lateness, nor is the pause between two answers', () => {

@@ -7,10 +7,9 @@
  */
 
 import { CallTransport } from './call'
+import { Hearing, type MicrophoneState, OFF } from './hearing'
 import type { ClientMessage, ServerMessage } from './messages'
-import {
-  type Device, type Frame, Microphone, MicrophoneError, type MicrophoneFault, devicesOf, microphones, watchMicrophones,
-} from './microphone'
+import type { Frame } from './microphone'
 import { type Counters, NO_COUNTERS, type Quality, between, counters } from './quality'
 import { itemsOf } from './restore'
 import { Resumption, type Return } from './resumption'
@@ -29,15 +28,6 @@ export type Link =
   | { readonly state: 'waiting'; readonly message: string; readonly retryAtMs: number }
   | { readonly state: 'failed'; readonly message: string; readonly code: ConnectionError['code'] | 'ended' }
 
-export interface MicrophoneState {
-  readonly state: 'off' | 'asking' | 'on' | 'fault'
-  readonly fault: MicrophoneFault | null
-  readonly message: string
-  readonly deviceId: string | null
-  /** What could be spoken through in its place, if it is gone. */
-  readonly others: readonly Device[]
-}
-
 export interface ConversationState {
   readonly session: SessionState
   readonly link: Link
@@ -47,6 +37,8 @@ export interface ConversationState {
   readonly isPressed: boolean
   readonly playback: PlaybackState | null
   readonly quality: Quality | null
+  /** The browser lets nothing sound, nor be heard: it wants a click, or has no loudspeaker. */
+  readonly isHeldBack: boolean
 }
 
 export interface ConversationEvents {
@@ -55,10 +47,9 @@ export interface ConversationEvents {
   onLevel?(dbfs: number): void
 }
 
-const OFF: MicrophoneState = { state: 'off', fault: null, message: '', deviceId: null, others: [] }
 const START: ConversationState = {
   session: NOTHING, link: { state: 'idle' }, microphone: OFF, isMuted: false, isPressed: false, playback: null,
-  quality: null,
+  quality: null, isHeldBack: false,
 }
 const LOOK_MS = 2_000 // between looks at the connection's quality
 const FIRST_RETRY_MS = 500
@@ -69,6 +60,7 @@ const SILENCE_BYTES = 4_800 // of that much
 const LEAST_SILENCES = 10 // a second: that somebody speaks may not be known here yet
 const MOST_SILENCES = 100
 const MOST_UNSENT = 100 // messages, while the connection is broken
+const SOUND_PATIENCE_MS = 2_000 // for the browser to let us sound: some never say no
 const TAIL_MS = 120 // after push-to-talk is let go: people let go a little before they are done
 
 export class Conversation {
@@ -80,7 +72,7 @@ export class Conversation {
   #wishes: Wishes = USUAL
   #state: ConversationState = START
   #context: AudioContext | null = null
-  #microphone: Microphone | null = null
+  #hearing: Hearing | null = null
   #microphoneId: string | null = null
   #speaker: Speaker | null = null
   #transport: SocketTransport | CallTransport | null = null
@@ -92,8 +84,6 @@ export class Conversation {
   #resumption = new Resumption()
   /** What was said to the server while the connection was broken. */
   #unsent: ClientMessage[] = []
-  #stopWatching: () => void = () => undefined
-  #known: readonly string[] = []
   #counters: Counters = NO_COUNTERS
   /** Answers of which no more sound is wanted. */
   readonly #silenced = new Set<string>()
@@ -131,11 +121,14 @@ export class Conversation {
   disconnect(): void {
     clearTimeout(this.#retry)
     this.#leave()
-    this.#stopWatching()
-    this.#microphone?.close()
-    this.#microphone = null
+    this.#hearing?.close()
     void this.#context?.suspend()
-    this.#change({ link: { state: 'idle' }, microphone: OFF, isPressed: false })
+    this.#change({ link: { state: 'idle' }, isPressed: false, isHeldBack: false })
+  }
+
+  /** Let sound be heard again that the browser holds back, by a click. */
+  async unhold(): Promise<void> {
+    await this.#context?.resume()
   }
 
   /** Forget what was said. While connected, a new session begins. */
@@ -181,7 +174,7 @@ export class Conversation {
       onClosed: (closed: Closed) => this.#lose(closed),
     }
     if (this.#kind === 'websocket') return await SocketTransport.open(this.#address, events, back, signal)
-    const track = this.#microphone?.stream.getAudioTracks()[0] ?? null
+    const track = this.#hearing?.track ?? null
     return await CallTransport.open(this.#address, track, this.#output, events, back, signal)
   }
 
@@ -307,7 +300,7 @@ export class Conversation {
   /** Speak through this microphone; null is the browser's usual. */
   async choose(deviceId: string | null): Promise<void> {
     this.#microphoneId = deviceId
-    if (this.#context && this.#state.link.state !== 'idle') await this.#openMicrophone(this.#context, deviceId)
+    if (this.#state.link.state !== 'idle') await this.#hearing?.open(deviceId)
   }
 
   /** Say whether a call may run that waits for it. What waits for nothing is ignored. */
@@ -400,7 +393,9 @@ export class Conversation {
   async #prepareSound(): Promise<void> {
     const context = this.#context ?? new AudioContext({ latencyHint: 'interactive' })
     this.#context = context
-    await context.resume()
+    context.onstatechange = () => this.#noteSound(context)
+    await Promise.race([context.resume(), new Promise((resolve) => setTimeout(resolve, SOUND_PATIENCE_MS))])
+    this.#noteSound(context)
     this.#speaker ??= await Speaker.open(context, {
       onAudible: (itemId) => this.#happen({ kind: 'audible', itemId, atMs: performance.now() }),
       onPlayed: (itemId, playedMs) => this.#tellPlayed(itemId, playedMs),
@@ -413,68 +408,36 @@ export class Conversation {
         if (playback.track !== null || this.#state.playback?.track !== null) this.#change({ playback })
       },
     })
-    if (this.#microphone === null) await this.#openMicrophone(context, this.#microphoneId)
-    this.#stopWatching()
-    this.#stopWatching = watchMicrophones(() => void this.#lookForMicrophones())
+    this.#hearing ??= new Hearing(context, {
+      onState: (microphone) => this.#change({ microphone }),
+      onFrame: (frame) => this.#take(frame),
+      onTrack: (track) => void (this.#transport instanceof CallTransport && this.#transport.use(track)),
+      onLost: () => this.#endTurn(context),
+    })
+    if (this.#hearing.track === null) await this.#hearing.open(this.#microphoneId)
   }
 
-  async #openMicrophone(context: AudioContext, deviceId: string | null): Promise<void> {
-    this.#microphone?.close()
-    this.#microphone = null
-    this.#change({ microphone: { ...OFF, state: 'asking' } })
-    try {
-      this.#microphone = await Microphone.open(
-        context, deviceId, (frame) => this.#take(frame), () => void this.#loseMicrophone(),
-      )
-      this.#applyMute()
-      this.#change({ microphone: { ...OFF, state: 'on', deviceId: this.#microphone.deviceId } })
-      this.#known = (await microphones()).map((device) => device.id)
-    } catch (error) {
-      const known = error instanceof MicrophoneError ? error : new MicrophoneError('busy')
-      this.#change({ microphone: { ...OFF, state: 'fault', fault: known.fault, message: known.message } })
-    }
-    if (this.#transport instanceof CallTransport) {
-      await this.#transport.use(this.#microphone?.stream.getAudioTracks()[0] ?? null)
-    }
+  #noteSound(context: AudioContext): void {
+    const isHeldBack = context.state !== 'running' && this.#state.link.state !== 'idle'
+    if (isHeldBack !== this.#state.isHeldBack) this.#change({ isHeldBack })
   }
 
-  /** It was unplugged, perhaps in mid-sentence: a turn that has begun has to end all the same. */
-  async #loseMicrophone(): Promise<void> {
-    this.#microphone?.close()
-    this.#microphone = null
-    const { fault, message } = new MicrophoneError('lost')
-    this.#change({ microphone: { ...OFF, state: 'fault', fault, message } })
+  /** The microphone is gone, and whoever was speaking has stopped. */
+  #endTurn(context: AudioContext): void {
     this.release()
-    if (this.#transport instanceof CallTransport) await this.#transport.use(this.#nothing())
+    // The server would wait for a track that is none: this is one on which there is silence.
+    const silence = () => context.createMediaStreamDestination().stream.getAudioTracks()[0] ?? null
+    if (this.#transport instanceof CallTransport) void this.#transport.use(silence())
     else if (this.#isHandsFree) void this.#trailOff()
-    await this.#lookForMicrophones()
   }
 
   /** Silence in place of a microphone, until the turn that was spoken through it is over. */
   async #trailOff(): Promise<void> {
-    for (let n = 0; n < MOST_SILENCES && this.#microphone === null; n++) {
+    for (let n = 0; n < MOST_SILENCES && this.#hearing?.track == null; n++) {
       if (n >= LEAST_SILENCES && !this.#state.session.isPersonSpeaking) return
       this.#carry(new ArrayBuffer(SILENCE_BYTES))
       await new Promise((resolve) => setTimeout(resolve, SILENT_MS))
     }
-  }
-
-  /** A track on which there is silence: the server would wait for one that is none. */
-  #nothing(): MediaStreamTrack {
-    return this.#context!.createMediaStreamDestination().stream.getAudioTracks()[0]!
-  }
-
-  /** One that was not there before is taken in place of one that is gone. */
-  async #lookForMicrophones(): Promise<void> {
-    const found = await microphones()
-    const others = devicesOf(found)
-    const added = others.filter((device) => !this.#known.includes(device.id))
-    this.#known = found.map((device) => device.id)
-    const { state, fault } = this.#state.microphone
-    if (state !== 'fault' || (fault !== 'lost' && fault !== 'missing')) return
-    const wanted = added.find((device) => device.id === this.#microphoneId) ?? added[0]
-    if (wanted && this.#context) await this.#openMicrophone(this.#context, wanted.id)
-    else this.#change({ microphone: { ...this.#state.microphone, others } })
   }
 
   #take(frame: Frame): void {
@@ -493,10 +456,8 @@ export class Conversation {
     return this.#wishes.detection.kind !== 'none'
   }
 
-  /** A muted microphone goes on sending silence, or a turn that has begun would never end. */
   #applyMute(): void {
-    const isHeard = this.#isHandsFree ? !this.#state.isMuted : this.#state.isPressed
-    for (const track of this.#microphone?.stream.getAudioTracks() ?? []) track.enabled = isHeard
+    this.#hearing?.hear(this.#isHandsFree ? !this.#state.isMuted : this.#state.isPressed)
   }
 
   #tellPlayed(itemId: string, playedMs: number): void {

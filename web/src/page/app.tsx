@@ -69,6 +69,7 @@ export function App() {
           <Mark /> Antiphon
         </h1>
         <Status state={state} />
+        <Grade state={state} onLook={() => setPanel('connection')} />
         <div class="bar-end">
           <Transports chosen={choices.transport} onChoose={useTransport} />
           {isOn ? (
@@ -90,6 +91,7 @@ export function App() {
               setKey(typed)
               void conversation.connect({ origin: location.origin, key: typed }, choices.transport)
             }}
+            onSound={() => void conversation.unhold()}
             onMicrophone={(chosen) => {
               if (chosen === null || chosen === choices.microphoneId) void conversation.choose(choices.microphoneId)
               else setChoices({ ...choices, microphoneId: chosen })
@@ -210,11 +212,19 @@ const LINK_WORDS = {
 
 function Status({ state }: { state: ConversationState }) {
   const words = state.link.state === 'connected' ? activity(state) : LINK_WORDS[state.link.state]
-  const { grade } = judged(state.quality)
   return (
-    <p class="status" data-state={state.link.state} data-grade={grade} role="status">
+    <p class="status" data-state={state.link.state} role="status">
       <span class="dot" aria-hidden="true" /> {words}
     </p>
+  )
+}
+
+/** A connection that hurts the conversation is no matter of colour alone. */
+function Grade({ state, onLook }: { state: ConversationState; onLook: () => void }) {
+  const { grade } = judged(state.quality)
+  if (state.link.state !== 'connected' || (grade !== 'fair' && grade !== 'poor')) return null
+  return (
+    <button class="grade" data-grade={grade} onClick={onLook}>{grade === 'poor' ? 'Poor connection' : 'Fair connection'}</button>
   )
 }
 

@@ -12,11 +12,12 @@ interface Props {
   onConnect: () => void
   onStop: () => void
   onKey: (key: string) => void
+  onSound: () => void
   onMicrophone: (deviceId: string | null) => void
 }
 
-export function Banner({ state, onConnect, onStop, onKey, onMicrophone }: Props) {
-  const { link, microphone } = state
+export function Banner({ state, onConnect, onStop, onKey, onSound, onMicrophone }: Props) {
+  const { link, microphone, isHeldBack } = state
   return (
     <div class="banners">
       {link.state === 'waiting' && (
@@ -35,6 +36,12 @@ export function Banner({ state, onConnect, onStop, onKey, onMicrophone }: Props)
         </div>
       )}
       {link.state === 'failed' && link.code === 'key' && <KeyForm message={link.message} onKey={onKey} />}
+      {isHeldBack && (
+        <div class="banner warn" role="alert">
+          <p>Your browser holds the sound back. You can read and type meanwhile.</p>
+          <button class="button" onClick={onSound}>Let it sound</button>
+        </div>
+      )}
       {microphone.state === 'asking' && (
         <div class="banner">
           <p>Your browser asks whether this page may hear you. Please allow it.</p>

@@ -21,7 +21,7 @@ export function Captions({ state, onConnect, onSuggest, ...calls }: Props) {
   useStuckToTheEnd(log, entries)
   return (
     <div class="log" ref={log} tabIndex={0} aria-label="What was said">
-      {entries.length === 0 && <Welcome isConnected={state.link.state === 'connected'} {...{ onConnect, onSuggest }} />}
+      {entries.length === 0 && <Welcome state={state} {...{ onConnect, onSuggest }} />}
       <ol aria-live="polite" aria-relevant="additions text">
         {entries.map((entry) => (
           <li key={entry.id} class={`entry ${entry.kind}`}>
@@ -38,13 +38,17 @@ export function Captions({ state, onConnect, onSuggest, ...calls }: Props) {
   )
 }
 
-function Welcome({ isConnected, onConnect, onSuggest }: { isConnected: boolean; onConnect: () => void; onSuggest: (text: string) => void }) {
+type WelcomeProps = Pick<Props, 'state' | 'onConnect' | 'onSuggest'>
+
+function Welcome({ state, onConnect, onSuggest }: WelcomeProps) {
+  const isConnected = state.link.state === 'connected'
+  const canSpeak = state.microphone.state !== 'fault'
   return (
     <div class="welcome">
-      <h2>{isConnected ? 'Say something' : 'Talk to your server'}</h2>
+      <h2>{!isConnected ? 'Talk to your server' : canSpeak ? 'Say something' : 'Ask something'}</h2>
       <p>
         {isConnected
-          ? 'Speak, or choose one of these. Speak again at any time to interrupt.'
+          ? `${canSpeak ? 'Speak' : 'Type'}, or choose one of these. ${canSpeak ? 'Speak' : 'Type'} again at any time to interrupt.`
           : 'It hears you, answers aloud, and stops when you speak again. The Timing panel shows where the time of each answer goes.'}
       </p>
       {isConnected ? (

@@ -14,6 +14,7 @@ interface Props {
 export function Composer({ state, isHandsFree, level, conversation }: Props) {
   const [text, setText] = useState('')
   const isConnected = state.link.state === 'connected'
+  const isComing = state.link.state === 'connecting' || state.link.state === 'waiting'
   const isBusy = state.session.responding !== null || state.session.playing !== null || state.playback?.track != null
   const send = (event: Event) => {
     event.preventDefault()
@@ -26,7 +27,7 @@ export function Composer({ state, isHandsFree, level, conversation }: Props) {
       <MicrophoneButton {...{ state, isHandsFree, level, conversation }} />
       <input
         class="typed" aria-label="Type instead of speaking" value={text} disabled={!isConnected}
-        placeholder={isConnected ? 'Type instead of speaking' : 'Connect to begin'} autocomplete="off"
+        placeholder={isConnected ? 'Type instead' : isComing ? 'Connecting…' : 'Connect to begin'} autocomplete="off"
         onInput={(event) => setText(event.currentTarget.value)}
       />
       {isBusy ? (
