@@ -55,6 +55,7 @@ const LOOK_MS = 2_000 // between looks at the connection's quality
 const FIRST_RETRY_MS = 500
 const LONGEST_RETRY_MS = 8_000
 const LOOK_PATIENCE_MS = 4_000
+const MOST_FAILED_LOOKS = 2
 const SILENT_MS = 100
 const SILENCE_BYTES = 4_800 // of that much
 const LEAST_SILENCES = 10 // a second: that somebody speaks may not be known here yet
@@ -80,7 +81,9 @@ export class Conversation {
   #failures = 0
   #retry: ReturnType<typeof setTimeout> | undefined
   #looking: ReturnType<typeof setInterval> | undefined
-  #failedLooks = 0
+  /** Null until one has succeeded: where none does, they say nothing. */
+  #failedLooks: number | null = null
+  #heardAtMs = 0
   #resumption = new Resumption()
   /** What was said to the server while the connection was broken. */
   #unsent: ClientMessage[] = []
@@ -149,7 +152,8 @@ export class Conversation {
       const transport = await this.#opened(back, attempt.signal)
       if (attempt.signal.aborted) return transport.close()
       this.#transport = transport
-      this.#failures = this.#failedLooks = 0
+      this.#failures = 0
+      this.#failedLooks = null
       this.#change({ link: { state: 'connected' } })
       if (back === null) this.#introduce()
       this.#looking = setInterval(() => void this.#look(), LOOK_MS)
@@ -217,7 +221,7 @@ export class Conversation {
     if (this.#transport instanceof SocketTransport) this.#transport.sendLate(this.#resumption.sent.since(heardMs))
   }
 
-  /** Let go of the connection, and of what it was doing. */
+  /** Let go of the connection and of the session. */
   #leave(): void {
     this.#attempt?.abort()
     this.#drop()
@@ -244,7 +248,7 @@ export class Conversation {
 
   // --- what a person does
 
-  /** Take these from now on; at once if connected. */
+  /** Take these from now on; at once if there is a session. */
   want(wishes: Wishes): void {
     this.#wishes = wishes
     this.#send({ type: 'session.update', session: patchFrom(wishes) })
@@ -329,6 +333,7 @@ export class Conversation {
 
   #hear(message: ServerMessage): void {
     const before = this.#state.session
+    this.#heardAtMs = performance.now()
     this.#resumption.take(message)
     this.#happen({ kind: 'message', message, atMs: performance.now() })
     this.#calls.take(message)
@@ -495,8 +500,10 @@ export class Conversation {
 
   /** A network that has gone tells nobody, and a browser may believe in its socket for minutes. */
   #missLook(transport: SocketTransport): void {
+    if (transport !== this.#transport || this.#failedLooks === null) return
     this.#failedLooks += 1
-    if (transport !== this.#transport || this.#failedLooks < 2) return
+    const isSilent = performance.now() - this.#heardAtMs > LOOK_PATIENCE_MS
+    if (this.#failedLooks < MOST_FAILED_LOOKS || !isSilent) return
     transport.abandon()
     this.#lose({ message: 'The server does not answer.', mayReturn: true })
   }
