@@ -39,6 +39,7 @@ OTHER = "other"
 ENDINGS = (
     "closed by the client", "hung up", "hung up on request", "lost", "idle", "limit", "too_slow", "drain",
     "session_expired", "internal_error", "upstream_lost", "not connected in time",
+    "no path to the other side was found", "no data channel was opened",
 )  # fmt: skip
 """Why sessions end."""
 REFUSALS = (

@@ -75,6 +75,13 @@ CLOSINGS = {
     "limit": Closing(1008, "This key has sent more than its limit of bytes allows."),
     "idle": Closing(1000, "Nothing was sent for too long."),
     "session_expired": Closing(1000, "The session hit its maximum duration."),
+    # Of a call that this connection has joined.
+    "hung up": Closing(1000, "The call was hung up."),
+    "hung up on request": Closing(1000, "The call was hung up."),
+    "lost": Closing(1000, "The call's other side is lost."),
+    "not connected in time": Closing(1000, "The call was not connected in time."),
+    "no path to the other side was found": Closing(1000, "No path to the call's other side was found."),
+    "no data channel was opened": Closing(1000, "The call's client has opened no data channel."),
 }
 NORMAL = Closing(1000, "")
 """For a client that asked to hang up."""

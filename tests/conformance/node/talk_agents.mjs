@@ -1,28 +1,13 @@
 // @openai/agents-realtime in Node over WebSocket: a RealtimeSession with a function tool.
 
-import { OpenAIRealtimeWebSocket, RealtimeAgent, RealtimeSession, tool } from "@openai/agents-realtime";
-import { z } from "zod";
+import { OpenAIRealtimeWebSocket, RealtimeSession } from "@openai/agents-realtime";
 
+import { guide } from "./guide.mjs";
 import { Person } from "./person.mjs";
 
 const person = new Person();
 
-const getWeather = tool({
-  name: "get_weather",
-  description: "What the weather is like in a city.",
-  parameters: z.object({ city: z.string() }),
-  async execute({ city }) {
-    person.note("tool", { city });
-    return "sunny";
-  },
-});
-
-const agent = new RealtimeAgent({
-  name: "Guide",
-  instructions: "You are a helpful guide.",
-  tools: [getWeather],
-});
-const session = new RealtimeSession(agent, {
+const session = new RealtimeSession(guide(person), {
   transport: new OpenAIRealtimeWebSocket({ url: `${person.url}?model=gpt-realtime-2.1` }),
   model: "gpt-realtime-2.1",
   config: {

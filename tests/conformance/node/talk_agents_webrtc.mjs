@@ -4,20 +4,25 @@
 
 import { readFileSync } from "node:fs";
 
-import { OpenAIRealtimeWebRTC, RealtimeAgent, RealtimeSession } from "@openai/agents-realtime";
+import { OpenAIRealtimeWebRTC, RealtimeSession } from "@openai/agents-realtime";
 import { MediaStreamTrack, RTCPeerConnection, RtpHeader, RtpPacket } from "werift";
 
+import { guide } from "./guide.mjs";
 import { Person } from "./person.mjs";
 
 const OPUS = 96; // the number by which werift offers it
 const FRAME_TICKS = 960; // 20 ms of the RTP clock
+const SILENT_BYTES = 20; // of a packet in which nothing is heard, at most
 
 const person = new Person((path) => packetsOf(readFileSync(path)), "opus");
 const calls = `${person.url.replace(/^ws/, "http")}/calls`;
 const microphone = new MediaStreamTrack({ kind: "audio" });
 globalThis.RTCPeerConnection = RTCPeerConnection;
 
-const session = new RealtimeSession(new RealtimeAgent({ name: "Guide", instructions: "You are a helpful guide." }), {
+let written = ""; // the last answer: its text is there before its sound is over, and a person waits for that
+let isPlaying = false; // after an answer, too, packets come for a while
+
+const session = new RealtimeSession(guide(person), {
   transport: new OpenAIRealtimeWebRTC({
     baseUrl: calls,
     mediaStream: { getAudioTracks: () => [microphone] },
@@ -25,7 +30,9 @@ const session = new RealtimeSession(new RealtimeAgent({ name: "Guide", instructi
     useInsecureApiKey: true,
     changePeerConnection(peer) {
       peer.onTrack.subscribe((track) =>
-        track.onReceiveRtp.subscribe((packet) => person.note("audio", { bytes: packet.payload.length })),
+        track.onReceiveRtp.subscribe(({ payload }) => {
+          if (isPlaying && payload.length > SILENT_BYTES) person.note("audio", { bytes: payload.length });
+        }),
       );
       return peer;
     },
@@ -36,11 +43,29 @@ const session = new RealtimeSession(new RealtimeAgent({ name: "Guide", instructi
   },
 });
 
-session.on("agent_end", (context, agent, output) => person.note("answered", { text: output }));
+session.on("agent_end", (context, agent, output) => {
+  written = output;
+});
+session.on("history_updated", (history) =>
+  person.note("history", { roles: history.map((item) => item.role ?? item.type) }),
+);
 session.on("error", ({ error }) => person.note("error", { error: JSON.stringify(error) ?? String(error) }));
 session.on("transport_event", (event) => {
-  if (event.type === "conversation.item.input_audio_transcription.completed") {
-    person.note("heard", { text: event.transcript });
+  switch (event.type) {
+    case "conversation.item.input_audio_transcription.completed":
+      person.note("heard", { text: event.transcript });
+      break;
+    case "output_audio_buffer.started":
+      isPlaying = true;
+      break;
+    case "output_audio_buffer.stopped":
+      isPlaying = false;
+      person.note("answered", { text: written });
+      break;
+    case "output_audio_buffer.cleared":
+      isPlaying = false;
+      person.note("interrupted");
+      break;
   }
 });
 

@@ -183,9 +183,14 @@ class Call:
         self._drive = drive
         try:
             await self._carry(drive)
-            return self._reason or "hung up"
+            return self._reason_or_fate
         finally:
             await self._leave(drive)
+
+    @property
+    def _reason_or_fate(self) -> str:
+        """Why it is over: what was said here, or else what became of the path."""
+        return self._reason or ("hung up" if self._peer.has_left else "lost")
 
     async def _carry(self, drive: Drive) -> None:
         """Connect to the other side, and go on until that is over."""

@@ -77,7 +77,7 @@ class ResumableCall(Call):
                     _turn_down(offered)
                 if is_taken:
                     await self._carry(drive)
-            return self._reason or ("hung up" if self._peer.has_left else "lost")
+            return self._reason_or_fate
         finally:
             self._is_done = True
             self._stop_watching()
