@@ -1,6 +1,6 @@
 """What a call over WebRTC costs the server, beside plain aiortc with the same sound both ways, and how fast it begins.
 
-    python bench/webrtc.py                  one call and then four at a time, about two minutes
+    python bench/webrtc.py                  one call and then four at a time, about three minutes
     python bench/webrtc.py --calls 8 --seconds 20
 
 Both servers have a process and a core of their own, on uvloop, one after the other; their callers are plain aiortc and
@@ -9,7 +9,8 @@ frames to nobody and sends frames that lie ready. Ours carries it into a session
 channel and all messages of it: first without a voice detector, which plain aiortc has not either, then with Silero's,
 and what follows from it. (Somebody who talks without end is recognised anew at each breath: no figure of calls.)
 Processor time is the kernel's count, of all threads. A call in which nobody speaks is told too, for a call is mostly
-that.
+that. How long calls take to begin, and sound to pass through the process, is measured apart from it, with one short
+answer after the other. What arrivals hold back behind a hole is told apart: they hold back nothing else.
 """
 
 from __future__ import annotations
@@ -18,22 +19,25 @@ import argparse
 import asyncio
 import contextlib
 import fractions
+import gc
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import av
 import httpx
+import msgspec
 import numpy as np
 import uvicorn
 import uvloop
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError
+from msgspec import Struct
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -43,11 +47,12 @@ from antiphon import config
 from antiphon.audio.pcm import float_from_int16, int16_from_float
 from antiphon.audio.resample import resampled
 from antiphon.audio.units import WIRE_RATE, Pcm, Pcm16, Seconds
-from antiphon.engines.api import TtsRequest
+from antiphon.engines.api import LlmRequest, TtsRequest
 from antiphon.engines.fake import FakeLlm, FakeStt
 from antiphon.engines.registry import EngineSet
 from antiphon.engines.vad.silero import SileroVad
-from antiphon.server.run import running
+from antiphon.server.http import HttpServer
+from antiphon.server.run import put_away_when_ready, running
 from antiphon.transport.webrtc.call import Call
 from antiphon.transport.webrtc.speaker import Speaker
 from common import CALLER_CORE, SERVER_CORE, TICK_S, arguments_of, machine, percentiles, pin, speech
@@ -60,8 +65,13 @@ SENTENCES = (
     "I would like to know how far it is to the sea from here, and who could take me there today.",
 )
 ENDLESS = "and so on and so forth " * 4000
+BRIEF = "Briefly."
+SHORT = "It is nine o'clock."
 PATH = "/v1/realtime/calls"
 WARM_UP_S = 3.0
+SET_UPS = 10
+ANSWERS = 8  # short ones, after each other
+ANSWER_S = 1.7  # from one of them to the next, at least: it is as long as that
 
 
 # --- sound -----------------------------------------------------------------------------------------------------------
@@ -126,13 +136,14 @@ async def plain(sound: Pcm16) -> None:
         return Response(peer.localDescription.sdp, 201, media_type="application/sdp")
 
     app = Starlette(routes=[Route(PATH, calls, methods=["POST"])])
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
+    server = HttpServer(uvicorn.Config(app, port=0, log_config=None, access_log=False))
     serving = asyncio.create_task(server.serve())
-    while not server.started:  # noqa: ASYNC110 - a flag without an event
-        await asyncio.sleep(0.01)
+    await server.until_listening()
     port = server.servers[0].sockets[0].getsockname()[1]
-    await _obey(f"http://127.0.0.1:{port}", {})
-    server.should_exit = True
+    gc.collect()
+    gc.freeze()  # as ours has it
+    await _obey(f"http://127.0.0.1:{port}", Passing)
+    server.end()
     await asyncio.gather(serving, *(peer.close() for peer in peers), return_exceptions=True)
 
 
@@ -155,59 +166,81 @@ class SpeechTts:
             yield piece
 
 
-async def ours(sound: Pcm16) -> None:
-    """The whole server, with scripted engines and the real detector."""
-    delays: dict[str, list[float]] = {"in": [], "out": []}
-    _watch(delays)
-    engines = EngineSet(SileroVad(), FakeStt("hello"), FakeLlm(ENDLESS), SpeechTts(sound), ())
+def answer(request: LlmRequest) -> str:
+    return SHORT if request.instructions == BRIEF else ENDLESS
+
+
+class Passing(Struct):
+    """How long sound is on its way through the process, in milliseconds."""
+
+    inwards: list[float] = []
+    """From a decrypted packet to the session's ear."""
+    outwards: list[float] = []
+    """From the session's mouth to the packet, where an answer begins."""
+    held: float = 0.0
+    """Behind holes, for each packet."""
+
+
+async def ours(sound: Pcm16, *, watched: bool) -> None:
+    """The whole server as it is served, with scripted engines and the real detector."""
+    passing = _watched() if watched else Passing()
+    engines = EngineSet(SileroVad(), FakeStt("hello"), FakeLlm(answer), SpeechTts(sound), ())
     limits = config.Server(port=0, max_bytes_per_minute=10**12, drain_s=0.1)
     session = config.SessionDefaults(retained_audio_bytes=0)
     settings = config.Config(server=limits, session=session, history=config.History(keep=False))
     async with running(settings, engines=engines, tools=()) as listening:
-        await listening.state.warmed.wait()
+        await put_away_when_ready(listening.state)
         address = listening.url.replace("ws:", "http:").removesuffix("/v1/realtime")
-        await _obey(address, delays)
+
+        def look() -> Passing:
+            tallies = [one.call.tally for one in listening.state.calls.ongoing.values()]
+            received = sum(tally.received for tally in tallies)
+            passing.held = 1000 * sum(tally.waited_s for tally in tallies) / received if received else 0.0
+            return passing
+
+        await _obey(address, look)
 
 
-def _watch(delays: dict[str, list[float]]) -> None:
-    """Note how long sound is on its way through the process: from a decrypted packet to the session's ear, and from
-    the session's mouth to the packet, where an answer begins."""
-    loop_time = time.perf_counter
+def _watched() -> Passing:
+    """Is written to by all calls that are made from now on, which costs them something."""
+    passing = Passing()
+    clock = time.perf_counter
     take_media, hear, push, send = Call.take_media, Call._hear, Speaker.push, Call._send
     came: list[float] = [0.0]
     pushed: dict[int, float] = {}
 
     def take_media_watched(call: Call, data: bytes) -> None:
-        came[0] = loop_time()
+        came[0] = clock()
         take_media(call, data)
 
     def hear_watched(call: Call, pcm: Pcm16) -> None:
-        delays["in"].append(1000 * (loop_time() - came[0]))
+        passing.inwards.append(1000 * (clock() - came[0]))
         hear(call, pcm)
 
     def push_watched(speaker: Speaker, name: str, pcm: bytes) -> None:
         if name not in speaker._utterances:  # in an answer that goes on, what comes just in time waits for its time
-            pushed[id(speaker)] = loop_time()
+            pushed[id(speaker)] = clock()
         push(speaker, name, pcm)
 
     def send_watched(call: Call, payload: bytes, ticks: int, after_silence: bool) -> None:
         since = pushed.pop(id(call._speaker), None)
         if since is not None:
-            delays["out"].append(1000 * (loop_time() - since))
+            passing.outwards.append(1000 * (clock() - since))
         send(call, payload, ticks, after_silence)
 
     Call.take_media, Call._hear = take_media_watched, hear_watched  # type: ignore[method-assign]
     Speaker.push, Call._send = push_watched, send_watched  # type: ignore[method-assign]
+    return passing
 
 
-async def _obey(address: str, delays: dict[str, list[float]]) -> None:
+async def _obey(address: str, look: Callable[[], Passing]) -> None:
     """Say where we listen; answer questions until nobody asks any more."""
     loop = asyncio.get_running_loop()
     stdin = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stdin), sys.stdin)
     print(address, flush=True)
     while await stdin.readline():
-        print(json.dumps(delays), flush=True)
+        print(msgspec.json.encode(look()).decode(), flush=True)
 
 
 class Server:
@@ -224,11 +257,11 @@ class Server:
             raise SystemExit("the server has ended: its complaint is above")
         return line.decode().strip()
 
-    async def delays(self) -> dict[str, list[float]]:
+    async def passing(self) -> Passing:
+        """As it was so far."""
         assert self._process.stdin is not None
         self._process.stdin.write(b"?\n")
-        found: dict[str, list[float]] = json.loads(await self.line())
-        return found
+        return msgspec.json.decode(await self.line(), type=Passing)
 
     def cpu_s(self) -> Seconds:
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rsplit(")", 1)[1].split()
@@ -236,10 +269,9 @@ class Server:
 
 
 @contextlib.asynccontextmanager
-async def started(role: str) -> AsyncIterator[Server]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, __file__, "--role", role, stdin=subprocess.PIPE, stdout=subprocess.PIPE, limit=2**26
-    )
+async def started(role: str, *options: str) -> AsyncIterator[Server]:
+    command = [sys.executable, __file__, "--role", role, *options]
+    process = await asyncio.create_subprocess_exec(*command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, limit=2**26)
     server = Server(process)
     try:
         server.address = await server.line()
@@ -284,6 +316,10 @@ class Caller:
     def ask(self, kind: str, **fields: Any) -> None:
         self.channel.send(json.dumps({"type": kind, **fields}))
 
+    def listen_for_turns(self, role: str) -> None:
+        session = {"type": "realtime", "audio": {"input": {"turn_detection": DETECTION[role]}}}
+        self.ask("session.update", session=session)
+
     async def hang_up(self) -> None:
         await self.peer.close()
         if self._task is not None:
@@ -315,33 +351,73 @@ async def measure(role: str, sound: Pcm16, calls: int, seconds: float) -> None:
     is_ours = role != "plain"
     async with started(role) as server, httpx.AsyncClient(base_url=server.address, timeout=30) as http:
         frames = frames_of(sound)
-        callers = [Caller(frames) for _ in range(calls)]
-        set_up = [1000 * await caller.dial(http, waits=is_ours) for caller in callers]
+        callers = await _called(http, frames, calls, waits=is_ours)
         talking = await _talk(server, callers, role, seconds)
         share = 100 * talking / calls
         print(f"{role:>14} {calls:6d} {share:9.2f} %", end="", flush=True)
         if is_ours:
-            for caller in callers:
-                caller.ask("response.cancel")
-                caller.ask("output_audio_buffer.clear")
-                caller.talk.frames = frames_of(np.zeros(WIRE_RATE, np.int16))
-            await asyncio.sleep(WARM_UP_S)
+            await _be_silent(callers)
             before = server.cpu_s()
             await asyncio.sleep(seconds)
             silent = (server.cpu_s() - before) / seconds
-            print(f" {100 * silent / calls:9.2f} %   {percentiles(set_up)}", end="")
-            delays = await server.delays()
-            print(f"   {percentiles(delays['in'])}   {percentiles(delays['out'])}", end="")
-        print(flush=True)
+            print(f" {100 * silent / calls:9.2f} %   ", end="", flush=True)
         await asyncio.gather(*(caller.hang_up() for caller in callers))
+    print(await _told(role, frames, calls) if is_ours else "", flush=True)
+
+
+async def _called(
+    http: httpx.AsyncClient, frames: list[av.AudioFrame], calls: int, *, waits: bool = True
+) -> list[Caller]:
+    callers = [Caller(frames) for _ in range(calls)]
+    for caller in callers:
+        await caller.dial(http, waits=waits)
+    return callers
+
+
+async def _told(role: str, frames: list[av.AudioFrame], calls: int) -> str:
+    """How long calls take to begin, and sound to pass."""
+    async with started(role, "--watched") as server, httpx.AsyncClient(base_url=server.address, timeout=30) as http:
+        set_up = [await _begin_and_end(frames, http) for _ in range(SET_UPS)]
+        callers = await _called(http, frames, calls)
+        await _let_them_answer(callers, role)
+        passing = await server.passing()
+        await asyncio.gather(*(caller.hang_up() for caller in callers))
+    return "   ".join(
+        [percentiles(set_up), percentiles(passing.inwards), percentiles(passing.outwards), f"{passing.held:6.2f}"]
+    )
+
+
+async def _begin_and_end(frames: list[av.AudioFrame], http: httpx.AsyncClient) -> float:
+    """How long a call took to begin, in milliseconds."""
+    caller = Caller(frames)
+    took_ms = 1000 * await caller.dial(http, waits=True)
+    await caller.hang_up()
+    return took_ms
+
+
+async def _be_silent(callers: list[Caller]) -> None:
+    for caller in callers:
+        caller.ask("response.cancel")
+        caller.ask("output_audio_buffer.clear")
+        caller.talk.frames = frames_of(np.zeros(WIRE_RATE, np.int16))
+    await asyncio.sleep(WARM_UP_S)
+
+
+async def _let_them_answer(callers: list[Caller], role: str) -> None:
+    """Short answers, which all callers ask for at once."""
+    for caller in callers:
+        caller.listen_for_turns(role)
+    for _ in range(ANSWERS):
+        for caller in callers:
+            caller.ask("response.create", response={"instructions": BRIEF})
+        await asyncio.sleep(ANSWER_S)
 
 
 async def _talk(server: Server, callers: list[Caller], role: str, seconds: float) -> float:
     """Processor time per second while both sides of all calls speak."""
     if role != "plain":
         for caller in callers:
-            session = {"type": "realtime", "audio": {"input": {"turn_detection": DETECTION[role]}}}
-            caller.ask("session.update", session=session)
+            caller.listen_for_turns(role)
             caller.ask("response.create")
     await asyncio.sleep(WARM_UP_S)
     heard = sum(caller.frames for caller in callers)
@@ -361,16 +437,17 @@ def main() -> None:
     parser.add_argument("--calls", type=int, nargs="*", default=[1, 4])
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--role", choices=["plain", *DETECTION], help=argparse.SUPPRESS)
+    parser.add_argument("--watched", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     sound = spoken()
     if arguments.role:
         pin(SERVER_CORE)
-        uvloop.run(plain(sound) if arguments.role == "plain" else ours(sound))
+        uvloop.run(plain(sound) if arguments.role == "plain" else ours(sound, watched=arguments.watched))
         return
     pin(CALLER_CORE if (os.cpu_count() or 1) > 1 else 0)
     print(machine())
     print("processor time of a core for each call; milliseconds at p50 and p95")
-    print("        server  calls     talking      silent             set-up      packet to ear    mouth to packet")
+    print("        server  calls     talking      silent             set-up    packet to ear  mouth to packet    held")
     for calls in arguments.calls:
         for role in ("plain", *DETECTION):
             uvloop.run(measure(role, sound, calls, arguments.seconds))

@@ -33,7 +33,8 @@ class Tunnel:
         self.is_dark = False
         """Nothing comes in, nothing goes out."""
         (sender,) = call.connection.getSenders()
-        for socket in sender.transport.transport._connection._protocols:
+        sockets: list[Any] = sender.transport.transport._connection._protocols
+        for socket in sockets:
             socket.transport.sendto = self._guarded(socket.transport.sendto)
             socket.datagram_received = self._guarded(socket.datagram_received)
 
