@@ -36,10 +36,15 @@ function Question({ entry, onAllow }: { entry: ToolEntry; onAllow: (isAllowed: b
       <div class="row">
         <button class="button primary" disabled={isAnswered} onClick={(event) => answer(event, true)}>Allow</button>
         <button class="button" disabled={isAnswered} onClick={(event) => answer(event, false)}>Don’t</button>
-        <span class="dim">or say yes or no</span>
+        <span class="dim">or say yes or no{within(entry)}</span>
       </div>
     </div>
   )
+}
+
+/** How long one may take to answer, if there is a limit. */
+function within({ permission, beganMs }: ToolEntry): string {
+  return permission?.untilMs == null ? '' : `, within ${Math.round((permission.untilMs - beganMs) / 1000)} s`
 }
 
 /** What it would be run with, one line for each, in place of JSON. */
