@@ -30,7 +30,7 @@ from antiphon.errors import PeerError
 from antiphon.media.files import SoundFile
 from antiphon.media.live import ContainerDecoder
 from antiphon.server.frames import frame_at
-from antiphon.server.limits import ByteBudget
+from antiphon.server.limits import Bucket, ByteBudget, Size
 from antiphon.server.opening import read_wish
 from antiphon.server.tokens import Grant, Tokens
 from antiphon.server.upload import Uploads
@@ -92,7 +92,9 @@ def _read_form(data: bytes) -> None:
     async def read() -> None:
         content_type = f"multipart/form-data; boundary={boundary}".encode("latin-1")
         scope = {"type": "http", "method": "POST", "headers": [(b"content-type", content_type)]}
-        async with Uploads().form(Request(scope, receive), 100_000, ByteBudget(10**9, lambda: 0.0)) as form:
+        async with Uploads().form(
+            Request(scope, receive), 100_000, ByteBudget(Bucket(Size(10**9, 60.0), lambda: 0.0))
+        ) as form:
             assert len(form.multi_items()) <= 65
 
     asyncio.run(read())

@@ -330,6 +330,7 @@ ELSEWHERE = {
     "invalid_offer": "server/test_calls.py",
     "mcp_list_tools_failed": "session/test_mcp.py",
     "mcp_tool_not_found": "session/test_mcp.py",
+    "minutes_used_up": "server/test_minutes.py",
     "message_too_large": "server/test_calls.py",
     "not_recorded": "server/test_history.py",
     "recording_unavailable": "store/test_uploading.py",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from antiphon.server.shared import SharedBudgets, SharedPlaces, SharedRoom, SharedTable
+from antiphon.server.shared import SharedLimits, SharedPlaces, SharedRoom, SharedTable
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_rows_of_secrets_that_have_left_are_used_again(tables: tuple[SharedTable
 
 def test_a_minutes_bytes_are_shared_out_and_refilled(tables: tuple[SharedTable, SharedTable]) -> None:
     now = 1000.0
-    one, other = (SharedBudgets(table, 600_000, lambda: now) for table in tables)
+    one, other = (SharedLimits(table).budgets(600_000, lambda: now) for table in tables)
     budgets = one.of("key"), other.of("key")
     sent = 0
     while any(budget.allow(5_000) and (sent := sent + 5_000) for budget in budgets):
@@ -73,7 +73,7 @@ def test_a_minutes_bytes_are_shared_out_and_refilled(tables: tuple[SharedTable, 
 
 
 def test_more_than_there_is_takes_nothing(tables: tuple[SharedTable, SharedTable]) -> None:
-    budget = SharedBudgets(tables[0], 60_000, lambda: 5.0).of("key")
+    budget = SharedLimits(tables[0]).budgets(60_000, lambda: 5.0).of("key")
     assert not budget.allow(60_001)
     assert budget.allow(60_000)
 
@@ -103,6 +103,6 @@ def test_nothing_of_it_waits_for_long(tables: tuple[SharedTable, SharedTable]) -
     async def story() -> None:
         assert SharedRoom(tables[0], 1).take()
         assert SharedPlaces(tables[0], 1).take("secret")
-        assert SharedBudgets(tables[0], 1000, lambda: 0.0).of("key").allow(500)
+        assert SharedLimits(tables[0]).budgets(1000, lambda: 0.0).of("key").allow(500)
 
     asyncio.run(story())

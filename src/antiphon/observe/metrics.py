@@ -38,7 +38,7 @@ OTHER = "other"
 """What a label says of everything that it has no word for."""
 ENDINGS = (
     "closed by the client", "hung up", "hung up on request", "lost", "idle", "limit", "too_slow", "drain",
-    "session_expired", "internal_error", "upstream_lost", "not connected in time",
+    "session_expired", "minutes_used_up", "internal_error", "upstream_lost", "not connected in time",
     "no path to the other side was found", "no data channel was opened",
 )  # fmt: skip
 """Why sessions end."""

@@ -274,6 +274,12 @@ class Drive:
             self._is_busy = False
         self._arm()
 
+    def dismiss(self, refused: outputs.Refused, reason: str) -> None:
+        """End the session for a reason that is not its own, and tell its connections so."""
+        for link in list(self.links.values()):
+            link.show(refused, b"")
+        self.put(inputs.Finish(reason))
+
     async def close(self, reason: str) -> None:
         """End the session and wait until all its work is gone."""
         self.put(inputs.Finish(reason))

@@ -41,8 +41,9 @@ from antiphon.server.continuing import Earlier, earlier_items
 from antiphon.server.cors import Cors
 from antiphon.server.door import Door, Visitor
 from antiphon.server.history import history_routes
-from antiphon.server.limits import OwnLimits
+from antiphon.server.limits import OwnLimits, Size
 from antiphon.server.mcp import addresses_for_session, own_servers
+from antiphon.server.minutes import Minutes
 from antiphon.server.opening import Wish, first_settings, further_settings, read_wish, speaks_beta
 from antiphon.server.refusals import Refusal, refusal_from, turn_away
 from antiphon.server.relay import address_from, relaying_from, session_asked_for
@@ -164,6 +165,18 @@ class State:
             self.admission.keys.most = server.max_sessions_per_key or server.max_sessions
         if self.budgets.bytes_per_minute != server.max_bytes_per_minute:
             self.budgets = self.limits.budgets(server.max_bytes_per_minute, asyncio.get_running_loop().time)
+        self.sessions.minutes = self._minutes()
+
+    def _minutes(self) -> Minutes | None:
+        """As they are now allowed: what has been used stays used as long as the limit is the same."""
+        server, known = self.config.server, self.sessions.minutes
+        if not server.max_minutes_per_key:
+            return None
+        size = Size(60.0 * server.max_minutes_per_key, 3600.0 * server.minutes_window_h)
+        if known is not None and known.size == size:
+            return known
+        now = asyncio.get_running_loop().time
+        return Minutes(self.limits.buckets("minutes ", size, now), now)
 
     def next_connection(self) -> str:
         return f"c{next(self._numbers)}"

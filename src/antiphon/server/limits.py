@@ -1,9 +1,11 @@
-"""How much each key and each client secret may have: bytes by the minute, and places at a time."""
+"""How much each key and each client secret may have: bytes by the minute, places at a time, minutes by the day."""
 
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable
+
+from msgspec import Struct
 
 from antiphon.audio.units import Seconds
 from antiphon.server.admission import OwnRoom, Room
@@ -13,47 +15,83 @@ MOST_BUCKETS = 4096  # client secrets come and go; each bucket is small, and the
 SMALLEST_BYTES = 256  # that a message counts as: to act on a tiny one costs as much as on a few milliseconds of sound
 
 
-class ByteBudget:
-    """One key's bucket: full at first, refilled evenly, never more than a minute's worth."""
+class Size(Struct, frozen=True):
+    """Of a bucket."""
 
-    def __init__(self, bytes_per_minute: int, now: Callable[[], Seconds]) -> None:
-        self._rate = bytes_per_minute / 60
-        self._full = float(bytes_per_minute)
-        self._left = self._full
+    full: float
+    period_s: Seconds
+    """In which an empty one is full again."""
+
+
+class Bucket:
+    """What one name may have: full at first, refilled evenly, never more than full."""
+
+    def __init__(self, size: Size, now: Callable[[], Seconds]) -> None:
+        self._rate = size.full / size.period_s
+        self._full = size.full
+        self._left = size.full
         self._now = now
         self._since = now()
 
-    def allow(self, size_bytes: int) -> bool:
-        """Take a message of this size out of the bucket; False, and nothing taken, if there is not enough in it."""
-        size_bytes = max(size_bytes, SMALLEST_BYTES)
+    def take(self, amount: float) -> bool:
+        """Take so much out of it; False, and nothing taken, if there is not enough in it."""
         now = self._now()
         self._left = min(self._full, self._left + (now - self._since) * self._rate)
         self._since = now
-        if size_bytes > self._left:
+        if amount > self._left:
             return False
-        self._left -= size_bytes
+        self._left -= amount
         return True
+
+    def give_back(self, amount: float) -> None:
+        """So much of what was taken was not needed."""
+        self._left += amount
+
+
+class Buckets:
+    """One for each name. The longest unused are given up; whoever has one keeps it then."""
+
+    def __init__(self, size: Size, now: Callable[[], Seconds]) -> None:
+        self.size = size
+        self._now = now
+        self._buckets: OrderedDict[str, Bucket] = OrderedDict()
+
+    def of(self, name: str) -> Bucket:
+        if name not in self._buckets:
+            self._buckets[name] = self._make(name)
+            if len(self._buckets) > MOST_BUCKETS:
+                self._buckets.popitem(last=False)
+        self._buckets.move_to_end(name)
+        return self._buckets[name]
+
+    def _make(self, name: str) -> Bucket:
+        return Bucket(self.size, self._now)
+
+
+class ByteBudget:
+    """What one visitor may send."""
+
+    def __init__(self, bucket: Bucket) -> None:
+        self._bucket = bucket
+
+    def allow(self, size_bytes: int) -> bool:
+        """Take a message of this size out of it; False, and nothing taken, if there is not enough in it."""
+        return self._bucket.take(max(size_bytes, SMALLEST_BYTES))
 
 
 class ByteBudgets:
-    """A bucket for each key and client secret, and one for everybody without. The longest unused are given up."""
+    """A budget for each key and client secret, and one for everybody without."""
 
-    def __init__(self, bytes_per_minute: int, now: Callable[[], Seconds]) -> None:
-        self.bytes_per_minute = bytes_per_minute
-        self._now = now
-        self._budgets: OrderedDict[str, ByteBudget] = OrderedDict()
+    def __init__(self, buckets: Buckets) -> None:
+        self._buckets = buckets
+
+    @property
+    def bytes_per_minute(self) -> float:
+        return self._buckets.size.full
 
     def of(self, name: str) -> ByteBudget:
-        """The bucket of a visitor with this name. Connections keep theirs, also when it is given up here."""
-        if name not in self._budgets:
-            self._budgets[name] = self._make(name)
-            if len(self._budgets) > MOST_BUCKETS:
-                self._budgets.popitem(last=False)
-        self._budgets.move_to_end(name)
-        return self._budgets[name]
-
-    def _make(self, name: str) -> ByteBudget:
-        return ByteBudget(self.bytes_per_minute, self._now)
+        """Of the visitor with this name. Connections keep theirs."""
+        return ByteBudget(self._buckets.of(name))
 
 
 class Places:
@@ -89,5 +127,9 @@ class OwnLimits:
     def places(self, most: int) -> Places:
         return Places(most)
 
+    def buckets(self, purpose: str, size: Size, now: Callable[[], Seconds]) -> Buckets:
+        """Those for one purpose: a name has another one for each."""
+        return Buckets(size, now)
+
     def budgets(self, bytes_per_minute: int, now: Callable[[], Seconds]) -> ByteBudgets:
-        return ByteBudgets(bytes_per_minute, now)
+        return ByteBudgets(self.buckets("", Size(bytes_per_minute, 60.0), now))

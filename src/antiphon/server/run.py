@@ -454,6 +454,7 @@ async def _sweep(state: State) -> None:
     while True:
         await asyncio.sleep(IDLE_SWEEP_S)
         state.close_idle()
+        state.sessions.end_spent(2 * IDLE_SWEEP_S)
 
 
 async def put_away_when_ready(state: State) -> None:

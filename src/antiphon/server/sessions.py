@@ -15,6 +15,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from antiphon.audio.units import Seconds
 from antiphon.observe import turnlog
 from antiphon.observe.jsonlog import told
 from antiphon.observe.metrics import Metrics
@@ -26,8 +27,10 @@ from antiphon.runtime.drive import Conversing, Drive, Equipment, Record
 from antiphon.runtime.relay import RelayDrive, Source
 from antiphon.server.admission import Admission
 from antiphon.server.history import History
+from antiphon.server.minutes import CODE, Minutes, Stay
 from antiphon.server.refusals import Refusal
 from antiphon.session.ids import Ids
+from antiphon.session.outputs import Refused
 from antiphon.session.settings import SessionConfig
 from antiphon.session.trace import header_line
 from antiphon.session.truncation import CountTokens, estimated
@@ -85,6 +88,9 @@ class Sessions:
         self._watches: dict[str, Watch] = {}
         self._is_empty = asyncio.Event()
         self._is_empty.set()
+        self.minutes: Minutes | None = None
+        """How many each key may have, where that is bounded."""
+        self._stays: dict[str, Stay] = {}
         self.source: Source | None = None
         """Where the connections come from of sessions whose voice is another server."""
 
@@ -102,11 +108,17 @@ class Sessions:
         refusal = self.admission.enter(principal)
         if refusal is not None:
             return refusal
+        stay = self.minutes.begin(principal) if self.minutes is not None and principal else None
+        if isinstance(stay, Refusal):
+            self.admission.leave(principal)
+            return stay
         try:
             drive = self._make(config, principal, addresses, continues, source)
         except BaseException:
             self.admission.leave(principal)
             raise
+        if stay is not None:
+            self._stays[drive.session.id] = stay
         self._principals[drive.session.id] = principal
         self.running[drive.session.id] = drive
         self._is_empty.clear()
@@ -183,6 +195,9 @@ class Sessions:
             await drive.close(reason)
         finally:
             self.admission.leave(self._principals.pop(drive.session.id))
+            stay = self._stays.pop(drive.session.id, None)
+            if stay is not None:
+                stay.end()
             now = asyncio.get_running_loop().time()
             self._watches.pop(drive.session.id).session_ended(now, reason, drive.position, held_bytes)
             if drive.timeline.turns:
@@ -200,6 +215,12 @@ class Sessions:
                 trace.close()
             if not self.running:
                 self._is_empty.set()
+
+    def end_spent(self, within_s: Seconds) -> None:
+        """Tell the sessions whose key has no minutes left that they are over; to be called at least so often."""
+        for session_id, stay in list(self._stays.items()):
+            if self.minutes is not None and not stay.goes_on(within_s):
+                self.running[session_id].dismiss(Refused(None, None, self.minutes.words, CODE), CODE)
 
     async def drain(self, patience_s: float) -> None:
         """Let nobody in any more, and wait until all have left, or have been waited for long enough."""

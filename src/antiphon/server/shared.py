@@ -1,4 +1,4 @@
-"""Limits that hold for all processes of a port together: sessions, places of a client secret, bytes of a key.
+"""Limits that hold for all processes of a port together: sessions, places of a secret, bytes and minutes of a key.
 
 They stand in one small file that every worker maps. It is changed under the file's lock, for a microsecond or two, and
 the system frees the lock of a process that dies. What a worker holds is in a column of its own, so that whoever sees
@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from antiphon.audio.units import Seconds
-from antiphon.server.limits import MOST_BUCKETS, SMALLEST_BYTES, ByteBudget, ByteBudgets
+from antiphon.server.limits import MOST_BUCKETS, Bucket, Buckets, ByteBudgets, Size
 
 ROWS = MOST_BUCKETS
-LEASES = 256  # into which a minute's bytes are cut: some seconds of a microphone, so the lock is hardly ever asked for
+LEASES = 256  # into which a bucket is cut: of bytes some seconds of a microphone, so the lock is hardly ever asked for
 
 
 class SharedTable:
@@ -125,24 +125,23 @@ class SharedPlaces:
         return int((self._table.places["taken"].sum(axis=1) > 0).sum())
 
 
-class LeasedBudget(ByteBudget):
-    """One key's bucket, of which this process holds a small part at a time."""
+class LeasedBucket(Bucket):
+    """One name's bucket, of which this process holds a small part at a time."""
 
-    def __init__(self, table: SharedTable, name: str, bytes_per_minute: int, now: Callable[[], Seconds]) -> None:
-        super().__init__(bytes_per_minute, now)
+    def __init__(self, table: SharedTable, name: str, size: Size, now: Callable[[], Seconds]) -> None:
+        super().__init__(size, now)
         self._table = table
         self._key = _key(name)
         self._left = 0.0
 
-    def allow(self, size_bytes: int) -> bool:
-        size_bytes = max(size_bytes, SMALLEST_BYTES)
-        if size_bytes > self._left and not self._lease(size_bytes - self._left):
+    def take(self, amount: float) -> bool:
+        if amount > self._left and not self._lease(amount - self._left):
             return False
-        self._left -= size_bytes
+        self._left -= amount
         return True
 
     def _lease(self, least: float) -> bool:
-        """At least so many bytes more, out of what all share; False, and nothing taken, if there are not so many."""
+        """At least so much more, out of what all share; False, and nothing taken, if there is not so much."""
         rows, now = self._table.budgets, self._now()
         with self._table.locked():
             row = self._row()
@@ -162,16 +161,17 @@ class LeasedBudget(ByteBudget):
         return row
 
 
-class SharedBudgets(ByteBudgets):
-    """See `limits.ByteBudgets`."""
+class SharedBuckets(Buckets):
+    """See `limits.Buckets`."""
 
-    def __init__(self, table: SharedTable, bytes_per_minute: int, now: Callable[[], Seconds]) -> None:
+    def __init__(self, table: SharedTable, purpose: str, size: Size, now: Callable[[], Seconds]) -> None:
         """`now` is a clock that all workers read alike."""
-        super().__init__(bytes_per_minute, now)
+        super().__init__(size, now)
         self._table = table
+        self._purpose = purpose
 
-    def _make(self, name: str) -> ByteBudget:
-        return LeasedBudget(self._table, name, self.bytes_per_minute, self._now)
+    def _make(self, name: str) -> Bucket:
+        return LeasedBucket(self._table, self._purpose + name, self.size, self._now)
 
 
 class SharedLimits:
@@ -186,8 +186,11 @@ class SharedLimits:
     def places(self, most: int) -> SharedPlaces:
         return SharedPlaces(self._table, most)
 
+    def buckets(self, purpose: str, size: Size, now: Callable[[], Seconds]) -> Buckets:
+        return SharedBuckets(self._table, purpose, size, now)
+
     def budgets(self, bytes_per_minute: int, now: Callable[[], Seconds]) -> ByteBudgets:
-        return SharedBudgets(self._table, bytes_per_minute, now)
+        return ByteBudgets(self.buckets("", Size(bytes_per_minute, 60.0), now))
 
 
 def _key(name: str) -> int:
