@@ -268,7 +268,7 @@ def test_who_is_not_let_in_is_told_why_in_a_form_that_clients_show() -> None:
                     (await refusal(made, "?model=whisper-1", KEY))[1]["code"]: 400,
                     (await refusal(made, key=KEY))[1]["code"]: 503,
                 }
-                made.state.admission.lateness_ms = lambda: 1e6
+                made.state.admission.lateness_ms, made.state.admission.most_lag_ms = lambda: 1e6, 1.0
                 found[(await refusal(made, key=KEY))[1]["code"]] = 503
             made.state.admission.is_draining = True
             found[(await refusal(made, key=KEY))[1]["code"]] = 503
