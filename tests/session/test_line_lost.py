@@ -33,6 +33,32 @@ def test_an_answer_is_held_back_and_then_goes_on() -> None:
     assert story.last(o.ResponseEnded).response.status == "completed"
 
 
+def test_who_comes_instead_of_one_who_does_not_come_back_is_heard_and_answered() -> None:
+    story = Story()
+    story.give(LOST)
+    story.give(i.Detach("browser"))
+    story.give(i.Attach("another"))
+    story.say_turn("is anybody there")
+    story.answer("Yes.", 1.0)
+    story.wait(2.0)
+    assert sent_s(story) == 1.0
+    assert story.last(o.ResponseEnded).response.status == "completed"
+
+
+def test_one_of_two_that_were_lost_is_not_enough() -> None:
+    story = Story()
+    story.give(LOST)
+    story.give(i.LineLost("another"))
+    story.say_turn("tell me")
+    story.answer("Yes.", 1.0)
+    story.give(BACK)
+    story.wait(2.0)
+    assert sent_s(story) == 0.0
+    story.give(i.Detach("another"))
+    story.wait(2.0)
+    assert sent_s(story) == 1.0
+
+
 def test_who_does_not_come_back_has_heard_what_was_sent() -> None:
     story = Story()
     story.say_turn("tell me")

@@ -20,6 +20,7 @@ from antiphon.testing.loopback import Message
 Breaches = Iterator[str]
 LATE_RULES = frozenset({"schema", "official", "ids"})
 """Those that hold for a connection that came in the middle."""
+RESUMED = "antiphon.session.resumed"
 GUESSED: Samples = 2_400  # that our clock may be off where a client does not say what it has played
 
 
@@ -86,6 +87,31 @@ def who_asks_in_fair_weather_is_answered(account: Account, call: Call) -> Breach
         yield f"nobody answered to {legible.name(call.person.last_word or 0)}"
 
 
+def who_comes_back_misses_nothing(account: Account, call: Call) -> Breaches:
+    """What comes over one connection comes once and in order, over all its sockets; and each time it is told how much
+    of it was missed."""
+    for number, line in enumerate(call.person.lines):
+        places = [place for place, message in enumerate(line.received) if message["type"] == RESUMED]
+        names = [message["event_id"] for message in line.received]
+        if len(set(names)) < len(names):
+            yield f"line {number} brought {len(names) - len(set(names))} messages twice"
+        for place in places:
+            told = line.received[place]
+            if told["missed"] < 0 or told["session_id"] != call.session.id:
+                yield f"line {number} was told {told}"
+        if all(line.received[place]["is_complete"] for place in places):
+            yield from _gaps(number, names, {names[place] for place in places})
+
+
+def _gaps(number: int, names: list[str], resumed: set[str]) -> Breaches:
+    """The ids of messages count them. What says that a connection is back has the id that was next then, and comes
+    before what was missed."""
+    numbers = [int(name[-6:]) for name in names]
+    in_order = [int(name[-6:]) for name in names if name not in resumed]
+    if in_order != sorted(in_order) or set(range(1, in_order[-1])) - set(numbers):
+        yield f"line {number} brought the messages {numbers}"
+
+
 def what_was_said_is_written_down(account: Account, call: Call) -> Breaches:
     person = call.person
     written = [word for text in _texts(call, "user") for word in text.split()]
@@ -145,8 +171,8 @@ def it_goes_the_same_way_again(account: Account, call: Call) -> Breaches:
 
 CALL_LAWS: tuple[Callable[[Account, Call], Breaches], ...] = (
     the_protocol_is_kept, every_response_ends_once, who_asks_in_fair_weather_is_answered,
-    what_was_said_is_written_down, what_was_heard_is_written_down, what_was_acknowledged_is_kept,
-    it_goes_the_same_way_again,
+    who_comes_back_misses_nothing, what_was_said_is_written_down, what_was_heard_is_written_down,
+    what_was_acknowledged_is_kept, it_goes_the_same_way_again,
 )  # fmt: skip
 
 

@@ -26,6 +26,7 @@ FRAMES_S: tuple[Seconds, ...] = (
 )  # small ones as a browser sends them cost most of a run, and find no more
 SETTLED_S: Seconds = 200.0  # by then whatever was begun in a storm has ended
 ANSWERED_S: Seconds = 60.0
+RESUME_S: Seconds = 4.0  # within which a connection that broke may be taken up again
 AGAIN_S: Seconds = 10.0  # until she asks once more, where nothing is answered unasked
 
 
@@ -116,7 +117,7 @@ class Person:
 
     def _connected(self) -> Loopback:
         """A new connection, to be entered."""
-        line = Loopback(self.drive, f"{self._name}.{len(self.lines)}", reads=self._read)
+        line = Loopback(self.drive, f"{self._name}.{len(self.lines)}", reads=self._read, resume_s=RESUME_S)
         self.lines.append(line)
         self._line = line
         return line
@@ -127,7 +128,7 @@ class Person:
         acts: tuple[tuple[Callable[[], object], int], ...] = (
             (self._speak, 6), (self._hesitate, 2), (self._interrupt, 4), (self._cough, 1), (self._type, 2),
             (self._push_to_talk, 1), (self._take_back, 1), (self._cancel, 2), (self._truncate, 1), (self._delete, 1),
-            (self._talk_nonsense, 2), (self._become_slow, 1), (self._wait, 2),
+            (self._talk_nonsense, 2), (self._become_slow, 1), (self._wait, 2), (self._lose_the_line, 4),
         )  # fmt: skip
         act = self._chance.choices([act for act, _ in acts], [weight for _, weight in acts])[0]
         doing = act()
@@ -220,6 +221,16 @@ class Person:
 
     def _become_slow(self) -> None:
         self._is_slow = self._weather.strikes("client slow")
+
+    async def _lose_the_line(self) -> None:
+        """In the middle of whatever is said to her, and mostly she is back in time."""
+        await self.line.settle(self._chance.choice((0.0, 0.4, 1.1)))
+        if self.line.why is not None:
+            return
+        self.line.lose()
+        await asyncio.sleep(self._chance.choice((0.0, 0.3, 2.0, RESUME_S + 1.0)))
+        if await self.line.come_back():
+            await self.line.settle(self._chance.choice((0.0, 0.5)))
 
     async def _wait(self) -> None:
         await self.line.settle(self._chance.choice((0.2, 1.0, 8.0, 30.0)))

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 import world
 
-from antiphon.session import outputs
+from antiphon.session import inputs, outputs
 from antiphon.store.changes import ItemKept
 
 
@@ -90,7 +90,17 @@ def leave_a_response_open(account: world.Account) -> None:
 
 
 def change_history(account: world.Account) -> None:
-    del account.calls[0].steps[3]
+    steps = account.calls[0].steps
+    del steps[next(place for place, (_, item, _) in enumerate(steps) if isinstance(item, inputs.VoiceBegan))]
+
+
+def lose_a_message(account: world.Account) -> None:
+    del account.calls[0].person.lines[0].received[2]
+
+
+def bring_a_message_twice(account: world.Account) -> None:
+    received = account.calls[0].person.lines[0].received
+    received.append(received[2])
 
 
 def speak_out_of_turn(account: world.Account) -> None:
@@ -112,6 +122,8 @@ def speak_out_of_turn(account: world.Account) -> None:
         (break_in_the_log, laws.nothing_of_ours_breaks),
         (say_nothing_at_last, laws.who_asks_in_fair_weather_is_answered),
         (leave_a_response_open, laws.every_response_ends_once),
+        (lose_a_message, laws.who_comes_back_misses_nothing),
+        (bring_a_message_twice, laws.who_comes_back_misses_nothing),
         (change_history, laws.it_goes_the_same_way_again),
         (speak_out_of_turn, laws.the_protocol_is_kept),
     ],

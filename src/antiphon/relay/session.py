@@ -121,8 +121,8 @@ class RelaySession(Course):
         self._owes_answer = False
         """The last turn was lost with its server before an answer began."""
         self._is_welcome_said = False
-        self._is_cut_off = False
-        """Nobody hears us: a client's connection broke, and may be taken up again."""
+        self._absent: set[str] = set()
+        """Connections that broke and may be taken up again: nobody hears us meanwhile."""
         self._allowances = Allowances(self._room, self._tell_later, lambda answer: None)
 
     # --- what is due
@@ -185,9 +185,16 @@ class RelaySession(Course):
         if not self._line.is_open:
             self._emit(outputs.KeepAudio(self._resumes_from))
 
-    def _hear_nobody(self, item: inputs.LineLost | inputs.LineRestored, *, is_cut_off: bool) -> None:
+    def _line_lost(self, item: inputs.LineLost) -> None:
         """What is being said goes on; what nobody has asked for waits until somebody is there to hear it."""
-        self._is_cut_off = is_cut_off
+        self._absent.add(item.connection)
+
+    def _stop_waiting_for(self, item: inputs.LineRestored | inputs.Detach) -> None:
+        self._absent.discard(item.connection)
+
+    @property
+    def _is_cut_off(self) -> bool:
+        return bool(self._absent)
 
     def _finish(self, item: inputs.Finish) -> None:
         for answer in list(self._answers.values()):
@@ -998,9 +1005,9 @@ class RelaySession(Course):
     _acts: ClassVar[Mapping[type, Callable[[Any, Any], None]]] = {
         **Course._acts,
         inputs.Attach: _attach,
-        inputs.Detach: lambda self, item: None,
-        inputs.LineLost: lambda self, item: self._hear_nobody(item, is_cut_off=True),
-        inputs.LineRestored: lambda self, item: self._hear_nobody(item, is_cut_off=False),
+        inputs.Detach: _stop_waiting_for,
+        inputs.LineLost: _line_lost,
+        inputs.LineRestored: _stop_waiting_for,
         inputs.UpdateSettings: _update_settings,
         inputs.CommitAudio: _commit_audio,
         inputs.ClearAudio: _clear_audio,

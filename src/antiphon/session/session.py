@@ -104,8 +104,8 @@ class Session(Course):
         """When we do by ourselves what the person has allowed in writing."""
         self._is_welcome_said = False
         self._has_greeted = False
-        self._is_cut_off = False
-        """The connection that the person hears us by broke, and may be taken up again."""
+        self._absent: set[str] = set()
+        """Connections that broke and may be taken up again: nobody hears us meanwhile."""
         self._quiet_since: Seconds | None = None
         """When the last answer was played to its end, if nothing has happened since."""
 
@@ -239,17 +239,27 @@ class Session(Course):
 
     def _detach(self, item: inputs.Detach) -> None:
         """The session goes on without it; whoever owns the session decides for how long."""
+        self._stop_waiting_for(item.connection)
+
+    @property
+    def _is_cut_off(self) -> bool:
+        return bool(self._absent)
 
     def _line_lost(self, item: inputs.LineLost) -> None:
         """What was begun goes on, and is said when somebody is there to hear it."""
-        self._is_cut_off = True
+        self._absent.add(item.connection)
         for response in self._responses.values():
             response.playout.is_cut_off = True
 
     def _line_restored(self, item: inputs.LineRestored) -> None:
-        self._is_cut_off = False
+        self._stop_waiting_for(item.connection)
+
+    def _stop_waiting_for(self, connection: str) -> None:
+        if connection not in self._absent:
+            return
+        self._absent.remove(connection)
         for response in self._responses.values():
-            response.playout.is_cut_off = False
+            response.playout.is_cut_off = self._is_cut_off
         if self._quiet_since is not None:
             self._quiet_since = max(self._quiet_since, self._now)
 
