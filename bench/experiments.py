@@ -36,7 +36,7 @@ ELSEWHERE = {
     "E11, E21 tools, their cache": "`bench/tools.py`",
     "E14 end of a turn": "`bench/endpointing.py`; [taking turns](performance-turns.md)",
     "E17 with sockets and detector": "`bench/density.py`; [many conversations](load.md)",
-    "E18 Whisper": "`bench/transcription.py whisper`; [transcription](transcription.md)",
+    "E18 Whisper": "`bench/transcription.py whisper settings`; [transcription](transcription.md)",
     "E20 interruptions, E23 a whole turn": "`bench/turns.py`; [performance](performance.md)",
 }
 

@@ -1,6 +1,7 @@
 """What transcription costs beside the recogniser, and what the recognisers' settings change.
 
-    python bench/transcription.py [decode] [buffer] [feed] [check] [share] [partials] [whisper] [batch] [long]
+    python bench/transcription.py [decode] [buffer] [feed] [check] [share] [partials] [whisper] [settings]
+                                   [batch] [long]
 
 Figures are CPU time of this process on the loop that the server has, uvloop, unless they say otherwise; each is beside
 what the founding documents' systems need (measured earlier on the same kind of machine; requirements E1-E4, E18, E19)
@@ -22,7 +23,8 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
@@ -31,6 +33,7 @@ import av
 import numpy as np
 import soxr
 import uvloop
+from faster_whisper import WhisperModel
 from numpy.typing import NDArray
 from starlette.websockets import WebSocket
 
@@ -61,13 +64,14 @@ SHARES = 9  # what others do on the machine only adds to it
 TINY_EN = (384, 6, 4, 80)
 TINY_EN_TOKENS = 51_864
 TOKENS_PER_S = 4  # some three words a second
+THRESHOLDS = {"compression_ratio_threshold": 2.4, "log_prob_threshold": -1.0, "no_speech_threshold": 0.6}
 SPEECH = Path(__file__).parents[1] / "tests" / "data" / "hello.wav"
 
 
 def main() -> None:
     parts: dict[str, Callable[[], None]] = {
         "decode": decode, "buffer": buffer, "feed": feed, "check": check, "share": share, "partials": partials,
-        "whisper": whisper, "batch": batch, "long": long,
+        "whisper": whisper, "settings": settings, "batch": batch, "long": long,
     }  # fmt: skip
     for name in sys.argv[1:] or parts:
         parts[name]()
@@ -402,29 +406,33 @@ async def _gaps(make: Callable[[Looks], tuple[Listener, Any]]) -> list[float]:
 
 
 def whisper() -> None:
-    from faster_whisper import WhisperModel
-
-    chance = np.random.default_rng(1)
-    clips = {seconds: (0.1 * chance.normal(size=16_000 * seconds)).astype(np.float32) for seconds in (1, 2, 5, 10)}
+    clips = {seconds: _clip(seconds) for seconds in (1, 2, 5, 10)}
     print(f"\n== Whisper of tiny.en's shape, random weights, {TOKENS_PER_S} tokens for each second: wall ms (CPU ms)")
-    with tempfile.TemporaryDirectory() as folder:
-        tiny_whisper(Path(folder), TINY_EN, TINY_EN_TOKENS)
+    with _tiny_en() as folder:
         for threads in (1, 2):
             model = WhisperModel(folder, compute_type="int8", cpu_threads=threads)
             row = "   ".join(f"{seconds} s {_timed(model, clip)}" for seconds, clip in clips.items())
             print(f"int8, beam 1, threads {threads}:  {row}")
-        print("-- what each setting changes, 2 s, 1 thread")
+
+
+def settings() -> None:
+    clip = _clip(2)
+    print("\n== what each setting of Whisper's changes, 2 s, 1 thread, otherwise as above: wall ms (CPU ms)")
+    with _tiny_en() as folder:
         int8 = WhisperModel(folder, compute_type="int8", cpu_threads=1)
         float32 = WhisperModel(folder, compute_type="float32", cpu_threads=1)
-        clip = clips[2]
-        for name, model, settings in (
+        for name, model, setting in (
             ("ours", int8, {}),
-            ("float32", float32, {}),
+            ("times of segments", int8, {"without_timestamps": False}),
+            ("their thresholds of doubt", int8, THRESHOLDS),
             ("beam 5", int8, {"beam_size": 5}),
             ("224 tokens, unbounded", int8, {"max_new_tokens": 224}),
             ("word times", int8, {"without_timestamps": False, "word_timestamps": True}),
+            ("float32", float32, {}),
+            ("after: the seed's, all", float32, {"without_timestamps": False} | THRESHOLDS),
+            ("before: the library's, all", float32, {"without_timestamps": False, "beam_size": 5} | THRESHOLDS),
         ):
-            print(f"{name:24} {_timed(model, clip, **settings)}")
+            print(f"{name:28} {_timed(model, clip, **setting)}")
         mel_ms = cpu_ms(lambda: int8.feature_extractor(clip))
         encoder_ms = cpu_ms(lambda: int8.encode(np.zeros((80, 3000), np.float32)))
         print(
@@ -432,17 +440,28 @@ def whisper() -> None:
         )
 
 
-def _timed(model: object, clip: Pcm, **settings: object) -> str:
+def _clip(seconds: int) -> Pcm:
+    return (0.1 * np.random.default_rng(seconds).normal(size=16_000 * seconds)).astype(np.float32)
+
+
+@contextmanager
+def _tiny_en() -> Iterator[str]:
+    with tempfile.TemporaryDirectory() as folder:
+        tiny_whisper(Path(folder), TINY_EN, TINY_EN_TOKENS)
+        yield folder
+
+
+def _timed(model: WhisperModel, clip: Pcm, **changed: object) -> str:
     tokens = TOKENS_PER_S * clip.size // 16_000
     ours = {
         "language": "en", "beam_size": 1, "temperature": 0.0, "without_timestamps": True, "max_new_tokens": tokens,
         "condition_on_previous_text": False, "compression_ratio_threshold": None, "log_prob_threshold": None,
         "no_speech_threshold": None,
-    } | settings  # fmt: skip
+    } | changed  # fmt: skip
     walls, cpus = [], []
     for _ in range(RUNS):
         wall, cpu = time.perf_counter(), time.process_time()
-        list(model.transcribe(clip, **ours)[0])  # type: ignore[attr-defined]
+        list(model.transcribe(clip, **ours)[0])
         walls.append((time.perf_counter() - wall) * 1000)
         cpus.append((time.process_time() - cpu) * 1000)
     return f"{statistics.median(walls):5.0f} ({statistics.median(cpus):.0f})"
