@@ -17,6 +17,7 @@ from typing import cast
 
 import numpy as np
 import pytest
+from processes import children
 
 from antiphon.audio.units import Pcm
 from antiphon.engines.api import TtsRequest, WordMark
@@ -63,16 +64,7 @@ def speaking(voice: Espeak, text: str, request: TtsRequest = SLOWLY) -> aclosing
 
 def helpers(parent: int | None = None) -> list[int]:
     """The helper processes that a process started, zombies too."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            words = stat.read_text().rpartition(")")[2].split()
-            command = (stat.parent / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if int(words[1]) == (parent or os.getpid()) and (b"espeak_helper" in command or words[0] == "Z"):
-            found.append(int(stat.parent.name))
-    return found
+    return [child.id for child in children(parent) if child.is_zombie or b"espeak_helper" in child.command]
 
 
 # --- what it says ----------------------------------------------------------------------------------------------------

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import os
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import children
 
 import rejection
 from antiphon.audio.units import Pcm
@@ -129,16 +128,8 @@ def test_a_look_holds_up_no_utterance_and_a_long_one_that_nobody_waits_for_is_en
 
 def workers(niceness: int) -> list[int]:
     """The worker processes that we started with this niceness."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-            command = (stat.parent / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if int(fields[1]) == os.getpid() and b"pocketsphinx_worker" in command and int(fields[16]) == niceness:
-            found.append(int(stat.parent.name))
-    return found
+    ours = [child for child in children() if b"pocketsphinx_worker" in child.command]
+    return [child.id for child in ours if child.niceness == niceness]
 
 
 def test_another_language_is_refused_before_any_work() -> None:
