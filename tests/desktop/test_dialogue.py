@@ -124,3 +124,16 @@ def test_what_is_not_known_or_not_whole_changes_nothing() -> None:
         {"type": "response.done"}, {"type": "antiphon.future", "name": 1}, {"type": "error"},
     ]  # fmt: skip
     assert hear(dialogue, *odd) == []
+
+
+def test_what_was_typed_into_a_connection_that_broke_is_said_again_unless_the_server_has_heard_it() -> None:
+    dialogue = Dialogue()
+    item, request = dialogue.typed("hello?")
+    assert dialogue.caught_up() == [item, request]
+    assert dialogue.opening()[1:] == [item, request]
+    assert dialogue.is_answering
+    hear(dialogue, {"type": "conversation.item.added", "item": {"id": "i", **item["item"]}})
+    assert dialogue.caught_up() == [request]
+    hear(dialogue, CREATED)
+    assert dialogue.caught_up() == []
+    assert len(dialogue.opening()) == 2

@@ -92,11 +92,14 @@ class Dialogue:
         """Items that were interrupted: their late sound is not played."""
         self._response_id = ""
         self._speaking_item: str | None = None
+        self._unanswered: list[Message] = []
+        """What was typed last, until the server has it, and the request for an answer, until one has begun."""
 
     # --- what we say
 
     def opening(self) -> list[Message]:
-        """The first messages of a connection: the session's settings, and what was said on the ones before."""
+        """The first messages of a session: its settings, what was said in the ones before, and what nobody there has
+        answered."""
         audio: Message = {"input": {"transcription": {"model": "whisper-1"}}}
         if self._voice is not None:
             audio["output"] = {"voice": self._voice}
@@ -107,16 +110,22 @@ class Dialogue:
             session["instructions"] = self._instructions
         self._captions.clear()
         self._muted.clear()
-        self.is_answering = False
+        self.is_answering = bool(self._unanswered)
         self._speaking_item = None
-        return [{"type": "session.update", "session": session}, *map(_told, self.turns[-MOST_TURNS:])]
+        told = map(_told, self.turns[-MOST_TURNS:])
+        return [{"type": "session.update", "session": session}, *told, *self._unanswered]
 
     def typed(self, text: str) -> list[Message]:
         """What to send for a typed turn. An answer that is under way ends."""
         messages: list[Message] = [{"type": "response.cancel"}] if self.is_answering else []
         item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
         self.is_answering = True  # from here on: the server is told in order
-        return [*messages, {"type": "conversation.item.create", "item": item}, {"type": "response.create"}]
+        self._unanswered = [{"type": "conversation.item.create", "item": item}, {"type": "response.create"}]
+        return [*messages, *self._unanswered]
+
+    def caught_up(self) -> list[Message]:
+        """What to send once all has come that was missed while the connection was broken: what was typed into it."""
+        return self._unanswered
 
     def interrupted(self, heard: Heard | None) -> list[Message]:
         """What to send when the answer's sound was cut after `heard`."""
@@ -165,6 +174,7 @@ class Dialogue:
         match kind, rest:
             case "response.created", {"response": {"id": str(name)}}:
                 self.is_answering, self._response_id = True, name
+                self._unanswered = []
                 return [Phase("thinking")]
             case "response.output_audio.delta" | "response.audio.delta", {"item_id": str(item), "delta": str(delta)}:
                 return self._played(item, int(rest.get("content_index", 0)), delta)
@@ -221,6 +231,7 @@ class Dialogue:
         if not text or any(turn.item_id == name for turn in self.turns):
             return []
         self._keep(Turn(name, "user", text))
+        self._unanswered = self._unanswered[-1:]
         return [Caption("you", name, text, is_final=True)]
 
     def _ended(self, response: Message) -> list[Effect]:

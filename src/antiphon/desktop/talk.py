@@ -19,7 +19,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from antiphon.audio.pcm import int16_from_float
-from antiphon.audio.units import Seconds
+from antiphon.audio.units import WIRE_RATE, Seconds
 from antiphon.desktop.dialogue import (
     Caption,
     Dialogue,
@@ -33,6 +33,7 @@ from antiphon.desktop.dialogue import (
     Send,
 )
 from antiphon.desktop.keyboard import Keyboard
+from antiphon.desktop.returning import Back, Return
 from antiphon.desktop.screen import Screen, meter
 from antiphon.desktop.sleep import Asleep, asleep_s, awakening
 from antiphon.desktop.sound import Sound
@@ -43,6 +44,7 @@ REPORT_S: Seconds = 0.25  # between reports of the played position
 CONNECT_S: Seconds = 10.0
 FIRST_RETRY_S: Seconds = 0.5
 LAST_RETRY_S: Seconds = 10.0
+SHORTEST_TOLD_S: Seconds = 0.3  # of the person's sound that was lost: less is no word
 WAITING_LINES = 64  # typed while nobody listens
 REFUSALS = (400, 401, 403, 404)  # which another attempt does not change
 MARKS = {"listening": "●", "hearing": "◉", "thinking": "…", "speaking": "▶"}
@@ -82,6 +84,11 @@ class Talk:
         self._reported: tuple[str, int] | None = None
         self._keyboard: Keyboard | None = None
         self._stop_wanted = asyncio.Event()
+        self._return = Return()
+        self._to_catch_up: int | None = None
+        """Messages that are still to come of those that were missed; None if there is nothing to catch up with."""
+        self._said = self._unheard = 0
+        """Samples of the microphone that were sent, and that could not be."""
 
     async def run(self, *, ends_with_input: bool) -> None:
         """Talk until it is cancelled, or, if it `ends_with_input`, until all that was typed is answered.
@@ -126,11 +133,14 @@ class Talk:
                     open_timeout=CONNECT_S,
                     ssl=self._tls(),
                 ) as socket:
-                    if was_there:
+                    if was_there and not self._return.is_possible:
                         self._screen.line("state", "connected again: the conversation goes on")
                     was_there, wait_s = True, FIRST_RETRY_S
                     await self._converse(socket)
             except InvalidStatus as refusal:
+                if self._return.is_possible and refusal.response.status_code in (404, 409):
+                    self._begin_anew()
+                    continue
                 _raise_refusal(refusal)
             except (OSError, TimeoutError, InvalidHandshake, ConnectionClosed) as error:
                 if not was_there:
@@ -139,15 +149,24 @@ class Talk:
                         "Start one with: antiphon serve. Or leave --server out, and one is started here.",
                     ) from error
             self.is_connected = False
-            self._sound.hush()
-            self._answered = self._sent
+            if not self._return.is_possible:
+                self._begin_anew()
             self._screen.line("state", f"the connection is gone; trying again in {wait_s:g} s")
             await asyncio.sleep(wait_s)
             wait_s = min(LAST_RETRY_S, 2 * wait_s)
 
+    def _begin_anew(self) -> None:
+        """The session is gone: what it was saying will not be said, and the next one is told what was said before."""
+        self._return.forget()
+        self._to_catch_up = None
+        self._said = self._unheard = 0
+        self._sound.hush()
+        self._answered = self._sent
+
     async def _converse(self, socket: ClientConnection) -> None:
         """Until the connection ends. Raises `ConnectionClosed` however it does."""
-        await self._send_all(socket, self.dialogue.opening())
+        if not self._return.is_possible:
+            await self._send_all(socket, self.dialogue.opening())
         self.is_connected = True
         try:
             async with asyncio.TaskGroup() as group:
@@ -167,7 +186,7 @@ class Talk:
         url = self._server.url
         if ".openai.com" in url or "antiphon=" in url:
             return url
-        return f"{url}{'&' if '?' in url else '?'}antiphon=1"
+        return f"{url}{'&' if '?' in url else '?'}{self._return.parameters()}"
 
     def _tls(self) -> ssl.SSLContext | None:
         if not self._server.url.startswith("wss:"):
@@ -182,7 +201,8 @@ class Talk:
     async def _speak(self, socket: ClientConnection) -> None:
         """The microphone, on a clock; and, while something plays, how far."""
         loop = asyncio.get_running_loop()
-        self._sound.take()  # what was said while nobody listened
+        discarded = self._sound.take().size  # what was said while nobody listened
+        self._unheard = discarded if self._return.is_possible else 0
         due = reported_at = loop.time()
         while True:
             due = max(due + TICK_S, loop.time())
@@ -192,6 +212,7 @@ class Talk:
             if pcm.size:
                 audio = base64.b64encode(int16_from_float(pcm).tobytes()).decode()
                 await socket.send(f'{{"type":"input_audio_buffer.append","audio":"{audio}"}}')
+                self._said += pcm.size
             if self._knows_additions and due - reported_at >= REPORT_S:
                 reported_at = due
                 await self._report(socket)
@@ -240,14 +261,36 @@ class Talk:
             message = msgspec.json.decode(frame)
             kind = message.get("type", "")
             self._knows_additions = self._knows_additions or kind.startswith("antiphon.")
+            back = self._return.hear(message)
+            if back is not None:
+                self._to_catch_up = back.missed
+                self._screen.line("state", self._welcome(back))
             if kind == "input_audio_buffer.speech_stopped":
                 self._speech_ended = asyncio.get_running_loop().time()
             if kind == "response.done":
                 self._answered = min(self._sent, self._answered + 1)
             for effect in self.dialogue.hear(message):
                 await self._act(socket, effect)
+            if self._to_catch_up is not None:
+                await self._catch_up(socket)
         await socket.wait_closed()
         raise ConnectionClosed(None, None)
+
+    async def _catch_up(self, socket: ClientConnection) -> None:
+        """One message less that was missed. After the last, the server is told what it did not hear of."""
+        if self._to_catch_up:
+            self._to_catch_up -= 1
+            return
+        self._to_catch_up = None
+        await self._send_all(socket, self.dialogue.caught_up())
+
+    def _welcome(self, back: Back) -> str:
+        missed = "nothing was missed" if back.is_complete else "the first of what was said meanwhile is lost"
+        unheard_s = max(0.0, (self._said + self._unheard) / WIRE_RATE - back.heard_ms / 1000)
+        self._said, self._unheard = round(back.heard_ms * WIRE_RATE / 1000), 0
+        if self._sound.ears is None or unheard_s < SHORTEST_TOLD_S:
+            return f"connected again: {missed}"
+        return f"connected again: {missed}; {unheard_s:.1f} s of what you said were not heard"
 
     async def _act(self, socket: ClientConnection, effect: Effect) -> None:
         match effect:
