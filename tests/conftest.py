@@ -14,7 +14,7 @@ from blockbuster import BlockBuster
 
 FOLDERS = (
     "session", "simulation", "conformance", "media", "engines", "tools", "models", "server", "desktop/machine",
-    "protocol", "transport", "decoders", "store",
+    "protocol", "transport", "decoders", "store", "survival",
 )  # fmt: skip
 for folder in FOLDERS:
     sys.path.insert(0, str(Path(__file__).parent / folder))

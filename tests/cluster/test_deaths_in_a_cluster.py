@@ -8,14 +8,12 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-import httpx
 import pytest
 import ray
 from machines import KEY, replicas, two_machines
 from perishable import perishable
 from redis_process import needs_redis
-
-from survivors import PATIENCE_S, Promised, crowd, missing, reasons, talking, until_served
+from survivors import Promised, asking, crowd, missing, reasons, talking, until_served
 
 pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(300), needs_redis]
 
@@ -30,9 +28,8 @@ def test_what_was_acknowledged_outlives_an_upstream_a_process_redis_and_a_machin
     async def story(deaths: list[Callable[[], object]], away: Callable[[], AbstractContextManager[None]]) -> None:
         promised = Promised()
         people = crowd(f"ws://127.0.0.1:{PORT}/v1/realtime", KEY, promised)
-        headers = {"Authorization": f"Bearer {KEY}"}
         async with (
-            httpx.AsyncClient(base_url=f"http://127.0.0.1:{PORT}", headers=headers, timeout=PATIENCE_S) as http,
+            asking(f"http://127.0.0.1:{PORT}", KEY) as http,
             talking(people, promised),
         ):
             for death in deaths:

@@ -135,5 +135,6 @@ async def _house(path: str | None, ears: DeploymentHandle, voices: DeploymentHan
     rate = await voices.about.remote()
     speech: dict[Role, Any] = {"stt": RemoteStt(ears, languages, translates=translates), "tts": RemoteTts(voices, rate)}
     async with housed(config, OwnLimits(), engines=registry.make(config, elsewhere=speech)) as state:
+        state.is_one_of_several = True
         await state.warmed.wait()
         yield state

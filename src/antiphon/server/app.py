@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import os
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -115,6 +116,8 @@ class State:
         self.admission = sessions.admission
         self.siblings: Siblings | None = None
         """The other processes of this port, if there are any."""
+        self.is_one_of_several = False
+        """There are others that cannot be reached from here."""
         self.hub = hub
         self.engines = engines
         self.sessions = sessions
@@ -286,7 +289,7 @@ def make_app(state: State) -> ASGIApp:
         elif ongoing is not None:
             ongoing.call.close("hung up on request")
         else:
-            return _no_call(call_id).response
+            return _no_call(state, call_id).response
         return Response(status_code=200)
 
     async def gone(request: Request) -> Response:
@@ -609,13 +612,22 @@ async def _join(state: State, socket: WebSocket, wish: Wish, call_id: str) -> No
     known = state.calls.find(call_id, visitor.owner) or state.broker.find(call_id, visitor.owner)
     ongoing = known if visitor.grant is None else None
     if ongoing is None:
-        await _turn_away(state, socket, _no_call(call_id))
+        await _turn_away(state, socket, _no_call(state, call_id))
         return
     await socket.accept(_subprotocol(socket.scope.get("subprotocols", [])))
     await _serve(state, socket, ongoing.drive, wish)
 
 
-def _no_call(call_id: str) -> Refusal:
+def _no_call(state: State, call_id: str) -> Refusal:
+    holder = worker_of(call_id)
+    if state.is_one_of_several and holder is not None and holder != os.getpid():
+        return Refusal(
+            404,
+            "call_elsewhere",
+            f"This server is one of several. The call is process {holder}'s, if it is still going on, and this is "
+            f"process {os.getpid()}. Ask again, for each connection may reach another one, or end it from its own data "
+            "channel with session.close.",
+        )
     return Refusal(404, "call_id_not_found", "No session found for the provided call_id", "")
 
 

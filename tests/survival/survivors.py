@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import numpy as np
 from msgspec import Struct
 from websockets.asyncio.client import ClientConnection, connect
@@ -34,7 +35,7 @@ LOOK_S = 0.02
 
 def hello() -> bytes:
     """Somebody says hello, and is quiet for the second in which a turn ends: PCM16 at 24 kHz."""
-    spoken = read_wav((Path(__file__).parent / "data" / "hello.wav").read_bytes())
+    spoken = read_wav((Path(__file__).parents[1] / "data" / "hello.wav").read_bytes())
     sound = resampled(spoken.pcm, spoken.rate_hz, WIRE_RATE)
     return bytes(int16_from_float(np.concatenate([sound, np.zeros(WIRE_RATE, np.float32)])))
 
@@ -61,6 +62,10 @@ class Promised:
     def killing(self) -> None:
         """What dies now takes nothing with it that was told long enough ago. Say so immediately before."""
         self._killed_at = asyncio.get_running_loop().time() - ACKNOWLEDGED_S - self._stood_still_s
+
+    def leaving(self) -> None:
+        """What ends now says goodbye first, and takes nothing with it."""
+        self._killed_at = float("inf")
 
     def is_gone(self, session: str) -> None:
         self.lost.setdefault(session, self._killed_at)
@@ -169,11 +174,16 @@ class Survivor:
                 text = " ".join(part.get("text") or part.get("transcript") or "" for part in content)
                 now = asyncio.get_running_loop().time()
                 self._promised.items.setdefault(name, Promise(self._session, name, text, now))
+            case {"type": "conversation.item.truncated", "item_id": name}:  # what was not heard is not kept
+                self._promised.items[name] = msgspec.structs.replace(self._promised.items[name], text="")
             case {"type": "response.done", "response": {"status": "completed"}}:
                 self.served += 1
                 self._is_waiting = False
             case {"type": "response.done", "response": {"status": "failed", "status_details": {"error": error}}}:
                 self.told[error["code"]] += 1
+                self._is_waiting = False
+            case {"type": "response.done", "response": {"status": "cancelled"}}:  # by a server that says goodbye
+                self.told["cancelled"] += 1
                 self._is_waiting = False
             case {"type": "response.done"} | {"type": "error"}:
                 raise AssertionError(event)
@@ -209,6 +219,11 @@ async def until_served(survivors: list[Survivor], more: int = 2) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while any(one.served < count for one, count in wanted.items()):  # noqa: ASYNC110 - from another process
             await asyncio.sleep(LOOK_S)
+
+
+def asking(url: str, key: str) -> httpx.AsyncClient:
+    """Somebody who reads transcripts."""
+    return httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=PATIENCE_S)
 
 
 async def missing(promised: Promised, http: httpx.AsyncClient) -> list[Promise]:

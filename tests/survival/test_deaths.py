@@ -8,14 +8,12 @@ import os
 import signal
 from pathlib import Path
 
-import httpx
 import pytest
 from calling import KEY
 from perishable import Perishable, perishable
 from redis_process import needs_redis
+from survivors import Promised, asking, crowd, missing, reasons, talking, until_served
 from test_workers import together
-
-from survivors import Promised, crowd, missing, reasons, talking, until_served
 
 pytestmark = [pytest.mark.real, pytest.mark.slow, needs_redis]
 
@@ -29,7 +27,7 @@ def test_what_was_acknowledged_outlives_an_upstream_a_worker_and_redis(tmp_path:
             promised = Promised()
             people = crowd(made.url, KEY, promised)
             async with (
-                httpx.AsyncClient(base_url=made.http, headers={"Authorization": f"Bearer {KEY}"}) as http,
+                asking(made.http, KEY) as http,
                 talking(people, promised),
             ):
                 await until_served(people)
