@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import msgspec
 import numpy as np
 from msgspec import Struct
 from websockets.asyncio.client import ClientConnection, connect
@@ -48,6 +47,12 @@ class Promise(Struct, frozen=True):
     text: str
     at: float
     """On the loop's clock."""
+    is_aloud: bool = False
+    """An answer that was spoken: if it was interrupted, it is kept as far as it was heard."""
+
+    def is_kept_by(self, text: str) -> bool:
+        """Whether a transcript that says this of the item keeps it."""
+        return self.text in text or (self.is_aloud and bool(text) and self.text.startswith(text))
 
 
 class Promised:
@@ -172,10 +177,9 @@ class Survivor:
                 self.told["resumed"] += 1
             case {"type": "conversation.item.done", "item": {"id": name, "content": content}}:
                 text = " ".join(part.get("text") or part.get("transcript") or "" for part in content)
+                is_aloud = any(part["type"] == "output_audio" for part in content)
                 now = asyncio.get_running_loop().time()
-                self._promised.items.setdefault(name, Promise(self._session, name, text, now))
-            case {"type": "conversation.item.truncated", "item_id": name}:  # what was not heard is not kept
-                self._promised.items[name] = msgspec.structs.replace(self._promised.items[name], text="")
+                self._promised.items.setdefault(name, Promise(self._session, name, text, now, is_aloud))
             case {"type": "response.done", "response": {"status": "completed"}}:
                 self.served += 1
                 self._is_waiting = False
@@ -235,7 +239,7 @@ async def missing(promised: Promised, http: httpx.AsyncClient) -> list[Promise]:
             answer = await http.get(f"/v1/sessions/{session}/transcript")
             if answer.status_code == 200:
                 kept |= {item["id"]: item["said"] or item["text"] for item in answer.json()["data"]}
-        absent = [one for one in owed if one.text not in kept.get(one.item, "")]
+        absent = [one for one in owed if one.item not in kept or not one.is_kept_by(kept[one.item])]
         if not absent or asyncio.get_running_loop().time() > until:
             return absent
         await asyncio.sleep(PAUSE_S)

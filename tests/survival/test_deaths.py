@@ -17,7 +17,9 @@ from test_workers import together
 
 pytestmark = [pytest.mark.real, pytest.mark.slow, needs_redis]
 
-EXPECTED = {"session_not_resumable", "session_not_found", "history_unavailable", "resumed", "server_busy"}
+EXPECTED = {
+    "session_not_resumable", "session_not_found", "history_unavailable", "resumed", "server_busy", "worker_unreachable",
+}  # fmt: skip
 """Why somebody may not have been served for a moment."""
 
 
