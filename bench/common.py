@@ -78,6 +78,8 @@ class Wish(Struct, frozen=True):
     gated: bool = True
     """False: every window is scored, also where it cannot be anything but the room."""
     max_sessions: int = 10_000
+    most_lag_ms: float = 30.0
+    """From which lateness on it lets nobody more in; 0 is never."""
     batched: bool = True
     """False: one call of the detector for each window, as a baseline."""
 
@@ -167,7 +169,9 @@ async def _serve(wish: Wish) -> None:
     llm = WatchedLlm(wish.answer, wish.llm_ms / 1000, wish.token_ms / 1000)
     llm.left = []
     engines = EngineSet(detector, stt, llm, tts, ())
-    limits = config.Server(port=0, max_sessions=wish.max_sessions, max_bytes_per_minute=10**12, drain_s=1.0)
+    limits = config.Server(
+        port=0, max_sessions=wish.max_sessions, max_lag_ms=wish.most_lag_ms, max_bytes_per_minute=10**12, drain_s=1.0
+    )
     # The sound of items that is kept to be retrieved has a budget of its own; here it would only hide the rest.
     session = config.SessionDefaults(retained_audio_bytes=0)
     trace = config.Trace(Path(wish.trace) if wish.trace else None)
