@@ -41,6 +41,7 @@ from antiphon.session.settings import (
     TurnDetection,
 )
 from antiphon.store.changes import Change
+from antiphon.store.drafts import made
 from antiphon.store.keeping import Keeping
 from antiphon.testing.virtual_time import run
 from antiphon.tools.api import Conduct, ServerTool, ToolContext
@@ -150,7 +151,8 @@ class World:
         session = Session(config, Ids(seed))
         kept: list[Change] = []
         steps: Steps = []
-        keeping = Keeping(session.id, session.conversation, kept.append, 0.0, self.weather.now().timestamp())
+        began = self.weather.now().timestamp()
+        keeping = Keeping(session.id, session.conversation, lambda draft: kept.append(made(draft)), 0.0, began)
         drive = Drive(session, self._equipment, self._context, (partial(_note, steps), keeping.record))
         drive.timeline.on_turn.append(keeping.turn_ended)
         words = list(range(number, legible.WORDS, count))

@@ -17,6 +17,7 @@ from antiphon.session.items import Item, Message, Picture, Role, Text
 from antiphon.session.session import Session
 from antiphon.session.settings import FunctionTool, SessionConfig, Settings, Transcription
 from antiphon.store.changes import Change, ItemGone, ItemKept, TurnKept
+from antiphon.store.drafts import Draft, made
 from antiphon.store.keeping import Keeping
 from antiphon.testing.conversation import Conversation
 from antiphon.testing.virtual_time import run
@@ -32,11 +33,14 @@ class Kept:
     def __init__(self, call: Conversation) -> None:
         self.changes: list[Change] = []
         self.session = Session(call.drive.session.config, Ids(7))
-        keeping = Keeping(self.session.id, self.session.conversation, self.changes.append, 0.0, BEGAN_AT)
+        keeping = Keeping(self.session.id, self.session.conversation, self._put, 0.0, BEGAN_AT)
         for now, item, _ in call.steps:
             keeping.record(now, item, self.session.handle(item, now))
         for turn in call.timeline.turns:
             keeping.turn_ended(turn)
+
+    def _put(self, draft: Change | Draft) -> None:
+        self.changes.append(made(draft))
 
     @property
     def items(self) -> list[ItemKept]:

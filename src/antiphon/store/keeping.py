@@ -8,48 +8,29 @@ It does not know where changes go, and neither waits nor fails.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import copy
 from typing import Any, ClassVar
 
 import msgspec
-from msgspec import Struct
 
 from antiphon.audio.units import Seconds, seconds_from_samples
 from antiphon.observe.timeline import Turn, moment_of
 from antiphon.session import inputs, outputs
-from antiphon.session.conversation import Conversation, Entry, as_heard
+from antiphon.session.conversation import Conversation, Entry
 from antiphon.session.inputs import Input
-from antiphon.session.items import (
-    FunctionCall,
-    FunctionOutput,
-    Item,
-    McpCall,
-    Message,
-    Picture,
-    Role,
-    Speech,
-    Status,
-    text_of,
-)
+from antiphon.session.items import Item, Message, Picture, Role, Speech, Status
 from antiphon.session.outputs import Output
-from antiphon.store.changes import Change, ItemGone, ItemKept, SessionEnded, TurnKept, UnixSeconds
+from antiphon.store.changes import Change, ItemGone, SessionEnded, UnixSeconds
+from antiphon.store.drafts import Draft, ItemDraft, TurnDraft
 
 RECENT = 12  # items at the end that are looked at: more than one step adds, with the calls that tools made
-
-_encoder = msgspec.json.Encoder()
-
-
-class Span(Struct, frozen=True):
-    """When something sounded, on the session's clock."""
-
-    start: Seconds
-    end: Seconds
 
 
 class Keeping:
     """One session's. `record` takes its steps, `turn_ended` its timeline's turns."""
 
     def __init__(
-        self, session_id: str, conversation: Conversation, put: Callable[[Change], None], began: Seconds,
+        self, session_id: str, conversation: Conversation, put: Callable[[Change | Draft], None], began: Seconds,
         began_at: UnixSeconds,
     ) -> None:  # fmt: skip
         """The session began at `began` on the loop's clock, which was `began_at` on the wall's."""
@@ -95,12 +76,12 @@ class Keeping:
 
     def turn_ended(self, turn: Turn) -> None:
         """A turn's answer has ended."""
-        data = _encoder.encode(_told(turn, self._began))
-        self._put(TurnKept(self._session_id, self._turns, data))
+        # A copy, for words that are recognised later still find their way into the timeline's own.
+        self._put(TurnDraft(self._session_id, self._turns, copy(turn), self._began))
         self._turns += 1
 
     def session_ended(self, now: Seconds, reason: str) -> None:
-        self._put(SessionEnded(self._session_id, self._at(now), reason))
+        self._put(SessionEnded(self._session_id, round(self._at(now), 3), reason))
 
     # --- items
 
@@ -114,8 +95,9 @@ class Keeping:
         """Hand over what is new at the end, and words that have come."""
         known, changed = self._known, []
         for entry in self._conversation.latest(RECENT):
-            version = known.get(entry.item.id)
-            if version is None or version[0] is not entry.item or version[1] != entry.heard:
+            item = entry.item
+            version = known.get(item.id)
+            if version is None or version[0] is not item or version[1] != entry.heard:
                 changed.append(entry)
         for entry in reversed(changed):
             self._keep(entry, now)
@@ -151,26 +133,22 @@ class Keeping:
         if item.status is Status.IN_PROGRESS:
             return
         self._known[item.id] = item, entry.heard
-        if _is_wordless(item):
+        speech = _speech_of(item)
+        if speech is not None and speech.transcript is None:
             self._wordless.add(item.id)
         else:
             self._wordless.discard(item.id)
-        span = self._span(item, added)
-        told = _without_pictures(as_heard(entry))
-        words = words_of(told)
-        everything = words_of(item)
+        start, end = (added, added) if speech is None else self._span(item, speech, added)
         self._put(
-            ItemKept(
+            ItemDraft(
                 session_id=self._session_id,
                 item_id=item.id,
                 place=place,
                 at=self._at(added),
-                kind=kind_of(item),
-                text=words,
-                said=everything if everything != words else None,
-                start_s=round(span.start - self._began, 3),
-                end_s=round(span.end - self._began, 3),
-                data=_encoder.encode(told),
+                start_s=start - self._began,
+                end_s=end - self._began,
+                item=_without_pictures(item),
+                heard=entry.heard,
             )
         )
 
@@ -201,22 +179,19 @@ class Keeping:
             self._awaits_sound = False
 
     def _at(self, now: Seconds) -> UnixSeconds:
-        return round(self._began_at + now - self._began, 3)
+        return self._began_at + now - self._began
 
-    def _span(self, item: Item, added: Seconds) -> Span:
-        """When it sounded; an answer is played from the moment at which it was sent."""
-        speech = next((part for part in getattr(item, "content", ()) if isinstance(part, Speech)), None)
-        if speech is None or not isinstance(item, Message):
-            return Span(added, added)
+    def _span(self, item: Item, speech: Speech, added: Seconds) -> tuple[Seconds, Seconds]:
+        """When its sound began and ended; an answer is played from the moment at which it was sent."""
         length = seconds_from_samples(speech.stop - speech.start)
-        if item.role is Role.ASSISTANT:
+        if isinstance(item, Message) and item.role is Role.ASSISTANT:
             start = self._sounded_from.get(item.id, added)
-            return Span(start, start + length)
+            return start, start + length
         if self._stream_began is None or speech.clip is not None:
-            return Span(max(self._began, added - length), added)
+            return max(self._began, added - length), added
         # What comes faster than it was spoken would have begun before the session.
         start = max(self._began, self._stream_began + seconds_from_samples(speech.start))
-        return Span(start, start + length)
+        return start, start + length
 
     _inputs: ClassVar[Mapping[type, Callable[[Any, Seconds, Any], None]]] = {
         inputs.VoiceBegan: _voice,
@@ -243,28 +218,6 @@ class Keeping:
     """What may come with a new item, or with another version of one."""
 
 
-def kind_of(item: Item) -> str:
-    """The role of a message; of other items, what they are."""
-    if isinstance(item, Message):
-        return item.role.value
-    return str(type(item).__struct_config__.tag)
-
-
-def words_of(item: Item) -> str:
-    """What people and models said in it, for reading and searching."""
-    match item:
-        case Message():
-            return text_of(item)
-        case FunctionCall(name=name, arguments=arguments):
-            return f"{name} {arguments}"
-        case FunctionOutput(output=output):
-            return output
-        case McpCall(name=name, arguments=arguments, output=output):
-            return " ".join(part for part in (name, arguments, output) if part)
-        case _:
-            return ""
-
-
 def _without_pictures(item: Item) -> Item:
     """They are megabytes each, and nobody searches them."""
     if not isinstance(item, Message) or not any(isinstance(part, Picture) for part in item.content):
@@ -273,38 +226,9 @@ def _without_pictures(item: Item) -> Item:
     return msgspec.structs.replace(item, content=content)
 
 
-def _is_wordless(item: Item) -> bool:
-    return isinstance(item, Message) and any(
-        isinstance(part, Speech) and part.transcript is None for part in item.content
-    )
-
-
-MOMENTS = (
-    "speech_end", "silence_complete", "committed", "transcript", "first_token", "first_clause", "first_audio", "began",
-    "ended",
-)  # fmt: skip
-
-
-def _told(turn: Turn, began: Seconds) -> dict[str, Any]:
-    """A turn with its moments in seconds of the session."""
-    found = {name: getattr(turn, name) for name in MOMENTS}
-    tools = [
-        {"call_id": run.call_id, "name": run.name, "began": _since(run.began, began), "ended": _since(run.ended, began)}
-        for run in turn.tools
-    ]
-    waited = turn.voice_to_voice_ms()
-    return {
-        "item_id": turn.item_id or None,
-        "response_id": turn.response_id,
-        "status": turn.status,
-        "reason": turn.reason,
-        "moments_s": {name: _since(moment, began) for name, moment in found.items() if moment is not None},
-        "stages_ms": {name: round(length, 1) for name, length in turn.stages_ms().items()},
-        "voice_to_voice_ms": None if waited is None else round(waited, 1),
-        "was_prepared": turn.was_prepared,
-        "tools": tools,
-    }
-
-
-def _since(moment: Seconds | None, began: Seconds) -> Seconds | None:
-    return None if moment is None else round(moment - began, 3)
+def _speech_of(item: Item) -> Speech | None:
+    """Its sound, if it has any; of several, the first whose words are not known, or else the first."""
+    sounds = [part for part in item.content if isinstance(part, Speech)] if isinstance(item, Message) else []
+    if len(sounds) <= 1:
+        return sounds[0] if sounds else None
+    return next((sound for sound in sounds if sound.transcript is None), sounds[0])

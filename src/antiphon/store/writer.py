@@ -17,7 +17,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 
-from antiphon.store.changes import DAY_S, Change, ItemGone, ItemKept, weight
+from antiphon.store.changes import DAY_S, Change, ItemGone, ItemKept
+from antiphon.store.drafts import Draft, ItemDraft, draft_weight, made
 from antiphon.store.shelf import BEAT_S, Shelf, Unwritten
 
 log = logging.getLogger("antiphon.store")
@@ -50,7 +51,7 @@ class Writer:
         self._slowest_s = 0.0
         self._keep_s = keep_days * DAY_S
         self._shelf = shelf
-        self._queue: queue.SimpleQueue[Change | Stop] = queue.SimpleQueue()  # its `put` neither waits nor locks
+        self._queue: queue.SimpleQueue[Change | Draft | Stop] = queue.SimpleQueue()  # its `put` neither waits nor locks
         # Each number is written by one side only, so that none needs a lock; differences may be a moment old.
         self._put, self._put_bytes = 0, 0
         self._done, self._done_bytes = 0, 0
@@ -78,9 +79,9 @@ class Writer:
         slowest_s, self._slowest_s = self._slowest_s, 0.0
         return slowest_s
 
-    def put(self, change: Change) -> None:
+    def put(self, change: Change | Draft) -> None:
         """Have it written. Never waits and never fails; what there is no room for is lost and counted."""
-        size = weight(change)
+        size = draft_weight(change)
         if self.waiting >= MOST_WAITING or self._put_bytes - self._done_bytes + size > MOST_WAITING_BYTES:
             if not self._lost_of:
                 log.error("conversations come faster than %s takes them: some are not kept", self._shelf.name)
@@ -153,16 +154,16 @@ class Writer:
         if forgotten:
             log.info("%d sessions were old enough to be forgotten", forgotten)
 
-    def _next_batch(self, patience_s: float) -> tuple[list[Change], bool]:
+    def _next_batch(self, patience_s: float) -> tuple[list[Change | Draft], bool]:
         """What is to be written next, oldest first, and whether it is the last."""
-        batch: list[Change] = []
+        batch: list[Change | Draft] = []
         try:
             first = self._queue.get(timeout=patience_s)
         except queue.Empty:
             return batch, False
         if self._queue.qsize() < BATCH_MOST:
             time.sleep(BATCH_S)  # so that it is woken once for many changes
-        item: Change | Stop = first
+        item: Change | Draft | Stop = first
         while not isinstance(item, Stop):
             batch.append(item)
             if len(batch) == BATCH_MOST or self._queue.empty():
@@ -170,12 +171,13 @@ class Writer:
             item = self._queue.get()
         return batch, True
 
-    def _write(self, batch: list[Change]) -> None:
+    def _write(self, batch: list[Change | Draft]) -> None:
         """Until it is written, or there is no use in it."""
+        changes = self._made(newest(batch))
         given_up = Counter(dict(self._lost_of))  # the copy is one step of the interpreter
         news = given_up - self._told_of
         try:
-            while not self._try(newest(batch), news):
+            while not self._try(changes, news):
                 if not self._rest():
                     log.error("%d changes of conversations could not be written", len(batch))
                     return
@@ -183,8 +185,18 @@ class Writer:
             self._lost_in_batches += len(batch)
         else:
             self._told_of = given_up
-        self._done_bytes += sum(weight(change) for change in batch)
+        self._done_bytes += sum(draft_weight(change) for change in batch)
         self._done += len(batch)
+
+    def _made(self, drafts: list[Change | Draft]) -> list[Change]:
+        changes = []
+        for draft in drafts:
+            try:
+                changes.append(made(draft))
+            except Exception:  # the border of one change: a mistake of ours, which shall not take others with it
+                log.exception("a change of session %s cannot be put into words", draft.session_id)
+                self._lost_in_batches += 1
+        return changes
 
     def _try(self, changes: list[Change], lost: Mapping[str, int]) -> bool:
         """Whether they are written now. Raises `Unwritten` if they never will be."""
@@ -214,15 +226,15 @@ class Writer:
             log.error("conversations cannot be written to %s: %s", self._shelf.name, error.message)
 
 
-def newest(batch: list[Change]) -> list[Change]:
+def newest(batch: list[Change | Draft]) -> list[Change | Draft]:
     """The batch without versions of items that a later one replaces."""
     last = {
         (change.session_id, change.item_id): number
         for number, change in enumerate(batch)
-        if isinstance(change, ItemKept | ItemGone)
+        if isinstance(change, ItemDraft | ItemKept | ItemGone)
     }
     return [
         change
         for number, change in enumerate(batch)
-        if not isinstance(change, ItemKept | ItemGone) or last[change.session_id, change.item_id] == number
+        if not isinstance(change, ItemDraft | ItemKept | ItemGone) or last[change.session_id, change.item_id] == number
     ]
