@@ -108,8 +108,9 @@ class Line(asyncio.Protocol):
         self._is_waiting = True
 
     def close(self) -> None:
-        self._talk.send_close()
-        self._flush()
+        if not self.transport.is_closing():
+            self._talk.send_close()
+            self._flush()
         self.transport.close()
 
     def _take(self, start: bytes) -> None:

@@ -78,7 +78,8 @@ class Soak:
             for slot in range(SLOTS):
                 await asyncio.sleep(max(0.0, began + (tick + slot / SLOTS) * FRAME_S - self._loop.time()))
                 for caller in self._callers[slot::SLOTS]:
-                    caller.send(tick, may_speak=True)
+                    if not caller.line.transport.is_closing():  # else it is lost, which is counted as it is replaced
+                        caller.send(tick, may_speak=True)
             tick += 1
 
     async def _replace(self, end: Seconds) -> None:

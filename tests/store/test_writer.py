@@ -9,10 +9,13 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
+from antiphon.session.items import Message, Role, Text
 from antiphon.store import writer as writer_module
 from antiphon.store.changes import ItemKept, SessionBegan
 from antiphon.store.database import SqliteShelf
+from antiphon.store.drafts import ItemDraft
 from antiphon.store.reading import SqliteReader
 from antiphon.store.writer import Writer, newest
 
@@ -126,3 +129,19 @@ def test_a_change_that_cannot_be_written_takes_no_other_with_it_but_its_batch(tm
 def test_of_an_items_versions_only_the_newest_is_written() -> None:
     began = SessionBegan("s", "", 1.0, "realtime", "antiphon")
     assert newest([began, item(1, "a"), item(2), item(1, "b")]) == [began, item(2), item(1, "b")]
+
+
+def test_a_draft_that_cannot_be_put_into_words_takes_no_other_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "c.sqlite3"
+    words = Message("i1", Role.USER, (Text("word"),))
+    good = ItemDraft("s", "i1", 1.0, 1.0, 0.0, 1.0, words, None)
+
+    async def story() -> None:
+        async with writing(path) as writer:
+            writer.put(structs.replace(good, item_id="i0", at=None))
+            writer.put(good)
+            await settled(writer)
+            assert (writer.lost, writer.errors) == (1, 0)
+
+    asyncio.run(story())
+    assert [kept.id for kept in SqliteReader(path).items("s")] == ["i1"]

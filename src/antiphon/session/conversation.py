@@ -70,9 +70,10 @@ class Conversation:
         """The entry, whether connections know of it or not, or None."""
         return self._entries.get(item_id)
 
-    def latest(self, count: int) -> Iterator[Entry]:
+    def latest(self, count: int) -> list[Entry]:
         """The last entries, the very last one first, whether connections know of them or not."""
-        return (self._entries[id] for id in reversed(self._order[-count:]))
+        entries = self._entries
+        return [entries[id] for id in self._order[: -count - 1 : -1]]
 
     def neighbours(self, item_id: str) -> tuple[str | None, str | None]:
         """Ids of the items before and after it, whether connections know of them or not. Raises `ValueError` if it is

@@ -47,7 +47,7 @@ class Keeping:
         """Items that wait for their words, wherever they are."""
         self._places: dict[str, float] = {}
         self._sounded_from: dict[str, Seconds] = {}
-        self._awaits_sound = False
+        self._told_by = self._outputs
         self._added: dict[str, Seconds] = {}
         self._stream_began: Seconds | None = None
         """When the first sample of the person's sound would have come, if all had come as the last did."""
@@ -62,8 +62,9 @@ class Keeping:
         told = self._inputs.get(type(item))
         if told is not None:
             told(self, now, item)
+        told_by = self._told_by
         for output in out:
-            told = self._outputs.get(type(output))
+            told = told_by.get(type(output))
             if told is not None:
                 told(self, now, output)
         if self._has_news:
@@ -170,13 +171,12 @@ class Keeping:
         self._stream_began = moment_of(0, voice.heard, voice.arrived)
 
     def _output_began(self, now: Seconds, began: outputs.OutputBegan) -> None:
-        self._awaits_sound = True
+        self._told_by = self._outputs_and_sound
 
     def _sounded(self, now: Seconds, sent: outputs.AudioSent) -> None:
-        """Of an item's sound, the first piece tells when it began."""
-        if self._awaits_sound:
-            self._sounded_from.setdefault(sent.item_id, now)
-            self._awaits_sound = False
+        """The first sound of an item. There are ten pieces a second, which need not be looked at."""
+        self._sounded_from.setdefault(sent.item_id, now)
+        self._told_by = self._outputs
 
     def _at(self, now: Seconds) -> UnixSeconds:
         return self._began_at + now - self._began
@@ -204,7 +204,6 @@ class Keeping:
     }
     _outputs: ClassVar[Mapping[type, Callable[[Any, Seconds, Any], None]]] = {
         outputs.OutputBegan: _output_began,
-        outputs.AudioSent: _sounded,
         outputs.ItemAdded: _item_added,
         outputs.ItemDeleted: _item_deleted,
         outputs.ItemTruncated: _name,
@@ -216,6 +215,10 @@ class Keeping:
         outputs.McpCallEnded: _news,
     }
     """What may come with a new item, or with another version of one."""
+    _outputs_and_sound: ClassVar[Mapping[type, Callable[[Any, Seconds, Any], None]]] = {
+        **_outputs,
+        outputs.AudioSent: _sounded,
+    }
 
 
 def _without_pictures(item: Item) -> Item:
