@@ -90,7 +90,7 @@ class Phone:
     def send(self, kind: str, **fields: Any) -> None:
         self.channel.send(json.dumps({"type": kind, **fields}))
 
-    async def receive(self, kind: str, since: int = 0, patience_s: float = 10.0) -> dict[str, Any]:
+    async def receive(self, kind: str, since: int = 0, patience_s: float = 30.0) -> dict[str, Any]:
         """The first event of this kind, from number `since` on. An error on the way to it fails the test."""
         async with asyncio.timeout(patience_s), self._news:
             checked = since
