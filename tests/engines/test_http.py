@@ -211,6 +211,25 @@ def test_the_key_goes_to_the_server_and_nowhere_else() -> None:
     assert talk(conversation) == f"Bearer {KEY}"
 
 
+def test_no_redirect_is_followed() -> None:
+    asked: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readline())
+        writer.write(b"HTTP/1.1 307 Elsewhere\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    async def conversation() -> UpstreamError:
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        host, port = server.sockets[0].getsockname()
+        async with server, open_client() as client:
+            upstream = Upstream(client, f"http://{host}:{port}/v1", KEY, Deadlines())
+            return await failure(everything(OpenAiLlm(upstream, "m").write(ASKED)))
+
+    assert asyncio.run(conversation()).code == "upstream_redirect"
+    assert [line.split()[1] for line in asked] == [b"/v1/chat/completions"]
+
+
 def test_a_body_without_end_is_refused() -> None:
     async def conversation(_: ScriptedUpstream, upstream: Upstream) -> UpstreamError:
         async def read() -> bytes:

@@ -84,12 +84,14 @@ def test_what_is_no_sound_is_refused(data: bytes) -> None:
     assert refused.value.code == "invalid_audio"
 
 
-def test_a_playlist_opens_nothing_else(tmp_path: Path) -> None:
+def test_a_playlist_opens_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     secret = tmp_path / "secret.wav"
     secret.write_bytes(recorded(SENT, "wav"))
+    monkeypatch.chdir(tmp_path)  # FFmpeg by itself refuses other names than such as lie beside the playlist
     for playlist in (
         f"#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nfile://{secret}\n#EXT-X-ENDLIST\n",
         f"ffconcat version 1.0\nfile {secret}\n",
+        "ffconcat version 1.0\nfile secret.wav\n",
     ):
         with pytest.raises(PeerError):
             read(playlist.encode())
