@@ -14,7 +14,8 @@ import msgspec
 from msgspec import Struct
 
 from antiphon.errors import PeerError
-from antiphon.protocol.upstream import changes, session_of, tool_of
+from antiphon.protocol.upstream import changes, item_of, session_of, tool_of
+from antiphon.session.items import Item
 from antiphon.session.outputs import Output, ToUpstream
 from antiphon.session.settings import FunctionTool, ResponseOptions, Settings, SettingsPatch
 
@@ -68,6 +69,8 @@ class Line:
         """Names of the requests whose answer is still to come, in order."""
         self._configured: dict[str, Any] | None = None
         """What the session there was last asked to be; None if nobody knows."""
+        self._names: dict[str, str] = {}
+        """What we call an item, by what the other server calls it, where the two differ."""
         self.is_open = False
 
     # --- asking
@@ -134,6 +137,22 @@ class Line:
     def _updates(self) -> bool:
         return any(self._asked[name].kind == "update" for name in self._owed)
 
+    def put_item(self, item: Item) -> None:
+        """Tell it of an item that no client has asked for."""
+        self.ask(Asked("", "item", {"type": "conversation.item.create", "item": item_of(item)}, about=item.id))
+
+    # --- names
+
+    def call(self, theirs: str, ours: str) -> None:
+        """What the other server calls so, clients know by another name."""
+        self._names[theirs] = ours
+
+    def ours(self, item_id: str) -> str:
+        return self._names.get(item_id, item_id)
+
+    def theirs(self, item_id: str) -> str:
+        return next((theirs for theirs, ours in self._names.items() if ours == item_id), item_id)
+
     # --- answers
 
     def answered(self, name: str) -> Asked | None:
@@ -172,6 +191,7 @@ class Line:
         """The connection is gone. Returns the updates whose answer is lost with it, in order: the next session there
         begins with them."""
         self.is_open = False
+        self._names.clear()
         updates = self.pending("update")
         for asked in updates:
             self.answered(asked.name)

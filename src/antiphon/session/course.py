@@ -15,12 +15,12 @@ from antiphon.audio.units import Seconds
 from antiphon.errors import PeerError
 from antiphon.session import inputs, outputs
 from antiphon.session.asking import Asking
-from antiphon.session.conversation import Conversation, Entry
+from antiphon.session.conversation import Conversation
 from antiphon.session.heard import Heard
 from antiphon.session.ids import Ids
 from antiphon.session.inputs import Input, Request, Result
 from antiphon.session.item_requests import ItemRequests
-from antiphon.session.items import Message, Role, Speech
+from antiphon.session.items import Message
 from antiphon.session.outputs import Output, Refused, Remark
 from antiphon.session.response_requests import ResponseRequests
 from antiphon.session.room import Room
@@ -150,16 +150,7 @@ class Course(ABC):
     def _finish(self, item: inputs.Finish) -> None:
         """End all that is open."""
 
-    # --- what the person said, and what tools do
-
-    def _add_speech(self, item_id: str, speech: Speech) -> None:
-        """A stretch of the stream becomes an item of the conversation."""
-        item = Message(item_id, Role.USER, (speech,))
-        previous = self.conversation.last()
-        self._emit(outputs.AudioCommitted(item_id, previous))
-        self.conversation.add(Entry(item))
-        self._emit(outputs.ItemAdded(item, previous))
-        self._emit(outputs.RetainAudio(item_id, speech.start, speech.stop))
+    # --- what tools do
 
     def _tool_progressed(self, item: inputs.ToolProgressed) -> None:
         self._emit(outputs.ToolReported(item.call_id, item.name, item.text))

@@ -11,7 +11,7 @@ from antiphon.audio.units import Samples, ms_from_samples, samples_from_ms
 from antiphon.errors import PeerError
 from antiphon.session import inputs, outputs
 from antiphon.session.conversation import Entry
-from antiphon.session.items import Item, Message, Picture, Speech, Status
+from antiphon.session.items import Item, Message, Picture, Role, Speech, Status
 from antiphon.session.ledger import Ledger
 from antiphon.session.room import Room
 
@@ -72,6 +72,16 @@ class ItemRequests:
                 code="invalid_value",
                 param=param,
             )
+
+    def add_speech(self, item_id: str, speech: Speech) -> None:
+        """A stretch of the person's sound becomes an item of the conversation."""
+        room = self._room
+        item = Message(item_id, Role.USER, (speech,))
+        previous = room.conversation.last()
+        room.emit(outputs.AudioCommitted(item_id, previous))
+        room.conversation.add(Entry(item))
+        room.emit(outputs.ItemAdded(item, previous))
+        room.emit(outputs.RetainAudio(item_id, speech.start, speech.stop))
 
     # --- what is there
 

@@ -355,7 +355,7 @@ class Session(Course):
         """What was said becomes an item; `words` is the recognition of it if that has begun."""
         self._quiet_since = None
         start, stop = self._floor.buffer.take(end)
-        self._add_speech(item_id, Speech(start, stop))
+        self._items.add_speech(item_id, Speech(start, stop))
         if words is None:
             self._transcribe(item_id, start, stop)
         else:
@@ -837,7 +837,7 @@ class Session(Course):
         first, stop = self._floor.buffer.take(heard)
         start = max(first, stop - samples_from_ms(detection.idle_timeout_ms))
         self._emit(outputs.TimedOut(item_id, start, stop))
-        self._add_speech(item_id, Speech(start, stop, ""))
+        self._items.add_speech(item_id, Speech(start, stop, ""))
         if self.settings.transcription is not None:
             self._emit(outputs.TranscriptionDone(item_id, "", seconds_from_samples(stop - start)))
         if detection.create_response and self.settings.kind == "realtime":

@@ -1,0 +1,214 @@
+"""What the other server hears of the person: their turns, and where each lies in our stream of sound.
+
+It finds the turns and writes down the words; here they become items. A turn that it had begun when its connection was
+lost is heard again by the next one, and stays the same turn for clients. Answers are not known here.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from antiphon.audio.units import Samples, Seconds, samples_from_ms, seconds_from_samples
+from antiphon.protocol import upstream
+from antiphon.relay.line import Asked, Line
+from antiphon.relay.quoting import quoted
+from antiphon.session import inputs, outputs
+from antiphon.session.allowances import Allowances
+from antiphon.session.consent import consent_in
+from antiphon.session.conversation import with_transcript
+from antiphon.session.item_requests import ItemRequests
+from antiphon.session.items import Message, Speech
+from antiphon.session.room import Room
+
+OVERLAP = samples_from_ms(1000)  # heard twice after a loss: what the lost server had in hand
+FOUND_S: Seconds = 5.0  # for a voice in what is heard again: it comes faster than it was spoken
+
+
+class Turn(Struct):
+    """What the person is saying, or has just said."""
+
+    item_id: str
+    start: Samples
+    stop: Samples | None = None
+    is_resent: bool = False
+    """The server that had begun it is lost; the next one hears it from its beginning, and has its own name for it."""
+    until: Seconds | None = None
+    """When that one should have found it, if it is to."""
+
+
+class Person:
+    """See the module. The first methods take what the other server says."""
+
+    def __init__(
+        self, room: Room, line: Line, items: ItemRequests, allowances: Allowances, interrupt: Callable[[], None]
+    ) -> None:
+        """`interrupt`: they speak over an answer."""
+        self.turn: Turn | None = None
+        self.resumes_from: Samples = 0
+        """Where the next connection's stream has to begin."""
+        self._room = room
+        self._line = line
+        self._items = items
+        self._allowances = allowances
+        self._interrupt = interrupt
+        self._base: Samples = 0
+        """Where this one's begins in ours."""
+        self._settled: Samples = 0
+        """Up to here the sound is part of items."""
+        self._commits: deque[Samples] = deque()
+        """Where the commits end that clients have asked for."""
+
+    def _place(self, ms: float) -> Samples:
+        """A moment of its stream in ours."""
+        return self._base + samples_from_ms(max(0, round(ms)))
+
+    # --- what the other server finds
+
+    def speech_started(self, message: upstream.SpeechStarted) -> None:
+        at = self._place(message.audio_start_ms)
+        if self.turn is not None and self.turn.is_resent:
+            self.turn.is_resent, self.turn.until = False, None
+            self._line.call(message.item_id, self.turn.item_id)  # clients know it by the first one
+            return
+        self.turn = Turn(self._line.ours(message.item_id), at)
+        self._room.emit(outputs.SpeechStarted(self.turn.item_id, at))
+        self.keep_sound()
+        detection = self._room.settings.turn_detection
+        if detection is not None and detection.interrupt_response:
+            self._interrupt()
+
+    def speech_stopped(self, message: upstream.SpeechStopped) -> None:
+        turn = self.turn
+        if turn is None or turn.item_id != self._line.ours(message.item_id) or turn.stop is not None:
+            return
+        turn.stop = max(turn.start, self._place(message.audio_end_ms))
+        self._room.emit(outputs.SpeechStopped(turn.item_id, turn.stop))
+
+    def committed(self, message: upstream.AudioCommitted, heard: Samples) -> None:
+        item_id = self._line.ours(message.item_id)
+        if item_id in self._room.conversation:
+            return
+        turn, self.turn = self.turn, None
+        if turn is not None and turn.is_resent:
+            self._line.call(item_id, turn.item_id)
+            item_id = turn.item_id
+        if turn is not None and turn.stop is None:
+            turn.stop = heard
+            self._room.emit(outputs.SpeechStopped(turn.item_id, heard))
+        start, stop = self._settled, heard
+        if turn is not None:
+            start, stop = turn.start, turn.stop or heard
+        if self._commits and self._line.answered_next("commit") is not None:
+            stop = max(start, min(self._commits.popleft(), heard))
+        self._settled = max(self._settled, stop)
+        self._items.add_speech(item_id, Speech(start, stop))
+        self.keep_sound()
+
+    def timed_out(self, message: upstream.TimeoutTriggered) -> None:
+        start, stop = self._place(message.audio_start_ms), self._place(message.audio_end_ms)
+        self.turn = Turn(message.item_id, start, stop)
+        self._room.emit(outputs.TimedOut(message.item_id, start, stop))
+
+    # --- its words
+
+    def transcription_grew(self, message: upstream.TranscriptionDelta) -> None:
+        item_id = self._line.ours(message.item_id)
+        if self._room.settings.transcription is not None and self._room.conversation.visible(item_id) is not None:
+            self._room.emit(outputs.TranscriptionGrew(item_id, message.delta))
+
+    def transcribed(self, message: upstream.TranscriptionCompleted) -> None:
+        item_id, text = self._line.ours(message.item_id), message.transcript
+        entry = self._room.conversation.visible(item_id)
+        if entry is None or not isinstance(entry.item, Message):
+            return
+        speech = next((part for part in entry.item.content if isinstance(part, Speech)), None)
+        if speech is None or speech.transcript is not None:
+            return
+        entry.item = with_transcript(entry.item, text)
+        if self._room.settings.transcription is not None:
+            seconds = seconds_from_samples(speech.stop - speech.start)
+            self._room.emit(outputs.TranscriptionDone(item_id, text, seconds))
+        if text.strip():
+            self._allowances.hear(consent_in(text, self._room.language))
+
+    def transcription_failed(self, message: upstream.TranscriptionFailed) -> None:
+        item_id, error = self._line.ours(message.item_id), message.error
+        if self._room.settings.transcription is not None and self._room.conversation.visible(item_id) is not None:
+            code = error.code or "transcription_failed"
+            self._room.emit(outputs.TranscriptionFailed(item_id, code, quoted(error.message or code)))
+
+    # --- what clients ask for
+
+    def commit(self, request: inputs.CommitAudio) -> None:
+        self._commits.append(request.end)
+        event = {"type": "input_audio_buffer.commit"}
+        self._line.ask(Asked("", "commit", event, request.connection, request.request))
+
+    def clear(self, request: inputs.ClearAudio) -> None:
+        self._settled = max(self._settled, request.end)
+        self.turn = None
+        if not self._line.is_open:
+            self.resumes_from = self._settled
+            self._room.emit(outputs.AudioCleared())
+            return
+        event = {"type": "input_audio_buffer.clear"}
+        self._line.ask(Asked("", "clear", event, request.connection, request.request))
+
+    def cleared(self, message: upstream.AudioCleared) -> None:
+        self.turn = None
+        self._room.emit(outputs.AudioCleared())
+        self.keep_sound()
+
+    def refuse_commit(self, asked: Asked, heard: Samples) -> None:
+        """The other server has not made an item of it."""
+        if self._commits:
+            self._commits.popleft()
+        if asked.connection is None and self.turn is not None:
+            self._room.emit(outputs.SpeechStopped(self.turn.item_id, heard))
+            self.turn = None
+
+    # --- connections
+
+    def open(self, heard: Samples) -> None:
+        """A new one hears from where the last one was lost."""
+        self._base = start = min(self.resumes_from, heard)
+        if start < heard:
+            self._room.emit(outputs.ResendAudio(start))
+        self.keep_sound()
+        if self.turn is not None:
+            self.turn.until = self._room.now + FOUND_S
+
+    def lose(self) -> None:
+        """What was begun on it is heard again by the next one."""
+        if self.turn is not None:
+            self.turn.is_resent = True
+
+    def pass_time(self, heard: Samples) -> None:
+        turn = self.turn
+        if turn is not None and turn.until is not None and turn.until <= self._room.now:
+            # Somebody has spoken, as the lost server knew, and this one does not find it: it is told so.
+            turn.until = None
+            self._commits.append(heard)
+            self._line.ask(Asked("", "commit", {"type": "input_audio_buffer.commit"}))
+
+    def finish(self) -> None:
+        """The session is over, and nothing more is asked of this."""
+        del self._interrupt  # it is the session's, which would wait for the garbage collector
+
+    def keep_sound(self) -> None:
+        """What may have to be heard again."""
+        if self._room.settings.turn_detection is None:
+            self._room.emit(outputs.KeepAudio(self._settled))
+        else:
+            self._room.emit(outputs.KeepAudio(self.turn.start if self.turn is not None else None))
+
+    def unsettled_from(self, heard: Samples) -> Samples:
+        """From where on the person has to be heard again."""
+        if self._room.settings.turn_detection is None:
+            return self._settled
+        if self.turn is not None:
+            return self.turn.start
+        return max(self._settled, heard - OVERLAP, 0)
