@@ -7,7 +7,7 @@ import pytest
 from antiphon.errors import PeerError
 from antiphon.relay.line import MOST_HELD, MOST_REMEMBERED, TAG, Asked, Line
 from antiphon.session.outputs import Output, ToUpstream
-from antiphon.session.settings import FunctionTool, Settings
+from antiphon.session.settings import FunctionTool, ResponseOptions, Settings
 
 
 def opened() -> tuple[Line, list[Output]]:
@@ -71,3 +71,39 @@ def test_what_is_never_answered_is_forgotten_in_time() -> None:
     for _ in range(3 * MOST_REMEMBERED):
         line.ask(Asked("", "cancel", {"type": "response.cancel"}))
     assert len(line._asked) == MOST_REMEMBERED
+
+
+def test_an_answer_that_is_given_up_before_it_has_begun_is_cancelled_right_behind_its_request_each_time() -> None:
+    line, out = opened()
+    assert not line.give_up()
+    line.ask(Asked("", "respond", {"type": "response.create"}, options=ResponseOptions(detached=True)))
+    assert not line.give_up()  # a cancel without a name is for the conversation's
+    line.ask(Asked("", "respond", {"type": "response.create"}))
+    assert line.give_up()
+    assert not line.give_up()
+    assert kinds(out) == ["response.create", "response.create", "response.cancel"]
+    line.lose()
+    out.clear()
+    line.open()
+    line.repeat("respond")
+    assert kinds(out) == ["response.create", "response.create", "response.cancel"]
+    assert line.answered_next("respond") is not None
+    asked = line.answered_next("respond")
+    assert asked is not None
+    assert asked.is_given_up
+
+
+def test_an_item_with_two_names_has_them_until_the_connection_is_lost() -> None:
+    line, _ = opened()
+    line.call("item_there", "item_here")
+    assert (line.ours("item_there"), line.theirs("item_here"), line.ours("other")) == (
+        "item_here",
+        "item_there",
+        "other",
+    )
+    line.lose()
+    assert line.theirs("item_here") == "item_here"
+
+
+def kinds(out: list[Output]) -> list[str]:
+    return [one.event["type"] for one in out if isinstance(one, ToUpstream)]

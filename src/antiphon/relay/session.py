@@ -331,9 +331,9 @@ class RelaySession(Course):
 
     def _clear_playback(self, request: inputs.ClearPlayback) -> None:
         self._heard.check_clear()
-        active = self._answers.active
-        if active is not None and active.playout.sent:
-            self._answers.stop(active, "client_cancelled")
+        for answer in list(self._answers.all.values()):
+            if answer.playout.sent and answer.stopped is None:
+                self._answers.stop(answer, "client_cancelled")
         self._shared.truncate_own(self._heard.stop(also_detached=True))
 
     def _audio_played(self, item: inputs.AudioPlayed) -> None:

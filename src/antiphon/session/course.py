@@ -83,7 +83,9 @@ class Course(ABC):
         """When `handle` wants a `TimePassed` next, or None. Never earlier than the last input."""
         if self._is_over or self._began is None:
             return None
-        return max(self._room.now, min([self._began + self.config.lifetime_s, *self._moments()]))
+        moments = self._moments()
+        moments.append(self._began + self.config.lifetime_s)
+        return max(self._room.now, min(moments))
 
     @abstractmethod
     def _moments(self) -> list[Seconds]:

@@ -7,6 +7,7 @@ for us. What a turn means for items and responses is the session's; `Deeds` are 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Literal
 
@@ -56,13 +57,14 @@ class Floor:
         self.turn = Turn()
         self.endpoint = Endpoint()
         self.following = Following(room)
+        self.replayed: deque[Result] = deque()
+        """Results that were held back until the turn was over, to be taken now, the oldest first."""
         self._room = room
         self._deeds = deeds
         self._barge_in = BargeIn()
         self._speculation = Speculation()
         self._scoring: int | None = None
         """Number of the work that scores the pause by its sound."""
-        self._replayed: list[Result] = []
 
     @property
     def deadline(self) -> Seconds | None:
@@ -258,11 +260,6 @@ class Floor:
             if isinstance(result, inputs.TurnScored):
                 self.endpoint.hear_model(result.probability)
 
-    def take_replayed(self) -> list[Result]:
-        """Results that were held back until the turn was over, to be taken now."""
-        results, self._replayed = self._replayed, []
-        return results
-
     def _speculate(self, detection: TurnDetection) -> None:
         """The person pauses. Have the words so far recognised, if that is worth it."""
         wish = self._room.config.speculation
@@ -323,7 +320,7 @@ class Floor:
                 self._room.emit(outputs.StopWork(task.work))
             return None
         task, results = kept
-        self._replayed += results
+        self.replayed += results
         return task
 
     def release(

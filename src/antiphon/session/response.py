@@ -69,15 +69,13 @@ from antiphon.session.outputs import (
     TextSent,
     ToolEnded,
 )
+from antiphon.session.pieces import Made, Piece, Round, ServedCall, is_repeated, text_of
 from antiphon.session.playout import Playout
 from antiphon.session.questions import NOBODY_TO_ASK, not_done, question_about
 from antiphon.session.settings import FunctionTool
 from antiphon.session.whole_json import WholeJson
 
 NewWork = Callable[[], int]
-Made = Message | FunctionCall | McpCall | McpApprovalRequest
-"""What a response can make."""
-
 NOT_MADE = McpFailure("tool", "The answer was interrupted before this call was made.")
 CUT = McpFailure("tool", "The answer was interrupted. This call may have been carried out, or not.")
 UNASKED = McpFailure("tool", NOBODY_TO_ASK)
@@ -115,55 +113,6 @@ MOVES: Table[ResponseState] = {
 
 EXHAUSTED = {"length": "max_output_tokens", "content_filter": "content_filter"}
 """Reasons of a model to stop before it was done, and what the protocol calls them."""
-
-
-class Piece:
-    """One output item while it is made."""
-
-    def __init__(self, index: int, item: Made, work: int, *, spoken: bool) -> None:
-        self.index = index
-        self.item = item
-        self.work = work
-        self.previous: str | None = None
-        self.text = ""
-        self.ledger = Ledger() if spoken else None
-        self.offset = 0
-        """Where its audio begins in the response's playout."""
-        self.written = False
-        """Nothing will be added to it."""
-        self.awaits = False
-        """It is a call that waits to be allowed, and no longer the response's."""
-
-    @property
-    def is_open(self) -> bool:
-        return self.item.status is Status.IN_PROGRESS and not self.awaits
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether it is whole and has gone out."""
-        return self.written and (self.ledger is None or self.ledger.exhausted)
-
-
-class Round:
-    """One run of the model, and the work that came of it."""
-
-    def __init__(self, work: int) -> None:
-        self.work = work
-        self.message: Piece | None = None
-        self.calls: dict[int, Piece | HiddenCall | ServedCall] = {}
-        self.arguments: dict[int, WholeJson] = {}
-        self.is_written = False
-        self.is_spoken = False
-
-
-class ServedCall:
-    """A call of a tool of one of the client's MCP servers: an item, and we make it."""
-
-    def __init__(self, piece: Piece, tool: RemoteTool) -> None:
-        self.piece = piece
-        self.tool = tool
-        self.is_whole = False
-        """The model has written all its arguments."""
 
 
 class Response(Audible):
@@ -386,7 +335,7 @@ class Response(Audible):
         for call in round.calls.values():
             match call:
                 case HiddenCall():
-                    if not call.started and not _is_repeated(call, round):
+                    if not call.started and not is_repeated(call, round):
                         self._begin_hidden(call, new_work)
                 case ServedCall():
                     if not call.is_whole:
@@ -602,7 +551,7 @@ class Response(Audible):
         return self.playout.may_send(*ledger.next_piece(self.playout.delta), now)
 
     def _finish(self, piece: Piece) -> None:
-        text = piece.text if piece.ledger is None else _text_of(piece.ledger)
+        text = piece.text if piece.ledger is None else text_of(piece.ledger)
         move = "cut" if self._exhausted and isinstance(piece.item, Message) else "complete"
         self._close(piece, move, text)
 
@@ -659,19 +608,3 @@ class Response(Audible):
         if not detached and piece.ledger.kept:
             self._emit(RetainAudio(item.id, 0, piece.ledger.kept, work=piece.work))
         self._emit(DropAudio(piece.work))
-
-
-def _is_repeated(call: HiddenCall, round: Round) -> bool:
-    """Whether the same call is at work already: models and their servers write one twice now and then."""
-    return any(
-        isinstance(other, HiddenCall)
-        and other.started
-        and (other.call_id, other.name, other.arguments) == (call.call_id, call.name, call.arguments)
-        for other in round.calls.values()
-        if other is not call
-    )
-
-
-def _text_of(ledger: Ledger) -> str:
-    """Its words: all of them, unless a client has said that it played less."""
-    return ledger.text() if ledger.limit is None else ledger.text_until(ledger.limit)

@@ -10,21 +10,20 @@ request has one method, and `_settle` holds the rules about both sides, one sent
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, ClassVar
 
 import msgspec
-from msgspec import UNSET, Struct
+from msgspec import UNSET
 
 from antiphon.audio.units import Samples, Seconds, samples_from_ms, seconds_from_samples
 from antiphon.errors import PeerError
 from antiphon.session import inputs, outputs
 from antiphon.session.allowances import LATER, Allowances
-from antiphon.session.asking import chosen
 from antiphon.session.audible import Ending
-from antiphon.session.conversation import Entry, as_heard, is_unrecognised, with_transcript
+from antiphon.session.context import Context, check_context, items_of, named, with_words
+from antiphon.session.conversation import Entry, is_unrecognised
 from antiphon.session.course import Course
 from antiphon.session.floor import Deeds, Floor
 from antiphon.session.ids import Ids
@@ -41,30 +40,23 @@ from antiphon.session.items import (
     Status,
     clip_of,
 )
-from antiphon.session.mcp import Approvals, FollowUp, Offer, check_choice, resolved, servers_among
+from antiphon.session.mcp import Approvals, FollowUp, Offer, servers_among
 from antiphon.session.outputs import Refused, Remark
 from antiphon.session.playout import Playout
+from antiphon.session.recognition import Recognised, Recognition
 from antiphon.session.response import Response, ResponseState
 from antiphon.session.settings import (
-    FunctionTool,
     ResponseOptions,
     SessionConfig,
-    SettingsPatch,
     patched,
 )
+from antiphon.session.settings_requests import SettingsRequests
+from antiphon.session.silence import Silence
 from antiphon.session.summary import Summary
 from antiphon.session.truncation import CountTokens, estimated
+from antiphon.session.unasked import Announcement, Unasked
 
-ANNOUNCEMENTS = 32  # that may wait to be spoken; whoever has more to say than this is not listened to anyway
 ASKED_FOR_S: Seconds = 1.0  # after something was written: clients ask for the answer themselves, right behind it
-
-
-class Announcement(Struct, frozen=True):
-    """Something to say that no model has to be asked for."""
-
-    text: str
-    is_fixed: bool = False
-    """It is said again and again, in the same words."""
 
 
 class Session(Course):
@@ -84,30 +76,27 @@ class Session(Course):
                 fell_quiet=self._fell_quiet,
             ),
         )
-        self._last_reading: tuple[str, inputs.Reading] | None = None
-        """Of the words that were recognised last, and whose item they are."""
         self._responses: dict[str, Response] = {}
         self._active: Response | None = None
         self._owners: dict[int, Response] = {}
-        self._transcripts: dict[int, outputs.Transcribe | outputs.Follow] = {}
         self._wanted_for: str | None = None
-        self._announcements: deque[Announcement] = deque(maxlen=ANNOUNCEMENTS)
-        self._news: deque[inputs.TaskEnded] = deque(maxlen=ANNOUNCEMENTS)
-        """Of tasks that have ended, which the model has not been told of."""
+        self._unasked = Unasked(self._room)
         self._summary = Summary(self._room)
         self._approvals = Approvals(self.conversation, self._emit, self._tell_mcp)
         self._allowances = Allowances(self._room, self._tell_later, self._answer_mcp)
+        self._recognition = Recognition(
+            self._room, self._allowances, Recognised(done=self._recognised, failed=self._fail_waiting)
+        )
         self._follow_up = FollowUp(config.follow_up_s, config.max_tool_rounds)
         self._question: Response | None = None
         """The response in which the person is asked about calls that a client was to ask about."""
         self._asked_for_by: Seconds = 0.0
         """When we do by ourselves what the person has allowed in writing."""
         self._is_welcome_said = False
-        self._has_greeted = False
         self._absent: set[str] = set()
         """Connections that broke and may be taken up again: nobody hears us meanwhile."""
-        self._quiet_since: Seconds | None = None
-        """When the last answer was played to its end, if nothing has happened since."""
+        self._silence = Silence()
+        self._wishes = SettingsRequests(self._room, self._items)
 
     # --- what is due
 
@@ -120,11 +109,9 @@ class Session(Course):
             for due in (response.deadline(), self._filler_due(response)):
                 if due is not None:
                     moments.append(due)
-        wants_to_speak = self._announcements or self._news or self._allowances.allowed
-        if wants_to_speak and self._may_announce(ignoring_playback=True):
+        if (self._unasked.waits or self._allowances.allowed) and self._may_announce(ignoring_playback=True):
             ends = self._heard.until
-            is_only_allowed = not (self._announcements or self._news)
-            moments.append(max(ends, self._asked_for_by) if is_only_allowed else ends)
+            moments.append(ends if self._unasked.waits else max(ends, self._asked_for_by))
         if self._follow_up.due is not None and self._may_follow_up():
             moments.append(self._follow_up.due)
         return moments
@@ -140,8 +127,8 @@ class Session(Course):
         response = self._owners.get(result.work)
         if response is not None and response.expects(result):
             self._take_for_response(response, result)
-        elif result.work in self._transcripts:
-            self._take_transcript(result)
+        elif self._recognition.expects(result):
+            self._recognition.take(result)
         elif self._floor.following.expects(result):
             self._floor.following.take(result)
         elif self._floor.expects(result):
@@ -157,8 +144,8 @@ class Session(Course):
             self._emit(Remark(f"late: {type(result).__name__} of work {result.work}"))
 
     def _settle(self) -> None:
-        for result in self._floor.take_replayed():
-            self._take(result)
+        while self._floor.replayed:
+            self._take(self._floor.replayed.popleft())
         if self.settings.kind == "transcription":
             self._floor.follow_stream()
         self._settle_responses()
@@ -168,8 +155,8 @@ class Session(Course):
         if self._active is None and not self._floor.turn.is_open:
             self._summary.write()
         # What nobody asked for is said when nobody speaks.
-        if self._announcements and self._may_announce(ignoring_playback=False):
-            self._say(self._announcements.popleft())
+        if self._unasked.announcements and self._may_announce(ignoring_playback=False):
+            self._say(self._unasked.announcements.popleft())
 
     def _settle_responses(self) -> None:
         for response in list(self._responses.values()):
@@ -191,7 +178,6 @@ class Session(Course):
                 self._say_filler(response)
             if response.is_over:
                 self._retire(response)
-        self._heard.forget_silent()
 
     def _go_on(self) -> bool:
         """Begin the response that is due, if one is. Returns whether that was so."""
@@ -213,7 +199,7 @@ class Session(Course):
             self._begin_response(ResponseOptions(), None, by_itself=True)
             return True
         # What was done beside the conversation is told when nobody speaks, in the model's words.
-        if self._news and self._may_announce(ignoring_playback=False):
+        if self._unasked.news and self._may_announce(ignoring_playback=False):
             self._tell_news()
             return True
         return False
@@ -221,14 +207,12 @@ class Session(Course):
     # --- connections
 
     def _attach(self, item: inputs.Attach) -> None:
-        if self.config.greeting and not self._has_greeted:
-            self._has_greeted = True
-            self._announcements.append(Announcement(self.config.greeting, is_fixed=True))
+        self._unasked.greet()
         self._welcome(item)
         if not self._is_welcome_said:
             self._tell_earlier()
         self._emit(outputs.Listen(self.settings.turn_detection))
-        self._warn_of_namesakes()
+        self._wishes.warn_of_namesakes()
         if not self._is_welcome_said and self.settings.kind == "realtime":
             self._asking.list_own_tools(again=False)
             self._asking.list_tools(servers_among(self.settings.tools), again=False)
@@ -260,18 +244,14 @@ class Session(Course):
         self._absent.remove(connection)
         for response in self._responses.values():
             response.playout.is_cut_off = self._is_cut_off
-        if self._quiet_since is not None:
-            self._quiet_since = max(self._quiet_since, self._now)
+        self._silence.wait_for(self._now)
 
     def _finish(self, item: inputs.Finish) -> None:
         for response in list(self._responses.values()):
             response.end(Ending("cancelled", "client_cancelled"), self._now)
             self._retire(response)
         self._floor.finish()
-        for work in sorted(self._transcripts):
-            self._emit(outputs.StopWork(work))
-        self._transcripts.clear()
-        for party in (self._asking, self._approvals, self._allowances, self._summary):
+        for party in (self._recognition, self._asking, self._approvals, self._allowances, self._summary):
             party.finish()
         self._is_over = True
         self._emit(outputs.Close(item.reason))
@@ -279,48 +259,17 @@ class Session(Course):
     # --- settings
 
     def _update_settings(self, item: inputs.UpdateSettings) -> None:
-        self._check_patch(item.patch)
-        patch = self._with_servers(item.patch)
+        self._check_kind(item.patch)
+        patch = self._wishes.check_patch(item.patch)
         before = self.settings.turn_detection
         self._room.settings = patched(self.settings, patch)
         self._emit(outputs.SettingsChanged(self.id, self.settings, self.expires_in_s))
         if patch.tools is not UNSET:
-            self._warn_of_namesakes()
+            self._wishes.warn_of_namesakes()
         if self.settings.turn_detection != before:
             self._floor.detect(self.settings.turn_detection)
         if patch.tools is not UNSET and self.settings.kind == "realtime":
             self._asking.list_tools(servers_among(patch.tools), again=True)
-
-    def _with_servers(self, patch: SettingsPatch) -> SettingsPatch:
-        """The patch with every label of an MCP server resolved. Raises `PeerError`."""
-        if patch.tools is not UNSET:
-            tools = resolved(patch.tools, self.settings.tools, self.config.max_mcp_servers, "session.tools")
-            if servers_among(tools):
-                self._items.check_room(0, "session.tools")  # what they offer becomes an item
-            patch = msgspec.structs.replace(patch, tools=tools)
-        if patch.tools is not UNSET or patch.tool_choice is not UNSET:
-            tools = chosen(patch.tools, self.settings.tools)
-            check_choice(chosen(patch.tool_choice, self.settings.tool_choice), tools, "session.tool_choice")
-        return patch
-
-    def _warn_of_namesakes(self) -> None:
-        """The client's own function wins: it may be what the person counts on. Who runs the server is to know."""
-        ours = {tool.name for tool in self.config.server_tools}
-        for tool in self.settings.tools:
-            if isinstance(tool, FunctionTool) and tool.name in ours:
-                self._emit(Remark(f"the client's own {tool.name} takes the place of the server's", warns=True))
-
-    def _check_patch(self, patch: SettingsPatch) -> None:
-        """Refuse the whole patch if any of it is not allowed now."""
-        self._check_kind(patch)
-        differs = patch.voice is not UNSET and patch.voice != self.settings.voice
-        if differs and self.conversation.has_assistant_speech():
-            raise PeerError(
-                "Cannot update a conversation's voice if assistant audio is present.",
-                "Set the voice before the first spoken answer, or open a new session.",
-                code="cannot_update_voice",
-                param="session.audio.output.voice",
-            )
 
     # --- what the person says
 
@@ -336,7 +285,7 @@ class Session(Course):
 
     def _fell_quiet(self) -> None:
         if self._active is None:
-            self._quiet_since = self._now
+            self._silence.begin(self._now)
 
     def _interrupt(self) -> None:
         """The person speaks over us: the answer ends, and we remember how much of it was heard."""
@@ -353,58 +302,19 @@ class Session(Course):
 
     def _commit(self, item_id: str, end: Samples, words: outputs.Transcribe | outputs.Follow | None) -> None:
         """What was said becomes an item; `words` is the recognition of it if that has begun."""
-        self._quiet_since = None
+        self._silence.end()
         start, stop = self._floor.buffer.take(end)
         self._items.add_speech(item_id, Speech(start, stop))
         if words is None:
-            self._transcribe(item_id, start, stop)
+            self._recognition.begin(item_id, start, stop)
         else:
-            self._transcripts[words.work] = words
+            self._recognition.adopt(words)
         self._emit(outputs.KeepAudio(None if self.settings.turn_detection else self._floor.buffer.start))
-
-    def _transcribe(self, item_id: str, start: Samples, stop: Samples, clip: int | None = None) -> None:
-        task = self._room.recognition(item_id, start, stop, clip)
-        self._transcripts[task.work] = task
-        self._emit(task)
-
-    def _take_transcript(self, result: Result) -> None:
-        task = self._transcripts[result.work]
-        item_id = task.item_id
-        # A sound that came with an item is the client's own; it asked for the words of its buffer only.
-        is_clip = isinstance(task, outputs.Transcribe) and task.clip is not None
-        tell = self.settings.transcription is not None and not is_clip
-        match result:
-            case inputs.TranscriptGrew(text=text, logprobs=logprobs, tail=tail):
-                if tell:
-                    self._emit(outputs.TranscriptionGrew(item_id, text, logprobs if task.logprobs else (), tail))
-            case inputs.TranscriptReady(text=text, seconds=seconds, language=language, logprobs=logprobs):
-                del self._transcripts[result.work]
-                self._last_reading = (item_id, result.reading)
-                if tell:
-                    wanted = logprobs if task.logprobs else ()
-                    self._emit(outputs.TranscriptionDone(item_id, text, seconds, language, wanted))
-                if text.strip():
-                    self._room.heard_language = language
-                    self._allowances.hear(result.reading.consent)
-                self._recognised(item_id, text)
-            case inputs.WorkFailed(code=code, message=message):
-                del self._transcripts[result.work]
-                if tell:
-                    self._emit(outputs.TranscriptionFailed(item_id, code, message))
-                self._fail_waiting(item_id, code, message)
-                self._recognised(item_id, "")
-            case _:
-                raise TypeError(f"no transcription expects {result!r}")
 
     def _recognised(self, item_id: str, text: str) -> None:
         for response in self._responses.values():
-            response.context = _with_words(response.context, item_id, text)
-        entry = self.conversation.visible(item_id)
-        if entry is None:
-            return  # deleted while it was recognised, or never part of the conversation
-        assert isinstance(entry.item, Message)
-        entry.item = with_transcript(entry.item, text)
-        if text.strip():
+            response.context = with_words(response.context, item_id, text)
+        if text.strip() or self.conversation.visible(item_id) is None:
             return
         for response in list(self._responses.values()):
             if response.answers_turn == item_id and response.state is ResponseState.WAITING:
@@ -424,8 +334,7 @@ class Session(Course):
 
     def _clear_audio(self, item: inputs.ClearAudio) -> None:
         self._floor.clear(item.end)
-        if self._quiet_since is not None:
-            self._quiet_since = self._now
+        self._silence.put_off(self._now)
 
     # --- items, by request
 
@@ -440,7 +349,7 @@ class Session(Course):
         speech = clip_of(item)
         if speech is not None:
             self._emit(outputs.RetainAudio(item.id, speech.start, speech.stop, clip=speech.clip))
-            self._recognise_clip(item.id, speech)
+            self._recognition.begin_clip(item.id, speech)
         if isinstance(item, McpApprovalResponse):
             self._answer_mcp(item)
             if self._active is not None and self._active is self._question:
@@ -453,11 +362,6 @@ class Session(Course):
         self._allowances.note(item)
         if self._approvals.answer(item, self._new_work):
             self._follow_up.owe(self._now)
-
-    def _recognise_clip(self, item_id: str, speech: Speech) -> None:
-        """A sound that came with an item is recognised unless its words came with it."""
-        if speech.transcript is None:
-            self._transcribe(item_id, speech.start, speech.stop, speech.clip)
 
     def _delete_item(self, request: inputs.DeleteItem) -> None:
         self._items.delete(request)
@@ -475,8 +379,8 @@ class Session(Course):
 
     def _played(self, report: inputs.Played) -> None:
         """The speaker says how far it is."""
-        if self._heard.report(report) and self._quiet_since is not None:
-            self._quiet_since = self._now
+        if self._heard.report(report):
+            self._silence.put_off(self._now)
 
     def _clear_playback(self, request: inputs.ClearPlayback) -> None:
         self._heard.check_clear()
@@ -502,50 +406,16 @@ class Session(Course):
         self._requests.check_count(len(self._responses))
         context = request.options.input
         if context is not None:
-            self._check_context(context)
-            context = tuple(self._named(part) for part in context)
-        self._begin_response(self._with_known_servers(request.options), context)
+            check_context(context, self.conversation, self._items)
+            context = named(context, self._ids)
+        self._begin_response(self._wishes.check_options(request.options), context)
         for part in context or ():
             speech = None if isinstance(part, str) else clip_of(part)
             if speech is not None and not isinstance(part, str):
-                self._recognise_clip(part.id, speech)
-
-    def _with_known_servers(self, options: ResponseOptions) -> ResponseOptions:
-        """The options with every label of an MCP server resolved. Raises `PeerError`."""
-        tools = chosen(options.tools, self.settings.tools)
-        if options.tools is not UNSET:
-            tools = resolved(tools, self.settings.tools, self.config.max_mcp_servers, "response.tools")
-            if servers_among(tools):
-                self._items.check_room(0, "response.tools")
-            options = msgspec.structs.replace(options, tools=tools)
-        if options.tools is not UNSET or options.tool_choice is not UNSET:
-            check_choice(chosen(options.tool_choice, self.settings.tool_choice), tools, "response.tool_choice")
-        return options
-
-    def _check_context(self, context: tuple[Item | str, ...]) -> None:
-        for index, part in enumerate(context):
-            if not isinstance(part, str):
-                self._items.check_sight(part, f"response.input[{index}].content")
-            elif self.conversation.visible(part) is None:
-                raise PeerError(
-                    f"Error creating response: the item with id '{part}' does not exist.",
-                    "An item_reference names an item of the conversation.",
-                    code="invalid_value",
-                    param=f"response.input[{index}].id",
-                )
-
-    def _named(self, part: Item | str) -> Item | str:
-        """An item of a response's own has an id, so that its words find it."""
-        if isinstance(part, str) or part.id:
-            return part
-        return msgspec.structs.replace(part, id=self._ids.make("item"))
+                self._recognition.begin_clip(part.id, speech)
 
     def _context_items(self, response: Response) -> tuple[Item, ...]:
-        """What the model is told for this response. An item that was deleted meanwhile is left out."""
-        if response.context is None:
-            return self.conversation.as_heard()
-        entries = (self.conversation.visible(part) if isinstance(part, str) else part for part in response.context)
-        return tuple(as_heard(entry) if isinstance(entry, Entry) else entry for entry in entries if entry is not None)
+        return items_of(response.context, self.conversation)
 
     def _awaits(self, response: Response) -> bool:
         if response.conversation is not None and self._approvals.is_answering:
@@ -573,7 +443,7 @@ class Session(Course):
         self._begin_response(ResponseOptions(), None).answers_turn = item_id
 
     def _begin_response(
-        self, options: ResponseOptions, context: tuple[Item | str, ...] | None, *, by_itself: bool = False
+        self, options: ResponseOptions, context: Context | None, *, by_itself: bool = False
     ) -> Response:
         response = Response(
             self._ids.make("resp"),
@@ -589,7 +459,7 @@ class Session(Course):
         if not options.detached:
             self._active = response
             self._requests.note_begun()
-            self._quiet_since = None
+            self._silence.end()
             self._follow_up.began(by_itself=by_itself)
         response.announce()
         self._asking.list_tools(response.manner.mcp_servers, again=options.tools is not UNSET)
@@ -657,7 +527,7 @@ class Session(Course):
 
     def _use_prepared(self, response: Response, question: outputs.Generate, offer: Offer) -> bool:
         """Give the response what was prepared for it, if it asks the same."""
-        item_id, reading = self._last_reading or ("", None)
+        item_id, reading = self._recognition.last or ("", None)
         entry = self.conversation.visible(item_id)
         own = entry.item if entry is not None and item_id == response.answers_turn else None
         prepared = self._floor.release(question, reading, own)
@@ -696,18 +566,12 @@ class Session(Course):
         self._retire(response)
         # An apology answers no turn: one that fails is followed by none.
         if ending.status == "failed" and response.answers_turn is not None and response.manner.speaks:
-            self._apologise(ending.error_code or "")
-
-    def _apologise(self, code: str) -> None:
-        config, language = self.config, (self._room.language or "en").partition("-")[0]
-        is_elsewhere = code.startswith("upstream_") and language in config.unreachable
-        sorry = (config.unreachable if is_elsewhere else config.apologies).get(language)
-        if sorry:
-            self._announcements.append(Announcement(sorry, is_fixed=True))
+            self._unasked.apologise(ending.error_code or "")
 
     def _retire(self, response: Response) -> None:
         """A response that has ended is nobody's any more."""
         self._responses.pop(response.id, None)
+        self._heard.forget_silent()
         self._owners = {work: owner for work, owner in self._owners.items() if owner is not response}
         if response.conversation is not None:
             # What tools have done is known to the model also when the answer was not told to its end.
@@ -726,12 +590,12 @@ class Session(Course):
             if self._floor.has_prepared:
                 self._floor.drop()
             ends = response.playout.ends_at()
-            self._quiet_since = self._now if ends is None else max(self._now, ends)
+            self._silence.begin(self._now if ends is None else max(self._now, ends))
 
     def _audio_played(self, item: inputs.AudioPlayed) -> None:
         """A client says how far its own player is."""
-        if self._heard.confirm(item, self._active) and self._quiet_since is not None:
-            self._quiet_since = self._heard.until
+        if self._heard.confirm(item, self._active):
+            self._silence.put_off(self._heard.until)
 
     def _new_work(self, owner: Response | None = None) -> int:
         work = self._room.new_work()
@@ -742,7 +606,7 @@ class Session(Course):
     # --- things said unasked, and time
 
     def _announce(self, item: inputs.Announce) -> None:
-        self._announcements.append(Announcement(item.text))
+        self._unasked.announcements.append(Announcement(item.text))
 
     def _tool_progressed(self, item: inputs.ToolProgressed) -> None:
         super()._tool_progressed(item)
@@ -751,7 +615,7 @@ class Session(Course):
 
     def _task_ended(self, item: inputs.TaskEnded) -> None:
         super()._task_ended(item)
-        self._news.append(item)
+        self._unasked.news.append(item)
 
     def _tell_later(self, call_id: str, name: str, arguments: str, output: str) -> None:
         """A second answer to a call. The model reads it as what it is, a tool's words, and not as anybody's who gives
@@ -765,9 +629,9 @@ class Session(Course):
         self._tell_later(item.id, item.function, item.arguments, words)
 
     def _tell_news(self) -> None:
-        for news in self._news:
+        for news in self._unasked.news:
             self._tell_later(news.call_id, news.name, news.arguments, news.output)
-        self._news.clear()
+        self._unasked.news.clear()
         self._begin_response(ResponseOptions(), None, by_itself=True)
 
     def _may_announce(self, *, ignoring_playback: bool) -> bool:
@@ -779,33 +643,13 @@ class Session(Course):
 
     def _say(self, announcement: Announcement) -> None:
         response = self._begin_response(ResponseOptions(), None)
-        self._speak(response, announcement)
-
-    def _speak(self, response: Response, announcement: Announcement) -> None:
-        work = self._new_work(response)
-        response.start_round(work)
-        manner = response.manner
-        self._emit(
-            outputs.Say(
-                work=work,
-                response_id=response.id,
-                text=announcement.text,
-                voice=manner.voice if manner.speaks else None,
-                speed=manner.speed,
-                output_format=manner.output_format,
-                language=self._room.language,
-                is_fixed=announcement.is_fixed,
-            )
-        )
+        self._unasked.say(response, announcement, self._new_work(response))
 
     def _filler_due(self, response: Response) -> Seconds | None:
         due = response.filler_due(self.config.fillers.after_s)
         if due is None or response is not self._active or self._is_cut_off or self._floor.turn.is_open:
             return None
-        return due if self._filler() is not None else None
-
-    def _filler(self) -> str | None:
-        return self.config.fillers.phrases.get((self._room.language or "en").partition("-")[0])
+        return due if self._unasked.has_filler else None
 
     def _wants_filler(self, response: Response) -> bool:
         due = self._filler_due(response)
@@ -813,26 +657,20 @@ class Session(Course):
 
     def _say_filler(self, response: Response) -> None:
         response.has_filled = True
-        fixed = Announcement(self._filler() or "", is_fixed=True)
-        self._speak(response, Announcement(response.progress) if response.progress else fixed)
+        self._unasked.say(response, self._unasked.filler(response), self._new_work(response))
 
     def _silence_due(self) -> Seconds | None:
         """When the person will have said nothing for so long that it counts as a turn; None: never."""
-        detection = self.settings.turn_detection
-        if self._quiet_since is None or detection is None or detection.idle_timeout_ms is None or self._is_cut_off:
+        if self._silence.since is None or self._is_cut_off or self._floor.turn.is_open or self._active is not None:
             return None
-        if self._floor.turn.is_open or self._active is not None or detection.kind != "server_vad":
-            return None
-        if self._heard.is_at_speaker:
-            return None
-        return self._quiet_since + detection.idle_timeout_ms / 1000
+        return None if self._heard.is_at_speaker else self._silence.due(self.settings.turn_detection)
 
     def _time_out(self, heard: Samples) -> None:
         """The person's silence is an item, and is answered."""
         detection = self.settings.turn_detection
         assert detection is not None
         assert detection.idle_timeout_ms is not None
-        self._quiet_since = None
+        self._silence.end()
         item_id = self._ids.make("item")
         first, stop = self._floor.buffer.take(heard)
         start = max(first, stop - samples_from_ms(detection.idle_timeout_ms))
@@ -884,12 +722,3 @@ class Session(Course):
         inputs.TaskEnded: _task_ended,
         inputs.TimePassed: _pass_time,
     }
-
-
-def _with_words(context: tuple[Item | str, ...] | None, item_id: str, text: str) -> tuple[Item | str, ...] | None:
-    """A response's own context with the words of one of its items filled in."""
-    if context is None:
-        return None
-    return tuple(
-        with_transcript(part, text) if isinstance(part, Message) and part.id == item_id else part for part in context
-    )
