@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,7 +29,14 @@ def test_the_clocks_of_this_machine_can_be_compared() -> None:
     assert asleep_s() == pytest.approx(before, abs=0.5), "it does not sleep now"
 
 
-def test_the_sound_and_the_connection_are_made_anew() -> None:
+@pytest.fixture
+def nobody_types(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with Path(os.devnull).open() as nothing:
+        monkeypatch.setattr(sys, "stdin", nothing)
+        yield
+
+
+def test_the_sound_and_the_connection_are_made_anew(nobody_types: None) -> None:
     slept = [0.0]
     told: list[str] = []
     opened: list[MemoryMicrophone] = []

@@ -9,6 +9,7 @@ import pytest
 
 from antiphon.desktop.devices import Device
 from antiphon.desktop.dictation.injection import Desktop
+from antiphon.desktop.packages import install
 from antiphon.desktop.survey import Facts, Finding, devices_found, judged, listened
 from antiphon.testing.microphone import MemoryMicrophone
 
@@ -30,9 +31,28 @@ def test_a_desktop_with_everything() -> None:
 
 def test_what_is_to_be_installed() -> None:
     findings = found(Desktop("x11", frozenset()))
-    assert (findings["typing"].is_well, findings["typing"].advice) == (False, "Install: xclip xdotool")
+    assert (findings["typing"].is_well, findings["typing"].advice) == (False, install(["xdotool", "xclip"]))
     findings = found(Desktop("wayland", frozenset({"wtype"})))
-    assert findings["typing"].advice == "Install: wl-clipboard"
+    assert findings["typing"].advice == install(["wl-clipboard"])
+
+
+def test_each_distribution_has_its_command() -> None:
+    def on(tool: str) -> str:
+        return install(["xclip", "libportaudio2", "python3-tk"], lambda name: name if name == tool else None)
+
+    assert on("apt") == "sudo apt install libportaudio2 python3-tk xclip"
+    assert on("dnf") == "sudo dnf install portaudio python3-tkinter xclip"
+    assert on("pacman") == "sudo pacman -S portaudio tk xclip"
+    assert on("zypper").startswith("sudo zypper install ")
+    assert on("none of them") == "Install: libportaudio2 python3-tk xclip"
+    assert install([]) == ""
+
+
+def test_what_is_shown_and_how_echo_goes() -> None:
+    findings = found(WAYLAND, may_show=False, cancels_echo=False)
+    assert "xwayland" in findings["overlay"].advice
+    assert "headphones" in findings["echo"].advice
+    assert "--overlay" in found(X11)["overlay"].text
 
 
 def test_gnome_on_wayland_has_another_way_to_type() -> None:

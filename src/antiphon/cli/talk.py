@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import signal
 import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -31,11 +33,11 @@ if TYPE_CHECKING:
 @click.option("--no-speaker", is_flag=True, help="Read instead of hearing.")
 @click.option(
     "--duplex",
-    type=click.Choice(["half", "full"]),
+    type=click.Choice(["half", "full", "cancel"]),
     default="half",
     show_default=True,
     help="half: the microphone is deaf while Antiphon speaks, and Escape interrupts. full: your voice interrupts; "
-    "wear headphones, or choose a microphone from which echo is cancelled.",
+    "wear headphones. cancel: likewise without them: PulseAudio or PipeWire takes our echo out of the microphone.",
 )
 @click.option("--voice", help="By any vendor's name.")
 @click.option("--instructions", help="What the model is told about itself.")
@@ -53,7 +55,7 @@ def command(
         )
     try:
         asyncio.run(_talk(config, flags))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         click.echo()
 
 
@@ -74,11 +76,21 @@ async def _talk(config: Any, flags: dict[str, Any]) -> None:
     from antiphon.desktop.talk import Talk
 
     screen = Screen(sys.stdout)
-    sound = _sound(flags, lambda text: screen.line("state", text))
     dialogue = Dialogue(with_voice=not flags["no_speaker"], instructions=flags["instructions"], voice=flags["voice"])
+    _end_well_on_signals()
     async with AsyncExitStack() as stack:
+        sound = _sound(flags, lambda text: screen.line("state", text), stack)
         server = await _server(config, flags, stack, screen)
         await Talk(server, dialogue, sound, screen).run(ends_with_input=flags["no_microphone"])
+
+
+def _end_well_on_signals() -> None:
+    """A terminal that is closed ends the program as Ctrl-C does: the sound server is left as it was."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    with contextlib.suppress(NotImplementedError):  # on Windows
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, task.cancel)
 
 
 async def _server(config: Any, flags: dict[str, Any], stack: AsyncExitStack, screen: Any) -> Server:
@@ -97,7 +109,7 @@ async def _server(config: Any, flags: dict[str, Any], stack: AsyncExitStack, scr
     return Server(one.url, key, is_ours=True, skips_certificate=True)
 
 
-def _sound(flags: dict[str, Any], tell: Any) -> Sound:
+def _sound(flags: dict[str, Any], tell: Any, stack: AsyncExitStack) -> Sound:
     from antiphon.desktop.sound import Sound
 
     if flags["no_microphone"] and flags["no_speaker"]:
@@ -105,6 +117,18 @@ def _sound(flags: dict[str, Any], tell: Any) -> Sound:
     from antiphon.desktop.card import Microphone, Request, Speaker, refresh
 
     request = Request(flags["microphone"], flags["speaker"])
+    hears_us = not flags["no_microphone"] and not flags["no_speaker"]
+    if flags["duplex"] == "cancel" and hears_us:
+        from antiphon.desktop.echo import EchoCanceller
+
+        canceller = EchoCanceller(request)
+        stack.push_async_callback(asyncio.to_thread, canceller.unload)
+
+        def forget() -> None:
+            canceller.unload()
+            refresh()
+
+        return Sound(lambda: Microphone(canceller.loaded()), lambda: Speaker(canceller.loaded()), tell, refresh=forget)
     return Sound(
         None if flags["no_microphone"] else lambda: Microphone(request),
         None if flags["no_speaker"] else lambda: Speaker(request),

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from antiphon.desktop.packages import install
 from antiphon.errors import ConfigError, did_you_mean
 
 Kind = Literal["microphone", "speaker"]
@@ -165,7 +166,5 @@ def load_portaudio() -> Any:
             "the package sounddevice is not installed", 'Install it: pip install "antiphon[desktop]"'
         ) from None
     except OSError:
-        raise ConfigError(
-            "the library PortAudio is not installed", "Debian and Ubuntu: sudo apt install libportaudio2"
-        ) from None
+        raise ConfigError("the library PortAudio is not installed", install(["libportaudio2"])) from None
     return sounddevice

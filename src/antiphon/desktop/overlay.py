@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from antiphon.audio.units import Seconds
+from antiphon.desktop.packages import install
 from antiphon.errors import ConfigError
 
 WINDOW = Path(__file__).with_name("overlay_window.py")
@@ -45,7 +46,11 @@ async def opened() -> AsyncIterator[Overlay]:
 
     One that cannot be shown, for want of a screen, is one that shows nothing.
     """
-    python = await asyncio.to_thread(_python_with_tk)
+    python = await asyncio.to_thread(python_with_tk)
+    if python is None:
+        raise ConfigError(
+            "the overlay needs Tk, and no Python here has it", f"{install(['python3-tk'])}. Or do without --overlay."
+        )
     process = await asyncio.create_subprocess_exec(
         python, str(WINDOW), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
@@ -63,16 +68,13 @@ async def opened() -> AsyncIterator[Overlay]:
             await process.wait()
 
 
-def _python_with_tk() -> str:
+def python_with_tk() -> str | None:
+    """A Python that can show the window; None if none has Tk. Blocks for some 100 ms."""
     if importlib.util.find_spec("_tkinter") is not None:
         return sys.executable
     probe = [SYSTEM_PYTHON, "-c", "import tkinter"]
     try:
-        if not subprocess.run(probe, capture_output=True, timeout=PROBE_S).returncode:
-            return SYSTEM_PYTHON
+        failed = subprocess.run(probe, capture_output=True, timeout=PROBE_S).returncode
     except (OSError, subprocess.TimeoutExpired):
-        pass
-    raise ConfigError(
-        "the overlay needs Tk, and no Python here has it",
-        "Debian and Ubuntu: sudo apt install python3-tk. Fedora: python3-tkinter. Arch: tk. Or do without --overlay.",
-    )
+        return None
+    return None if failed else SYSTEM_PYTHON

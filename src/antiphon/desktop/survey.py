@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from antiphon.audio.units import Seconds
-from antiphon.desktop.devices import Device, chosen, installed
+from antiphon.desktop.devices import Device, chosen, installed, sources
 from antiphon.desktop.dictation.control import ask, socket_path
 from antiphon.desktop.dictation.hotkeys import evdev, portal
 from antiphon.desktop.dictation.injection import Desktop, desktop, ladder, missing
+from antiphon.desktop.overlay import python_with_tk
+from antiphon.desktop.packages import install
 from antiphon.errors import AntiphonError, ConfigError
 
 if TYPE_CHECKING:
@@ -49,6 +51,10 @@ class Facts(Struct, frozen=True):
     """Whether the compositor lets programs press keys; true on X11."""
     portal_version: int
     readable_keyboards: int
+    may_show: bool = True
+    """Whether the overlay has Tk and an X server, be it Xwayland."""
+    cancels_echo: bool = True
+    """Whether there is a sound server that takes our echo out of the microphone."""
 
 
 def surveyed() -> list[Finding]:
@@ -62,7 +68,9 @@ def judged(facts: Facts) -> list[Finding]:
     kind = {"x11": "X11", "wayland": "Wayland", "none": "no screen"}[facts.place.kind]
     named = f"{facts.name} on {kind}" if facts.name else kind
     advice = "Start this in your desktop's session." if facts.place.kind == "none" else ""
-    return [Finding("desktop", not advice, named, advice), _typing(facts), _keys(facts)]
+    return [
+        Finding("desktop", not advice, named, advice), _typing(facts), _keys(facts), _overlay(facts), _echo(facts)
+    ]  # fmt: skip
 
 
 def devices_found(devices: Sequence[Device]) -> list[Finding]:
@@ -115,8 +123,9 @@ def _facts() -> Facts:
     place = desktop()
     readable = [path for path in evdev.keyboards() if os.access(path, os.R_OK)]
     return Facts(
-        place, os.environ.get("XDG_CURRENT_DESKTOP", ""), _may_type(place), asyncio.run(portal.version()), len(readable)
-    )
+        place, os.environ.get("XDG_CURRENT_DESKTOP", ""), _may_type(place), asyncio.run(portal.version()),
+        len(readable), python_with_tk() is not None and bool(os.environ.get("DISPLAY")), bool(sources()),
+    )  # fmt: skip
 
 
 def _may_type(place: Desktop) -> bool:
@@ -131,13 +140,12 @@ def _may_type(place: Desktop) -> bool:
 
 def _typing(facts: Facts) -> Finding:
     place = facts.place
-    wanted = " ".join(sorted(missing(place)))
-    advice = f"Install: {wanted}" if wanted else ""
+    advice = install(missing(place))
     if place.kind == "wayland" and "wtype" in place.programs and not facts.may_type:
         if "ydotool" not in place.programs:
             return Finding(
                 "typing", False, "this compositor lets no program press keys; texts are left in the clipboard",
-                "Install ydotool, and start its service ydotoold.",
+                f"{install(['ydotool'])}, and start its service: systemctl --user enable --now ydotool",
             )  # fmt: skip
         return Finding("typing", True, "wayland-paste by ydotool, copy", advice)
     ways = ladder(place, "x")
@@ -157,6 +165,20 @@ def _keys(facts: Facts) -> Finding:
             "hotkeys", True, f"{facts.readable_keyboards} keyboards can be read with --hotkeys evdev", f"Or: {bind}."
         )
     return Finding("hotkeys", False, "nobody here watches keys for programs", f"{bind}.")
+
+
+def _overlay(facts: Facts) -> Finding:
+    if facts.may_show:
+        return Finding("overlay", True, "antiphon dictate --overlay shows what is heard")
+    wanted = ["python3-tk"] if facts.place.kind != "wayland" else ["python3-tk", "xwayland"]
+    return Finding("overlay", False, "there is no Tk here, or no X server to show it", install(wanted))
+
+
+def _echo(facts: Facts) -> Finding:
+    if facts.cancels_echo:
+        return Finding("echo", True, "antiphon talk --duplex cancel takes it out, by the sound server")
+    advice = f"{install(['pulseaudio-utils'])} if this is PulseAudio or PipeWire; else use headphones."
+    return Finding("echo", False, "no sound server answers that could cancel it", advice)
 
 
 def _sound() -> list[Finding]:

@@ -91,7 +91,7 @@ def ladder(place: Desktop, text: str) -> tuple[Way, ...]:
 
 
 def missing(place: Desktop) -> list[str]:
-    """What to install so that every rung is there, in words."""
+    """The packages that bring every rung, by the names that they have in every distribution."""
     wanted = {"x11": ("xdotool", "xclip"), "wayland": ("wtype", "wl-copy"), "none": ()}[place.kind]
     package = {"wl-copy": "wl-clipboard"}
     return [package.get(name, name) for name in wanted if name not in place.programs]
