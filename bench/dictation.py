@@ -44,7 +44,7 @@ from antiphon.testing.microphone import MemoryMicrophone
 from common import TICK_S, machine, percentiles, speech
 
 ROUNDS = 20
-BLOCK_S: Seconds = 0.02
+BLOCK_S: Seconds = 0.04
 SHORT_S, LONG_S = 10, 600
 PAUSE_S = 0.8  # between two sentences
 TIMES_REAL = 10  # as fast as a long dictation is spoken

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from parts import SYSTEM_PYTHON
-from virtual import MICROPHONE, antiphon, overlays, question, started, succeeds, until
+from virtual import MICROPHONE, antiphon, overlays, photograph, question, started, succeeds, until
 
 from antiphon.desktop.dictation import x11_keys
 from antiphon.desktop.dictation.control import ask, socket_path
@@ -112,6 +112,7 @@ def test_dictation_from_the_microphone_into_a_window(machine: Path, field: Path)
         until(lambda: overlays() == ["●"], "the overlay")
         subprocess.run(["paplay", "-d", "room", speech], check=True)
         until(lambda: overlays() == ["what time is it"], "the words")
+        photograph("overlay")
         steer("stop")
         until(lambda: field.read_text("utf-8") == "What time is it", "the text")
         until(lambda: not overlays(), "the overlay's end")

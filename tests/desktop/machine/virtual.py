@@ -11,11 +11,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from parts import SYSTEM_PYTHON, missing
+from Xlib import X, display
 
 NULL_SINKS = ("mouth", "room")
 MICROPHONE = ("module-remap-source", "source_name=microphone", "master=room.monitor")
@@ -60,6 +63,22 @@ def overlays() -> list[str]:
     """The title of each overlay that can be seen: its words."""
     windows = output("xdotool", "search", "--onlyvisible", "--class", OVERLAY).split()
     return [output("xdotool", "getwindowname", window).strip() for window in windows]
+
+
+def photograph(name: str) -> None:
+    """The screen as it is, in build/desktop: for the documents' pictures."""
+    server = display.Display()
+    root = server.screen().root
+    size = root.get_geometry()
+    image = root.get_image(0, 0, size.width, size.height, X.ZPixmap, 0xFFFFFFFF)
+    server.close()
+    frame = av.VideoFrame.from_ndarray(np.frombuffer(image.data, np.uint8).reshape(size.height, size.width, 4), "bgra")
+    codec = av.CodecContext.create("png", "w")
+    codec.width, codec.height, codec.pix_fmt, codec.time_base = size.width, size.height, "rgb24", Fraction(1)
+    folder = Path("build/desktop")
+    folder.mkdir(parents=True, exist_ok=True)
+    packets = codec.encode(frame.reformat(format="rgb24"))
+    (folder / f"{name}.png").write_bytes(b"".join(bytes(packet) for packet in packets))
 
 
 @contextmanager

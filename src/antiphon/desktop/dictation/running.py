@@ -37,8 +37,8 @@ from antiphon.engines.api import SttRequest
 from antiphon.errors import ConfigError
 from antiphon.hearing.hub import HearingHub
 
-BLOCK_MS = 20  # of the microphone's sound: as often as a dictation looks
-LATENCY_MS = 60  # of the card's own buffer: what is said before the release and is still in it is in the tail
+BLOCK_MS = 40  # of the microphone's sound: each costs as much as the next, and nobody waits for a single one
+LATENCY_MS = 80  # of the card's own buffer: what is said before the release and is still in it is in the tail
 
 LISTENING = "●"  # in the overlay, while there are no words yet
 

@@ -6,9 +6,11 @@ It never holds a recording up: what it does is done beside it, and what fails is
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 
+from antiphon.audio.units import Seconds
 from antiphon.desktop import players
 from antiphon.desktop.bus import Bus, Place, opened
 from antiphon.desktop.dictation.cues import Cue
@@ -17,6 +19,7 @@ from antiphon.errors import ConfigError
 
 log = logging.getLogger("antiphon.desktop")
 
+END_S: Seconds = 1.0  # for players that do not answer: nobody waits longer for the program's end
 WAITING_STATES = 16  # a person changes them slower than they are acted on
 
 
@@ -62,4 +65,6 @@ class Surroundings:
                     paused = []
         finally:
             if bus is not None and paused:
-                await players.resume(bus, paused)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(END_S):
+                        await players.resume(bus, paused)
