@@ -47,12 +47,6 @@ class Promise(Struct, frozen=True):
     text: str
     at: float
     """On the loop's clock."""
-    is_aloud: bool = False
-    """An answer that was spoken: if it was interrupted, it is kept as far as it was heard."""
-
-    def is_kept_by(self, text: str) -> bool:
-        """Whether a transcript that says this of the item keeps it."""
-        return self.text in text or (self.is_aloud and bool(text) and self.text.startswith(text))
 
 
 class Promised:
@@ -177,9 +171,8 @@ class Survivor:
                 self.told["resumed"] += 1
             case {"type": "conversation.item.done", "item": {"id": name, "content": content}}:
                 text = " ".join(part.get("text") or part.get("transcript") or "" for part in content)
-                is_aloud = any(part["type"] == "output_audio" for part in content)
                 now = asyncio.get_running_loop().time()
-                self._promised.items.setdefault(name, Promise(self._session, name, text, now, is_aloud))
+                self._promised.items.setdefault(name, Promise(self._session, name, text, now))
             case {"type": "response.done", "response": {"status": "completed"}}:
                 self.served += 1
                 self._is_waiting = False
@@ -234,12 +227,14 @@ async def missing(promised: Promised, http: httpx.AsyncClient) -> list[Promise]:
     """What was promised and is not in the transcripts, once there is no more to come."""
     owed, until = promised.owed(), asyncio.get_running_loop().time() + PATIENCE_S
     while True:
-        kept: dict[str, str] = {}
+        # By session as well: one that continues another begins with its items, as they were heard.
+        kept: dict[tuple[str, str], str] = {}
         for session in {one.session for one in owed}:
             answer = await http.get(f"/v1/sessions/{session}/transcript")
             if answer.status_code == 200:
-                kept |= {item["id"]: item["said"] or item["text"] for item in answer.json()["data"]}
-        absent = [one for one in owed if one.item not in kept or not one.is_kept_by(kept[one.item])]
+                kept |= {(session, item["id"]): item["said"] or item["text"] for item in answer.json()["data"]}
+        found = ((one, kept.get((one.session, one.item))) for one in owed)
+        absent = [one for one, text in found if text is None or one.text not in text]
         if not absent or asyncio.get_running_loop().time() > until:
             return absent
         await asyncio.sleep(PAUSE_S)
