@@ -29,6 +29,7 @@ from antiphon.audio.units import Seconds
 from antiphon.session import trace
 from slope import FEWEST_BLOCKS, Slope, slope_of
 
+BREAKING_OFF = (signal.SIGINT, signal.SIGTERM)
 CHUNK = 100  # seeds that a process is given at a time
 COLLECTED = 10  # seeds of whole conversations after which what they left is collected: they hold sound
 SHOWN = 20  # failures that are written down: the first ones are enough
@@ -55,7 +56,8 @@ class Chunk(Struct, frozen=True):
 
 def prepare() -> None:
     """Once in a process. What a conversation leaves is collected when it is over, and nothing is looked for before."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one that has begun them ends them
+    for sign in BREAKING_OFF:  # the one that has begun them ends them
+        signal.signal(sign, signal.SIG_IGN)
     gc.collect()
     gc.freeze()
     gc.disable()
@@ -215,8 +217,15 @@ def _slope(looks: list[tuple[float, int]]) -> Slope | None:
 @click.option("--folder", type=click.Path(path_type=Path), default=Path("build/simulate"), show_default=True)
 def main(whole: int, core: int, first: int, processes: int, folder: Path) -> None:
     """Try WHOLE seeds, each a world of one or two conversations. Ends with status 1 if one of them breaks a law."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    is_well = True
+    is_well, is_broken_off = True, False
+
+    def break_off(*_: object) -> None:
+        """After the chunk that is looked at: an exception in the middle of the pool's own work may leave it locked."""
+        nonlocal is_broken_off
+        is_broken_off = True
+
+    for sign in BREAKING_OFF:
+        signal.signal(sign, break_off)
     for kind, attempt, count in (("whole", try_whole, whole), ("core", try_core, core)):
         if not count:
             continue
@@ -226,12 +235,15 @@ def main(whole: int, core: int, first: int, processes: int, folder: Path) -> Non
         try:
             for seeds, chunk in zip(chunks, pool.map(attempt, chunks), strict=True):
                 crowd.take(chunk, len(seeds))
-        except KeyboardInterrupt:
-            click.echo(f"broken off: {kind} goes on with FIRST={crowd.next_seed}")
-            is_well = False
+                if is_broken_off:
+                    click.echo(f"broken off: {kind} goes on with FIRST={crowd.next_seed}")
+                    is_well = False
+                    break
         finally:
             pool.shutdown(cancel_futures=True)
         is_well &= crowd.sum_up()
+        if is_broken_off:
+            break
     sys.exit(0 if is_well else 1)
 
 
