@@ -67,7 +67,8 @@ def heard(folder: Path, canceller: EchoCanceller, far: Pcm, near: Pcm | None) ->
         for name, source in (("bare", "microphone"), ("cancelled", devices.microphone)):
             out = stack.enter_context((folder / f"{name}.raw").open("wb"))
             command = ["parec", "-d", str(source), f"--rate={HEARING_RATE}", "--channels=1"]
-            stack.callback(lambda process: (process.terminate(), process.wait()), subprocess.Popen(command, stdout=out))
+            recording = stack.enter_context(subprocess.Popen(command, stdout=out))
+            stack.callback(recording.terminate)
         time.sleep(0.5)
         voice = played(far, folder, "far", str(devices.speaker))
         if near is not None:

@@ -21,7 +21,7 @@ def main() -> None:
     rate_hz = library.espeak_Initialize(SYNCHRONOUS, 0, os.fsencode(espeakng_loader.get_data_path()), 0)
     sound = bytearray()
 
-    @ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+    @ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)  # type: ignore[untyped-decorator]
     def take(samples: object, count: int, _events: object) -> int:
         if samples and count > 0:
             sound.extend(ctypes.string_at(samples, 2 * count))  # type: ignore[arg-type]

@@ -77,11 +77,11 @@ class Pause(Struct, frozen=True):
 
 
 def is_first_audio(event: Event) -> bool:
-    return event["type"] == "response.output_audio.delta"
+    return bool(event["type"] == "response.output_audio.delta")
 
 
 def is_end(event: Event) -> bool:
-    return event["type"] == "response.done"
+    return bool(event["type"] == "response.done")
 
 
 async def converse(url: str, sentences: list[Pcm16], turns: int) -> list[Spoken]:

@@ -126,7 +126,7 @@ class Script(Agent):
             while True:
                 await self.ends.get()
                 await asyncio.sleep(STT_S)
-                said = stt.SpeechData(language="en", text="hello")  # type: ignore[arg-type]
+                said = stt.SpeechData(language="en", text="hello")
                 yield stt.SpeechEvent(type=stt.SpeechEventType.FINAL_TRANSCRIPT, alternatives=[said])
         finally:
             draining.cancel()

@@ -51,7 +51,7 @@ class Graph:
 
     def node(self, kind: str, *inputs: str, outputs: tuple[str, ...] = (), **settings: object) -> str:
         names = outputs or (f"{kind.lower()}_{len(self.nodes)}",)
-        self.nodes.append(helper.make_node(kind, inputs, names, **settings))
+        self.nodes.append(helper.make_node(kind, inputs, names, **settings))  # type: ignore[arg-type]
         return names[0]
 
     def reshaped(self, name: str, *shape: int) -> str:
@@ -76,9 +76,9 @@ def built(weights: Weights) -> onnx.ModelProto:
     rows = _spectrum(graph, weights["model.stft.forward_basis_buffer"][:, 0])
     rows = _encoded(graph, rows, weights)
     _scored(graph, rows, weights)
-    state = [1, "streams", WIDTH]
-    inputs = {"sound": ["rows", CONTEXT + WINDOW], "hidden": state, "cell": state}
-    outputs = {"scores": ["rows", 1], "hidden_after": state, "cell_after": state}
+    state: list[str | int | None] = [1, "streams", WIDTH]
+    inputs: dict[str, list[str | int | None]] = {"sound": ["rows", CONTEXT + WINDOW], "hidden": state, "cell": state}
+    outputs: dict[str, list[str | int | None]] = {"scores": ["rows", 1], "hidden_after": state, "cell_after": state}
     made = helper.make_graph(
         graph.nodes,
         "silero_vad",

@@ -228,8 +228,8 @@ def _watched() -> Passing:
             passing.outwards.append(1000 * (clock() - since))
         send(call, payload, ticks, after_silence)
 
-    Call.take_media, Call._hear = take_media_watched, hear_watched  # type: ignore[method-assign]
-    Speaker.push, Call._send = push_watched, send_watched  # type: ignore[method-assign]
+    Call.take_media, Call._hear = take_media_watched, hear_watched  # type: ignore[method-assign,assignment]
+    Speaker.push, Call._send = push_watched, send_watched  # type: ignore[method-assign,assignment]
     return passing
 
 
