@@ -14,12 +14,12 @@ from msgspec import Struct
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from antiphon.audio.formats import SoundReader
-from antiphon.audio.units import Seconds, ms_from_samples
-from antiphon.protocol.additions import SessionResumable, SessionResumed
-from antiphon.protocol.codec import encode
+from antiphon.audio.units import Seconds
+from antiphon.protocol.additions import SessionResumable
 from antiphon.protocol.outbound import Projection
 from antiphon.runtime.drive import Drive
 from antiphon.session import inputs
+from antiphon.transport.missed import missed_after
 from antiphon.transport.sent import Sent
 from antiphon.transport.websocket import WebSocketLink, short_way_of
 
@@ -126,17 +126,7 @@ class ResumableLink(WebSocketLink):
         self._socket, self._short_way = visit.socket, short_way_of(visit.socket)
         self._reader = SoundReader(self._reader.kind)  # half a sample is lost with its other half
         self.last_heard = self._loop.time()
-        missed, is_complete = self._sent.take_after(visit.after)
-        resumed = SessionResumed(
-            event_id="",
-            session_id=drive.session.id,
-            missed=len(missed) + len(self._outbox),
-            is_complete=is_complete,
-            heard_ms=ms_from_samples(drive.position),
-        )
-        log.info("connection %s is back, and missed %d messages", self.name, resumed.missed)
-        for message in self._projection.own(resumed):
-            missed.insert(0, encode(message))
+        missed = missed_after(visit.after, self._sent, len(self._outbox), drive, self._projection)
         self._outbox.extendleft(reversed(missed))
         self._outbox_bytes += sum(map(len, missed))
 

@@ -14,13 +14,14 @@ from collections.abc import Callable
 from aiortc import RTCDataChannel
 from msgspec import Struct
 
-from antiphon.audio.units import Seconds, ms_from_samples
+from antiphon.audio.units import Seconds
 from antiphon.errors import PeerError
-from antiphon.protocol.additions import SessionResumable, SessionResumed
+from antiphon.protocol.additions import SessionResumable
 from antiphon.protocol.codec import encode
 from antiphon.protocol.outbound import Projection
 from antiphon.runtime.drive import Drive
 from antiphon.session import inputs
+from antiphon.transport.missed import missed_after
 from antiphon.transport.sent import Sent
 from antiphon.transport.webrtc.call import Call, Chance, Manner
 from antiphon.transport.webrtc.offer import Offer
@@ -137,18 +138,9 @@ class ResumableCall(Call):
         except OSError as error:  # the next offer may find a socket
             offered.answer.set_exception(error)
             return False
-        missed, is_complete = self._sent.take_after(offered.after)
-        resumed = SessionResumed(
-            event_id="",
-            session_id=drive.session.id,
-            missed=len(missed) + len(self._outbox),
-            is_complete=is_complete,
-            heard_ms=ms_from_samples(drive.position),
-        )
-        log.info("call %s is back, and missed %d messages", self.name, resumed.missed)
-        first = [encode(message) for message in self._projection.own(resumed)]
-        self._outbox.extendleft(reversed([*first, *missed]))
-        self._outbox_bytes += sum(len(text.encode()) for text in (*first, *missed))
+        missed = missed_after(offered.after, self._sent, len(self._outbox), drive, self._projection)
+        self._outbox.extendleft(reversed(missed))
+        self._outbox_bytes += sum(len(text.encode()) for text in missed)
         offered.answer.set_result(answer)
         return True
 
