@@ -18,7 +18,6 @@ import av
 import numpy as np
 import pytest
 from parts import SYSTEM_PYTHON, missing
-from Xlib import X, display
 
 NULL_SINKS = ("mouth", "room")
 MICROPHONE = ("module-remap-source", "source_name=microphone", "master=room.monitor")
@@ -67,6 +66,8 @@ def overlays() -> list[str]:
 
 def photograph(name: str) -> None:
     """The screen as it is, in build/desktop: for the documents' pictures."""
+    from Xlib import X, display  # a tier that has no desktop loads this file, too
+
     server = display.Display()
     root = server.screen().root
     size = root.get_geometry()
