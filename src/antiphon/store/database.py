@@ -19,7 +19,6 @@ from antiphon.store.shelf import Unwritten
 BUSY_S = 5.0  # to wait for another process that writes
 VERSION = 1  # of the tables; raised with every change that older programs could not read
 PRUNED_AT_ONCE = 50  # sessions in one transaction: others want to write, too
-CACHE_KIB = 256  # of pages, each connection: new ones are written, and old ones are the system's to keep at hand
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS worker (id TEXT PRIMARY KEY, seen REAL NOT NULL) STRICT;
@@ -93,7 +92,6 @@ def _prepare(database: sqlite3.Connection, *, survives_power_loss: bool) -> None
     database.execute(f"PRAGMA synchronous = {'FULL' if survives_power_loss else 'NORMAL'}")
     database.execute("PRAGMA foreign_keys = ON")
     database.execute("PRAGMA secure_delete = ON")
-    database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     (version,) = database.execute("PRAGMA user_version").fetchone()
     if version > VERSION:
         raise ConfigError(
