@@ -25,9 +25,12 @@ from antiphon.session.ids import Ids
 from antiphon.session.outputs import Notice, ResponseEnded
 from antiphon.session.session import Session
 from antiphon.session.settings import SessionConfig, Settings, Transcription
-from antiphon.store.changes import ItemKept
+from antiphon.store.changes import Change, ItemKept
 from antiphon.store.database import SqliteShelf
+from antiphon.store.drafts import Draft
+from antiphon.store.keeping import Keeping
 from antiphon.store.writer import Writer
+from antiphon.testing.conversation import Conversation
 from antiphon.testing.virtual_time import run
 from antiphon.tools.api import ToolContext
 from experiment_row import Row
@@ -38,10 +41,12 @@ BATCH, BATCH_S = 20, 0.1
 HOUR_S = 3600.0
 SETTLED_S = 900.0
 FRAME = WIRE_RATE // 50
+TURNS = 30
+ROUNDS = 15
 
 
 def rows() -> list[Row]:
-    return [asyncio.run(writing()), *soak()]
+    return [asyncio.run(writing()), asyncio.run(keeping(run(_told()))), *soak()]
 
 
 async def writing() -> Row:
@@ -63,6 +68,57 @@ async def writing() -> Row:
         f"before: a write and an fsync each; after: their batcher of {BATCH} or {BATCH_S * 1000:.0f} ms, without its "
         "two ways to hang; ours: nobody waits, and a thread writes",
     )  # fmt: skip
+
+
+async def keeping(call: Conversation) -> Row:
+    """What it costs a session that a turn is kept: the least that each of its steps took, the clock's own time off."""
+    with tempfile.TemporaryDirectory() as folder:
+        writer = Writer(SqliteShelf(Path(folder, "ours.sqlite")), asyncio.get_running_loop())
+        alone = _kept_us(call, lambda change: None)
+        beside = _kept_us(call, writer.put)
+        await writer.close()
+        await asyncio.to_thread(writer.join)
+    return Row(
+        "E22", "one turn kept: what it costs its session", "µs", None, None, beside, 0.0,
+        f"ours: {alone:.0f} µs without the thread that writes, beside which it has to live",
+    )  # fmt: skip
+
+
+async def _told() -> Conversation:
+    words = FakeStt("please tell me about the weather in the mountains")
+    async with Conversation(words, FakeLlm("It is about a quarter past nine in the morning.")) as call:
+        for _ in range(TURNS):
+            await call.exchange()
+            await call.pause(3.0)
+    return call
+
+
+def _kept_us(call: Conversation, put: Callable[[Change | Draft], None]) -> float:
+    rounds = [_spent_ns(call, put) for _ in range(ROUNDS)]
+    clock = min(_clock_ns() for _ in range(1000))
+    least = [min(step) - clock for step in zip(*rounds, strict=True)]
+    return float(sum(least)) / 1000 / TURNS
+
+
+def _spent_ns(call: Conversation, put: Callable[[Change | Draft], None]) -> list[int]:
+    """Each step of the session, and each turn."""
+    session = Session(call.drive.session.config, Ids(7))
+    keeper, spent = Keeping(session.id, session.conversation, put, 0.0, 0.0), []
+    for now, item, _ in call.steps:
+        out = session.handle(item, now)
+        began = time.perf_counter_ns()
+        keeper.record(now, item, out)
+        spent.append(time.perf_counter_ns() - began)
+    for turn in call.timeline.turns:
+        began = time.perf_counter_ns()
+        keeper.turn_ended(turn)
+        spent.append(time.perf_counter_ns() - began)
+    return spent
+
+
+def _clock_ns() -> int:
+    began = time.perf_counter_ns()
+    return time.perf_counter_ns() - began
 
 
 async def _held_up_ms(keep: Callable[[int], object], entries: int) -> float:

@@ -32,7 +32,13 @@ from antiphon.runtime.drive import Drive, Equipment
 from antiphon.runtime.workers import Engines
 from antiphon.server.admission import Admission, OwnRoom
 from antiphon.server.sessions import Sessions
+from antiphon.session.ids import Ids
+from antiphon.session.session import Session
 from antiphon.session.settings import SessionConfig, Settings, Transcription
+from antiphon.store.changes import Change
+from antiphon.store.drafts import Draft
+from antiphon.store.keeping import Keeping
+from antiphon.testing.conversation import Conversation
 from antiphon.testing.virtual_time import run
 from antiphon.transport.websocket import SHORT_WAY, TakeFrame, WebSocketLink
 
@@ -45,6 +51,7 @@ MOST_ELSEWHERE = 1.5
 """On a version of Python without figures of its own."""
 FRAME_S = 0.02
 FRAME = round(WIRE_RATE * FRAME_S)
+KEPT_TURNS = 4
 
 Figures = dict[str, dict[str, float]]
 
@@ -172,6 +179,26 @@ async def counts() -> Figures:
     return found
 
 
+async def kept() -> dict[str, float]:
+    """What it costs a session that one turn of it is kept, without the thread that writes."""
+    async with Conversation(FakeStt("hello"), FakeLlm("Hello there, how are you?", 0.1)) as call:
+        for _ in range(KEPT_TURNS):
+            await call.exchange()
+            await call.pause(3.0)
+    session = Session(call.drive.session.config, Ids(7))
+    handed: list[Change | Draft] = []
+    keeping = Keeping(session.id, session.conversation, handed.append, 0.0, 0.0)
+    instructions = calls = 0
+    for now, item, _ in call.steps:
+        out = session.handle(item, now)
+        with counting() as count:
+            keeping.record(now, item, out)
+        instructions += count.instructions
+        calls += count.calls
+    assert len(handed) == 3 * KEPT_TURNS, "what was said, its words, and the answer"
+    return {"instructions": instructions / KEPT_TURNS, "calls": calls / KEPT_TURNS}
+
+
 async def weights() -> Figures:
     """What stays in memory: for each session, and for each turn of one."""
     house = House()
@@ -193,7 +220,7 @@ async def weights() -> Figures:
 
 
 def measured() -> Figures:
-    found = run(counts())
+    found = run(counts()) | {"kept turn": run(kept())}
     for name, figures in run(weights()).items():
         found[name] |= figures
     return found
@@ -227,7 +254,7 @@ def grown(figures: Figures, name: str) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("name", ["quiet frame", "spoken frame", "turn", "session"])
+@pytest.mark.parametrize("name", ["quiet frame", "spoken frame", "turn", "kept turn", "session"])
 def test_nothing_costs_more_than_it_did(figures: Figures, name: str) -> None:
     more = grown(figures, name)
     assert not more, f"a {name} costs more than it did: {more}. Can it do with less? If it is worth it: make costs"

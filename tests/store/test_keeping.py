@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -10,7 +9,7 @@ import msgspec
 import pytest
 
 from antiphon.engines.api import LlmRequest, ToolAnswered, ToolSpec
-from antiphon.engines.fake import Call, FakeLlm, FakeStt, FakeTts, Line
+from antiphon.engines.fake import Call, FakeLlm, FakeStt, Line
 from antiphon.session import inputs, outputs
 from antiphon.session.ids import Ids
 from antiphon.session.items import Item, Message, Picture, Role, Text
@@ -197,33 +196,3 @@ def test_pictures_are_not_kept() -> None:
     (row,) = kept(story).items
     assert row.text == "look"
     assert b"AAAA" not in row.data
-
-
-@pytest.mark.slow
-def test_keeping_a_turn_costs_the_session_next_to_nothing() -> None:
-    """Measured by the process's own time, the best of some, for the machine does other things too."""
-
-    async def story(call: Conversation) -> Conversation:
-        for _ in range(10):
-            await call.exchange()
-        return call
-
-    async def told() -> float:
-        async with Conversation(FakeStt("hi"), FakeLlm(LONG), FakeTts()) as call:
-            await story(call)
-            return min(_cost_us(call) for _ in range(5)) / 10
-
-    assert run(told()) < 300
-
-
-def _cost_us(call: Conversation) -> float:
-    """CPU time of the record alone, in microseconds."""
-    session = Session(call.drive.session.config, Ids(7))
-    keeping = Keeping(session.id, session.conversation, lambda change: None, 0.0, BEGAN_AT)
-    spent = 0
-    for now, item, _ in call.steps:
-        out = session.handle(item, now)
-        began = time.process_time_ns()
-        keeping.record(now, item, out)
-        spent += time.process_time_ns() - began
-    return spent / 1000

@@ -127,7 +127,7 @@ class Person:
         speech = next((part for part in entry.item.content if isinstance(part, Speech)), None)
         if speech is None or speech.transcript is not None:
             return
-        entry.item = with_transcript(entry.item, text)
+        self._room.conversation.replace(with_transcript(entry.item, text))
         if self._room.settings.transcription is not None:
             seconds = seconds_from_samples(speech.stop - speech.start)
             self._room.emit(outputs.TranscriptionDone(item_id, text, seconds))

@@ -53,6 +53,17 @@ class Conversation:
         """Bytes in all that clients added and did not delete."""
         self._wordless: set[str] = set()
         """Items whose words were not known when they came: few, and looked at with every step of a session."""
+        self._changes: dict[str, None] | None = None
+        """See `watch`; None: nobody does."""
+
+    def watch(self) -> dict[str, None]:
+        """Ids of the items that come, change or go from now on, in that order, for whoever watches to take out."""
+        self._changes = {}
+        return self._changes
+
+    def _note(self, item_id: str) -> None:
+        if self._changes is not None:
+            self._changes[item_id] = None
 
     @property
     def count(self) -> int:
@@ -105,6 +116,7 @@ class Conversation:
         if is_unrecognised(entry.item):
             self._wordless.add(item_id)
         self.size += entry.size
+        self._note(item_id)
         return previous
 
     def weigh(self, item_id: str, size: int) -> None:
@@ -119,18 +131,21 @@ class Conversation:
         entry = self._entries.get(item.id)
         if entry is not None:
             entry.item = item
+            self._note(item.id)
 
     def hear_until(self, item_id: str, heard: str) -> None:
         """The person heard only this much of the answer."""
         entry = self._entries.get(item_id)
-        if entry is not None:
+        if entry is not None and entry.heard != heard:
             entry.heard = heard
+            self._note(item_id)
 
     def delete(self, item_id: str) -> None:
         self.size -= self._entries.pop(item_id).size
         place = self._order.index(item_id)
         del self._order[place]
         self._gone -= place < self._gone
+        self._note(item_id)
 
     def awaits_words(self) -> bool:
         """Whether the words of a user item are not known yet. Of what was left behind, nobody waits for them."""

@@ -145,7 +145,8 @@ class ItemRequests:
         self._room.conversation.hear_until(item_id, heard)
         ledger.limit = position
         if isinstance(entry.item, Message) and entry.item.status is not Status.IN_PROGRESS:
-            entry.item = msgspec.structs.replace(entry.item, content=(Speech(0, position, heard),))
+            spoken = (Speech(0, position, heard),)
+            self._room.conversation.replace(msgspec.structs.replace(entry.item, content=spoken))
             self._room.emit(outputs.TrimAudio(item_id, position))
 
 

@@ -379,7 +379,8 @@ class Approvals:
         entry = self._conversation.visible(call.item_id)
         assert entry is not None
         assert isinstance(entry.item, McpCall)
-        entry.item = msgspec.structs.replace(entry.item, question=question_about(call.tool.function))
+        asked = msgspec.structs.replace(entry.item, question=question_about(call.tool.function))
+        self._conversation.replace(asked)
 
     def expects(self, result: Result) -> bool:
         return result.work in self._running
@@ -435,7 +436,7 @@ class Approvals:
         item = msgspec.structs.replace(
             entry.item, status=Status.COMPLETED, output=outcome.output, failure=outcome.failure
         )
-        entry.item = item
+        self._conversation.replace(item)
         self._emit(McpCallSettled(item, call.previous))
         if item.question:
             self._tell_later(item, words)

@@ -92,7 +92,7 @@ class Recognition:
         entry = self._room.conversation.visible(item_id)
         if entry is not None:  # else it was deleted meanwhile, or never part of the conversation
             assert isinstance(entry.item, Message)
-            entry.item = with_transcript(entry.item, text)
+            self._room.conversation.replace(with_transcript(entry.item, text))
         self._recognised.done(item_id, text)
 
     def finish(self) -> None:

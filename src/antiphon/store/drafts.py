@@ -14,7 +14,7 @@ from msgspec import Struct
 from antiphon.audio.units import Seconds
 from antiphon.observe.timeline import Turn
 from antiphon.session.conversation import with_transcript
-from antiphon.session.items import FunctionCall, FunctionOutput, Item, McpCall, Message, text_of
+from antiphon.session.items import FunctionCall, FunctionOutput, Item, McpCall, Message, Speech, Text, text_of
 from antiphon.store.changes import Change, ItemKept, TurnKept, UnixSeconds, weight
 
 ITEM_BYTES = 600  # of a draft without its words, roughly
@@ -79,14 +79,22 @@ Draft = ItemDraft | TurnDraft
 
 
 def draft_weight(draft: Change | Draft) -> int:
-    """Bytes that it holds, roughly: see `changes.weight`."""
-    match draft:
-        case ItemDraft(item=item):
-            return ITEM_BYTES + JSON_FACTOR * len(words_of(item))
-        case TurnDraft():
-            return TURN_BYTES
-        case _:
-            return weight(draft)
+    """Bytes that it holds, roughly: see `changes.weight`. Asked for on the event loop, of every draft."""
+    if isinstance(draft, ItemDraft):
+        return ITEM_BYTES + JSON_FACTOR * _letters(draft.item)
+    return TURN_BYTES if isinstance(draft, TurnDraft) else weight(draft)
+
+
+def _letters(item: Item) -> int:
+    if not isinstance(item, Message):
+        return len(words_of(item))
+    letters = 0
+    for part in item.content:
+        if isinstance(part, Speech):
+            letters += len(part.transcript or "")
+        elif isinstance(part, Text):
+            letters += len(part.text)
+    return letters
 
 
 def made(draft: Change | Draft) -> Change:

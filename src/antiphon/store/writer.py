@@ -33,6 +33,10 @@ SETTLE_CHECK_S = 0.01
 CLOSE_S = 5.0  # a disk that hangs must not keep the process from ending
 
 
+Weighed = tuple[Change | Draft, int]
+"""A change, and the bytes that it was taken to hold when it was handed over."""
+
+
 class Stop:
     """The last thing in the queue."""
 
@@ -51,7 +55,7 @@ class Writer:
         self._slowest_s = 0.0
         self._keep_s = keep_days * DAY_S
         self._shelf = shelf
-        self._queue: queue.SimpleQueue[Change | Draft | Stop] = queue.SimpleQueue()  # its `put` neither waits nor locks
+        self._queue: queue.SimpleQueue[Weighed | Stop] = queue.SimpleQueue()  # its `put` neither waits nor locks
         # Each number is written by one side only, so that none needs a lock; differences may be a moment old.
         self._put, self._put_bytes = 0, 0
         self._done, self._done_bytes = 0, 0
@@ -82,14 +86,14 @@ class Writer:
     def put(self, change: Change | Draft) -> None:
         """Have it written. Never waits and never fails; what there is no room for is lost and counted."""
         size = draft_weight(change)
-        if self.waiting >= MOST_WAITING or self._put_bytes - self._done_bytes + size > MOST_WAITING_BYTES:
+        if self._put - self._done >= MOST_WAITING or self._put_bytes - self._done_bytes + size > MOST_WAITING_BYTES:
             if not self._lost_of:
                 log.error("conversations come faster than %s takes them: some are not kept", self._shelf.name)
             self._lost_of[change.session_id] += 1
             return
         self._put += 1
         self._put_bytes += size
-        self._queue.put(change)
+        self._queue.put((change, size))
 
     async def settle(self, patience_s: float) -> None:
         """Wait until what was handed over before is written, but no longer than this."""
@@ -154,16 +158,16 @@ class Writer:
         if forgotten:
             log.info("%d sessions were old enough to be forgotten", forgotten)
 
-    def _next_batch(self, patience_s: float) -> tuple[list[Change | Draft], bool]:
+    def _next_batch(self, patience_s: float) -> tuple[list[Weighed], bool]:
         """What is to be written next, oldest first, and whether it is the last."""
-        batch: list[Change | Draft] = []
+        batch: list[Weighed] = []
         try:
             first = self._queue.get(timeout=patience_s)
         except queue.Empty:
             return batch, False
         if self._queue.qsize() < BATCH_MOST:
             time.sleep(BATCH_S)  # so that it is woken once for many changes
-        item: Change | Draft | Stop = first
+        item = first
         while not isinstance(item, Stop):
             batch.append(item)
             if len(batch) == BATCH_MOST or self._queue.empty():
@@ -171,9 +175,9 @@ class Writer:
             item = self._queue.get()
         return batch, True
 
-    def _write(self, batch: list[Change | Draft]) -> None:
+    def _write(self, batch: list[Weighed]) -> None:
         """Until it is written, or there is no use in it."""
-        changes = self._made(newest(batch))
+        changes = self._made(newest([change for change, _ in batch]))
         given_up = Counter(dict(self._lost_of))  # the copy is one step of the interpreter
         news = given_up - self._told_of
         try:
@@ -185,7 +189,7 @@ class Writer:
             self._lost_in_batches += len(batch)
         else:
             self._told_of = given_up
-        self._done_bytes += sum(draft_weight(change) for change in batch)
+        self._done_bytes += sum(size for _, size in batch)
         self._done += len(batch)
 
     def _made(self, drafts: list[Change | Draft]) -> list[Change]:
