@@ -48,11 +48,12 @@ def test_a_stream_in_a_batch_gets_what_it_gets_alone_to_the_bit(vad: SileroVad) 
     dice, voice = np.random.default_rng(2), hello()
     sounds = [voice[row * 1000 :][:12_000] + dice.normal(0, 0.01, 12_000).astype(np.float32) for row in range(7)]
     alone = np.array([scores_alone(vad, sound) for sound in sounds])
-    memories = np.zeros((7, vad.memory), np.float32)
-    for index, start in enumerate(range(0, sounds[0].size - vad.window + 1, vad.window)):
-        windows = np.array([sound[start : start + vad.window] for sound in sounds])
-        scores, memories = vad.score(windows, memories)
-        np.testing.assert_array_equal(scores, alone[:, index])
+    for crowd in (7, 70):  # there is room for 64 at first
+        memories = np.zeros((crowd, vad.memory), np.float32)
+        for index, start in enumerate(range(0, sounds[0].size - vad.window + 1, vad.window)):
+            windows = np.array([sounds[row % 7][start : start + vad.window] for row in range(crowd)])
+            scores, memories = vad.score(windows, memories)
+            np.testing.assert_array_equal(scores, np.resize(alone[:, index], crowd))
 
 
 def test_windows_of_one_stream_at_once_get_what_they_get_in_turn_to_the_bit(vad: SileroVad) -> None:
