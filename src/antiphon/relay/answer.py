@@ -15,6 +15,7 @@ from antiphon.audio.units import Samples, Seconds
 from antiphon.session.audible import Audible, Emit, Ending
 from antiphon.session.conversation import Conversation, Entry
 from antiphon.session.hidden_calls import HiddenCall
+from antiphon.session.ids import Ids
 from antiphon.session.items import FunctionCall, Item, Message, Role, Speech, Status, Text
 from antiphon.session.ledger import Ledger
 from antiphon.session.machine import Table, step
@@ -39,15 +40,23 @@ class AnswerState(Enum):
     """It has ended, and our tools are at work for it."""
     ASKED = "asked"
     """They have answered, and the next response was asked for."""
+    SAYING = "saying"
+    """Our own voice says it, and the other server has no part in it."""
     ENDING = "ending"
     """Nobody wants more of it. The other server knows that, and has not said yet that it is done."""
     OVER = "over"
 
 
 MOVES: Table[AnswerState] = {
-    AnswerState.WRITING: {"call": AnswerState.CALLING, "stop": AnswerState.ENDING, "end": AnswerState.OVER},
+    AnswerState.WRITING: {
+        "call": AnswerState.CALLING,
+        "say": AnswerState.SAYING,
+        "stop": AnswerState.ENDING,
+        "end": AnswerState.OVER,
+    },
     AnswerState.CALLING: {"ask": AnswerState.ASKED, "end": AnswerState.OVER},
     AnswerState.ASKED: {"write": AnswerState.WRITING, "end": AnswerState.OVER},
+    AnswerState.SAYING: {"end": AnswerState.OVER},
     AnswerState.ENDING: {"end": AnswerState.OVER},
     AnswerState.OVER: {},
 }
@@ -97,6 +106,16 @@ class Answer(Audible):
         """Those that are at work, by the number of the work."""
         self.calls_client = False
         """The client has to run a function that was called in this round."""
+        self.answers_turn = False
+        """The person has spoken, and this is what they get."""
+        self.saying: int | None = None
+        """Under which number our own voice is at work in it."""
+        self.silent_since: Seconds | None = None
+        """The person hears nothing, for our tools are at work."""
+        self.has_filled = False
+        """They were told so."""
+        self.progress = ""
+        """How far a tool is, in its own words."""
         self.stopped: Ending | None = None
         """How it ends, once the other server has ended it, if nobody wants more of it."""
 
@@ -129,6 +148,22 @@ class Answer(Audible):
         """The next item is something said or written. It is told once it is known which."""
         piece = Piece(Message(item_id, Role.ASSISTANT, (), Status.IN_PROGRESS), len(self.pieces))
         self.pieces.append(piece)
+        return piece
+
+    def own_piece(self, work: int, ids: Ids) -> Piece:
+        """What our own voice says under this number."""
+        piece = next((piece for piece in self.pieces if piece.work == work), None)
+        if piece is None:
+            piece = self.add_message(ids.make("item"))
+            piece.work = work
+        return piece
+
+    def said(self, *, completed: bool) -> Piece | None:
+        """Our own voice is done; what it has said, unless it was nothing."""
+        work, self.saying = self.saying, None
+        piece = next((piece for piece in self.pieces if piece.work == work), None)
+        if piece is not None:
+            self.finish(piece, piece.text, completed=completed)
         return piece
 
     def add_call(self, item_id: str, call_id: str, name: str) -> None:

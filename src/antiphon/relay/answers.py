@@ -32,6 +32,9 @@ from antiphon.session.response_requests import ResponseRequests
 from antiphon.session.room import Room
 from antiphon.session.settings import McpServer, ResponseOptions
 
+TURN = "the last turn"
+"""What an answer is about that we ask for since nobody else did."""
+OVERTAKEN = Ending("cancelled", "turn_detected")
 SUPERSEDED = Ending("failed", None, "superseded", "The upstream began another answer before this one was over.")
 ENDINGS = frozenset({"completed", "cancelled", "failed", "incomplete"})
 REASONS = frozenset({"turn_detected", "client_cancelled", "max_output_tokens", "content_filter"})
@@ -61,6 +64,8 @@ class Answers:
         self._allowances = allowances
         self._unwanted: set[str] = set()
         """Responses there that nobody here waits for any more."""
+        self._failures: list[str] = []
+        """Why spoken turns were not answered, until somebody takes it."""
 
     @property
     def are_in_progress(self) -> bool:
@@ -98,11 +103,12 @@ class Answers:
         if asked is None and response.conversation_id is None and self.active is not None:
             options = ResponseOptions(detached=True)
         if not options.detached and self.active is not None:
-            self.end(self.active, SUPERSEDED)
+            self.end(self.active, OVERTAKEN if self.active.state is AnswerState.SAYING else SUPERSEDED)
         if response.output_modalities is not None:
             speaks = "audio" in response.output_modalities
             options = msgspec.structs.replace(options, speaks=speaks)
         answer = self._new_answer(response.id, options)
+        answer.answers_turn = not options.detached and (asked is None or asked.about == TURN)
         if not options.detached:
             self.active = answer
             self._requests.note_begun()
@@ -246,7 +252,7 @@ class Answers:
         if status == "completed" and any(call.started for call in answer.hidden.values()):
             answer.end_round(completed=True)
             answer.move("call")
-            self._after_tools(answer)
+            self.after_tools(answer)
             return
         details = response.status_details or upstream.StatusDetails()
         reason = details.reason if details.reason in REASONS else None
@@ -267,6 +273,10 @@ class Answers:
         """It is over, and so is the work for it."""
         self._stop_tools(answer)
         answer.end(ending)
+        if answer.saying is not None:
+            self._room.emit(outputs.StopWork(answer.saying))
+        if ending.status == "failed" and ending is not SUPERSEDED and answer.answers_turn and answer.manner.speaks:
+            self._failures.append(ending.error_code or "")
         self.all = {key: one for key, one in self.all.items() if one is not answer}
         self._let_go(answer)
         self._heard.forget_silent()
@@ -306,6 +316,11 @@ class Answers:
             self.stop(answer, "client_cancelled")
         elif wanted is not None or not self._line.give_up():
             self._requests.cancel_nothing(wanted)
+
+    def take_failures(self) -> list[str]:
+        """Why spoken turns were not answered that should have been, since the last time."""
+        failures, self._failures = self._failures, []
+        return failures
 
     def refuse_rest(self, answer_id: str) -> None:
         """The other server does not go on with it: its own turn detection was quicker, and that answer reads what our
@@ -347,7 +362,7 @@ class Answers:
         output, ok = told_of(result)
         self._room.emit(outputs.ToolEnded(answer.id, call.call_id, call.name, output, ok))
         self._answer_call(call, output, hidden=answer.conversation is not None)
-        self._after_tools(answer)
+        self.after_tools(answer)
         return True
 
     def _call(self, answer: Answer, item_id: str, call: HiddenCall, arguments: str) -> None:
@@ -386,9 +401,9 @@ class Answers:
         if self._line.is_open or not hidden:
             self._line.put_item(item)
 
-    def _after_tools(self, answer: Answer) -> None:
+    def after_tools(self, answer: Answer) -> None:
         """Once all have answered, the other server goes on with its answer, unless the client has to answer too."""
-        if answer.running or answer.state is not AnswerState.CALLING:
+        if answer.running or answer.saying is not None or answer.state is not AnswerState.CALLING:
             return
         if answer.calls_client:
             self.end(answer, Ending("completed"))
@@ -408,10 +423,20 @@ class Answers:
         event = {"type": "response.create", "response": response}
         self._line.ask(Asked("", "go_on", event, about=answer.id))
 
-    def run_allowed(self) -> None:
-        """Do what the person has allowed, as the beginning of an answer that tells them of it."""
+    def begin_own(self) -> Answer:
+        """An answer that our own voice makes."""
+        answer = self._begin_here()
+        answer.move("say")
+        return answer
+
+    def _begin_here(self) -> Answer:
         self.active = answer = self._new_answer(self._room.ids.make("resp"), ResponseOptions())
         answer.announce()
+        return answer
+
+    def run_allowed(self) -> None:
+        """Do what the person has allowed, as the beginning of an answer that tells them of it."""
+        answer = self._begin_here()
         answer.move("call")
         for call in self._allowances.take_allowed():
             item = FunctionCall(self._room.ids.make("item"), call.call_id, call.name, call.arguments)

@@ -19,8 +19,10 @@ from msgspec import UNSET
 
 from antiphon.audio.units import Samples, Seconds
 from antiphon.protocol import upstream
-from antiphon.relay.answers import Answers, check_tools
+from antiphon.relay.answer import AnswerState
+from antiphon.relay.answers import TURN, Answers, check_tools
 from antiphon.relay.line import Asked, Line
+from antiphon.relay.own_voice import OwnVoice
 from antiphon.relay.person import Person
 from antiphon.relay.quoting import quoted
 from antiphon.relay.shared_items import SharedItems
@@ -52,6 +54,7 @@ from antiphon.session.settings import (
 from antiphon.session.truncation import CountTokens, estimated
 
 ANNOUNCEMENTS = 32  # that may wait to be spoken
+FAREWELL_S: Seconds = 15.0  # at most, to say that there is no voice any more before the session ends
 SAY = "Say this to the person now, in these words, in the language of the conversation, and nothing else: {}"
 
 
@@ -76,7 +79,11 @@ class RelaySession(Course):
         room, line, allowances = self._room, self._line, self._allowances
         self._answers = Answers(room, line, self._asking, self._heard, self._requests, allowances)
         self._person = Person(room, line, self._items, allowances, self._interrupt)
-        self._shared = SharedItems(room, line, self._items, allowances, joins=self._relaying.joins)
+        joins = self._relaying.joins
+        self._shared = SharedItems(room, line, self._items, allowances, joins=joins)
+        self._own_voice = OwnVoice(room, line, self._answers, self._shared, is_silent=joins)
+        self._leaves_by: Seconds | None = None
+        """There will be no voice any more, and the person is being told."""
 
     # --- what is due
 
@@ -90,7 +97,23 @@ class RelaySession(Course):
             moments.append(self._person.turn.until)
         if self._has_something_to_say and self._is_idle and not self._is_cut_off:
             moments.append(self._heard.until)
+        if (self._leaves_by is not None or self._own_voice.has_words) and self._hears_us:
+            moments.append(self._heard.until)
+        for due in (self._own_voice.outage_due, self._filler_due, self._leaves_by):
+            if due is not None:
+                moments.append(due)
         return moments
+
+    @property
+    def _filler_due(self) -> Seconds | None:
+        is_heard = not self._is_cut_off and self._person.turn is None
+        return self._own_voice.filler_due if is_heard else None
+
+    @property
+    def _hears_us(self) -> bool:
+        """Whether nobody speaks, as far as can be known: without a connection nobody listens for the person."""
+        is_quiet = self._answers.active is None and (self._person.turn is None or not self._line.is_open)
+        return is_quiet and not self._is_cut_off
 
     @property
     def judges_pauses(self) -> bool:
@@ -99,13 +122,18 @@ class RelaySession(Course):
 
     def _settle(self) -> None:
         """What nobody has asked for is said when nobody speaks."""
-        if self._answers.active is not None or self._person.turn is not None or self._line.owes("respond"):
+        self._speak_ourselves()
+        if self._leaves_by is not None:
+            self._leave()
+            return
+        is_answering = self._answers.active is not None and self._answers.active.state is not AnswerState.SAYING
+        if is_answering or self._person.turn is not None or self._line.owes("respond"):
             self._owes_answer = False
         if not self._is_idle or not self._line.is_open or self._is_cut_off:
             return
         if self._owes_answer:
             self._owes_answer = False
-            self._line.ask(Asked("", "tell", {"type": "response.create"}))
+            self._line.ask(Asked("", "tell", {"type": "response.create"}, about=TURN))
         elif self._heard.until > self._now:
             return
         elif self._allowances.allowed:
@@ -117,6 +145,26 @@ class RelaySession(Course):
             instructions = SAY.format(self._announcements.popleft())
             event = {"type": "response.create", "response": {"instructions": instructions}}
             self._line.ask(Asked("", "tell", event))
+
+    def _speak_ourselves(self) -> None:
+        """What our own voice has to say."""
+        self._take_failures()
+        self._own_voice.tell_outage()
+        self._own_voice.notice_silence()
+        if self._filler_due is not None:
+            self._own_voice.fill()
+        if self._own_voice.has_words and self._hears_us and self._heard.until <= self._now:
+            self._own_voice.say_next()
+
+    def _take_failures(self) -> None:
+        for code in self._answers.take_failures():
+            self._own_voice.apologise(code)
+
+    def _leave(self) -> None:
+        """End the session once the person has heard why."""
+        is_saying = self._answers.active is not None or self._own_voice.has_words or self._heard.until > self._now
+        if not is_saying or (self._leaves_by or 0.0) <= self._now:
+            self._finish(inputs.Finish("upstream_lost"))
 
     @property
     def _has_something_to_say(self) -> bool:
@@ -139,6 +187,7 @@ class RelaySession(Course):
             self._asking.list_own_tools(again=False)
             self._tell_earlier()
         if not self._line.is_open:
+            self._own_voice.away()
             self._emit(outputs.KeepAudio(self._person.resumes_from))
 
     def _line_lost(self, item: inputs.LineLost) -> None:
@@ -165,6 +214,7 @@ class RelaySession(Course):
         """Tell it who it is, what was said so far, and what it has missed."""
         self._last_word = self._now
         self._line.open()
+        self._own_voice.back()
         if self._relaying.joins:
             # The call was made with all that, and goes on without us meanwhile.
             self._line.assume(with_recogniser(self.settings, self._relaying), self._offered(self.settings))
@@ -197,12 +247,15 @@ class RelaySession(Course):
         self._person.lose()
         self._owes_answer |= self._person.turn is None and not owed_answer and self._lost_turn()
         self._answers.lose(lost)
+        self._own_voice.away()
         self._emit(outputs.KeepAudio(self._person.resumes_from))
         if not lost.comes_back and self._relaying.joins:
             self._finish(inputs.Finish("hung up"))  # the call is over
         elif not lost.comes_back:
             self._emit(Refused(None, None, quoted(lost.message), lost.code, kind="server_error"))
-            self._finish(inputs.Finish("upstream_lost"))
+            self._take_failures()
+            self._own_voice.give_up(lost.code)
+            self._leaves_by = self._now + FAREWELL_S if self._own_voice.has_words else self._now
 
     def _lost_turn(self) -> bool:
         """Whether the person's last words were to be answered, and no answer has begun."""
@@ -255,6 +308,8 @@ class RelaySession(Course):
                 self._person.refuse_commit(asked, heard)
             case "go_on":
                 self._answers.refuse_rest(asked.about)
+            case "tell" if asked.about == TURN:
+                self._own_voice.apologise(details.code or "")
             case "cancel":
                 self._answers.refuse_cancel(asked.about)
                 return
@@ -343,7 +398,7 @@ class RelaySession(Course):
     # --- results, and what nobody asked for
 
     def _take(self, result: Result) -> None:
-        if self._answers.take(result):
+        if self._answers.take(result) or self._own_voice.take(result):
             return
         if (toolbox := self._asking.toolbox_of(result)) is not None:
             toolbox.take(result)
@@ -360,6 +415,10 @@ class RelaySession(Course):
             if self._line.is_open:
                 self._line.put_item(item)
         self._owes_news = True
+
+    def _tool_progressed(self, item: inputs.ToolProgressed) -> None:
+        super()._tool_progressed(item)
+        self._own_voice.note_progress(item)
 
     def _task_ended(self, item: inputs.TaskEnded) -> None:
         super()._task_ended(item)
@@ -402,6 +461,7 @@ class RelaySession(Course):
         inputs.UpstreamSaid: _said,
         inputs.UpstreamSpoke: _spoke,
         inputs.Finish: _finish,
+        inputs.ToolProgressed: _tool_progressed,
         inputs.TaskEnded: _task_ended,
         inputs.TimePassed: _pass_time,
     }

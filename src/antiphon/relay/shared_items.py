@@ -42,6 +42,8 @@ class SharedItems:
         """Items that were truncated for what we played, of which clients know already."""
         self._replayed: set[str] = set()
         """Items that a new connection was told of, and has not confirmed."""
+        self._in_words: set[str] = set()
+        """Items of which the other server has the words alone: what we alone know of their sound."""
 
     def create(self, request: inputs.CreateItem) -> None:
         if isinstance(request.item, McpApprovalResponse):
@@ -109,7 +111,7 @@ class SharedItems:
 
     def truncate(self, request: inputs.TruncateItem) -> None:
         entry = self._requests.visible(request.item_id, "truncate")
-        if not self._line.is_open:
+        if not self._line.is_open or request.item_id in self._in_words:
             self._requests.truncate(request)
             return
         if entry.ledger is None:
@@ -138,10 +140,16 @@ class SharedItems:
     def truncate_own(self, cuts: list[Unheard]) -> None:
         """So much of what we played ourselves was heard: clients know, and the other server is told."""
         for cut in cuts:
-            if self._line.is_open:
+            if self._line.is_open and cut.item_id not in self._in_words:
                 self._own_cuts.add(cut.item_id)
                 event = _truncation(self._line.theirs(cut.item_id), 0, ms_from_samples(cut.heard))
                 self._line.ask(Asked("", "truncate", event))
+
+    def put_own(self, item: Item) -> None:
+        """Tell it in words what our own voice has said."""
+        self._in_words.add(item.id)
+        if self._line.is_open:
+            self._line.put_item(item)
 
     def refuse(self, item_id: str) -> None:
         """The other server does not take a client's new item."""
@@ -151,6 +159,7 @@ class SharedItems:
     def replay(self) -> None:
         """Tell it the conversation, as it was heard, in order."""
         self._replayed.clear()
+        self._in_words.clear()
         for entry in reversed(list(self._room.conversation.latest(REPLAYED))):
             item = as_heard(entry)
             event = upstream.item_of(item)
@@ -162,6 +171,7 @@ class SharedItems:
             if event is None:
                 continue
             self._replayed.add(item.id)
+            self._in_words.add(item.id)
             self._line.answered_next("item", item.id)
             self._room.emit(outputs.ToUpstream({"type": "conversation.item.create", "item": event}, sound))
 

@@ -642,8 +642,12 @@ class Session(Course):
         return ignoring_playback or self._heard.until <= self._now
 
     def _say(self, announcement: Announcement) -> None:
-        response = self._begin_response(ResponseOptions(), None)
-        self._unasked.say(response, announcement, self._new_work(response))
+        self._say_in(self._begin_response(ResponseOptions(), None), announcement)
+
+    def _say_in(self, response: Response, announcement: Announcement) -> None:
+        work = self._new_work(response)
+        response.start_round(work)
+        self._unasked.say(response, announcement, work)
 
     def _filler_due(self, response: Response) -> Seconds | None:
         due = response.filler_due(self.config.fillers.after_s)
@@ -657,7 +661,7 @@ class Session(Course):
 
     def _say_filler(self, response: Response) -> None:
         response.has_filled = True
-        self._unasked.say(response, self._unasked.filler(response), self._new_work(response))
+        self._say_in(response, self._unasked.filler(response.progress))
 
     def _silence_due(self) -> Seconds | None:
         """When the person will have said nothing for so long that it counts as a turn; None: never."""

@@ -10,9 +10,9 @@ from collections import deque
 
 from msgspec import Struct
 
+from antiphon.session.audible import Audible
 from antiphon.session.inputs import TaskEnded
 from antiphon.session.outputs import Say
-from antiphon.session.response import Response
 from antiphon.session.room import Room
 
 ANNOUNCEMENTS = 32  # that may wait to be spoken; whoever has more to say than this is not listened to anyway
@@ -60,10 +60,10 @@ class Unasked:
         """Whether there is a phrase in the language of the conversation."""
         return self._filler is not None
 
-    def filler(self, response: Response) -> Announcement:
-        """How far its tools are, or a phrase."""
-        if response.progress:
-            return Announcement(response.progress)
+    def filler(self, progress: str) -> Announcement:
+        """How far the tools are, if they have said so, or a phrase."""
+        if progress:
+            return Announcement(progress)
         return Announcement(self._filler or "", is_fixed=True)
 
     @property
@@ -74,9 +74,8 @@ class Unasked:
     def _language(self) -> str:
         return (self._room.language or "en").partition("-")[0]
 
-    def say(self, response: Response, announcement: Announcement, work: int) -> None:
+    def say(self, response: Audible, announcement: Announcement, work: int) -> None:
         """It is said in this response, under this number."""
-        response.start_round(work)
         manner = response.manner
         self._room.emit(
             Say(
