@@ -151,6 +151,7 @@ async def housed(
     engines = engines or registry.make(config)
     tooling = await _workroom(config, tools)
     hub = HearingHub(engines.vad, backlog_s=BACKLOG_S, gates=config.vad.gate)
+    hub.rehearse()
     phrases = KeptPhrases(engines.tts)
     runners = Engines(engines.stt, engines.llm, engines.tts, phrases, engines.turns, Companion(engines.listener, hub))
     started = programs(config.mcp)
