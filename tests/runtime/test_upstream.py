@@ -15,7 +15,8 @@ from websockets.http11 import Request, Response
 
 from antiphon.errors import EngineError
 from antiphon.runtime import upstream
-from antiphon.runtime.upstream import HOPELESS, Address, Connection, Upstream, open_upstream
+from antiphon.runtime.upstream import Address, Connection, Upstream, open_upstream
+from antiphon.runtime.upstream_failures import HOPELESS, complained
 
 pytestmark = pytest.mark.real
 
@@ -106,6 +107,61 @@ def test_messages_go_both_ways_in_order_and_hanging_up_tells_nobody() -> None:
 def test_a_refusal_says_who_has_to_act(status: int, code: str) -> None:
     assert asyncio.run(failure(greet, status)).code == code
     assert (code in HOPELESS) == (status in (400, 401, 404))
+
+
+@pytest.mark.parametrize(
+    ("said", "reason", "code"),
+    [
+        ("invalid_api_key", "invalid_request_error.invalid_api_key", "upstream_auth"),
+        ("model_not_found", "", "upstream_not_found"),
+        ("beta_api_shape_disabled", "invalid_request_error.beta_api_shape_disabled", "upstream_rejected"),
+        ("", "insufficient_quota.insufficient_quota", "upstream_rejected"),
+        ("", "invalid_request_error.session_expired", "upstream_closed"),
+        ("", "server_error.server_error", "upstream_failed"),
+    ],
+)
+def test_a_server_that_takes_the_connection_and_then_refuses_says_who_has_to_act(
+    said: str, reason: str, code: str
+) -> None:
+    """OpenAI accepts a wrong key, and says so in a message, in the reason of closing, or in both."""
+
+    async def refuse(connection: ServerConnection) -> None:
+        if said:
+            error = {"type": "invalid_request_error", "code": said, "message": "Incorrect key swordfish."}
+            await connection.send(json.dumps({"type": "error", "error": error}))
+        await connection.close(3000, reason)
+
+    assert asyncio.run(failure(refuse)).code == code
+
+
+def test_a_code_that_may_be_a_key_is_not_quoted() -> None:
+    told = complained("sk-0123456789abcdef", "wss://there")
+    assert (told.code, "0123" in str(told)) == ("upstream_rejected", False)
+
+
+def test_what_is_said_before_the_greeting_is_passed_over_and_a_wrong_clock_does_no_harm() -> None:
+    async def talk_first(connection: ServerConnection) -> None:
+        await connection.send('{"type":"conversation.created","conversation":{"id":"conv_1"}}')
+        await connection.send('{"type":"rate_limits.updated","rate_limits":[]}')
+        await echo(connection)
+
+    async def story() -> None:
+        async with other(talk_first) as address:
+            line = await open_upstream(address)
+            # The greeting says that the session is over since 1970.
+            assert line.expires - line.opened == pytest.approx(upstream.LONGEST_LIFE_S, abs=1.0)
+            await line.gone()
+
+    asyncio.run(story())
+
+
+def test_the_operators_own_query_stays_in_every_address() -> None:
+    azure = Address("wss://x.openai.azure.com/openai/v1/realtime?gateway=a%20b", "my deployment")
+    place = "x.openai.azure.com/openai/v1/realtime"
+    assert azure.session_url == f"wss://{place}?gateway=a%20b&model=my%20deployment"
+    assert azure.to(call_id="rtc_1&x=y") == f"wss://{place}?gateway=a%20b&call_id=rtc_1%26x%3Dy"
+    assert azure.over_http("calls") == f"https://{place}/calls?gateway=a%20b"
+    assert Address("ws://a.example/v1/realtime").session_url == "ws://a.example/v1/realtime"
 
 
 def test_nobody_takes_our_key_elsewhere() -> None:

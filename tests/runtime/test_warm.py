@@ -139,8 +139,22 @@ def test_what_is_old_dead_or_about_to_expire_is_not_given_away() -> None:
         assert pool.take() is not None
         await asyncio.sleep(1)
         short = server.made[-1]
-        await asyncio.sleep(101)
+        await asyncio.sleep(warm.WARM_SHARE * server.life_s + 1)
         assert short.is_left
+        await pool.close()
+
+    play(story())
+
+
+def test_a_server_whose_sessions_are_short_is_not_called_all_the_time_either() -> None:
+    async def story() -> None:
+        server = Server()
+        server.life_s = 300.0
+        pool = server.pool(1)
+        pool.start()
+        await asyncio.sleep(600)
+        assert pool.take() is not None
+        assert len(server.asked) < 15
         await pool.close()
 
     play(story())

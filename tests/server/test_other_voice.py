@@ -243,7 +243,7 @@ def test_a_call_that_ends_there_ends_here_and_one_that_is_refused_is_told() -> N
             async with web(here) as http:
                 answer = await caller.dial(http)
             await caller.hang_up()
-            assert (answer.status_code, answer.json()["error"]["code"]) == (502, "upstream_rejected")
+            assert (answer.status_code, answer.json()["error"]["code"]) == (502, "upstream_auth")
             assert not here.state.sessions.running
 
     asyncio.run(story())

@@ -21,7 +21,8 @@ from antiphon.errors import EngineError
 from antiphon.protocol.upstream import AudioDelta, Ignored, decode
 from antiphon.relay.session import RelaySession
 from antiphon.runtime.drive import Drive, Equipment, Record
-from antiphon.runtime.upstream import HOPELESS, Connection, Counts
+from antiphon.runtime.upstream import Connection, Counts
+from antiphon.runtime.upstream_failures import HOPELESS
 from antiphon.session import inputs, outputs
 from antiphon.session.outputs import Output
 from antiphon.tools.api import ToolContext

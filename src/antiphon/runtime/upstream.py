@@ -8,30 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 import ssl
 import time
 from collections import Counter, deque
 from collections.abc import Mapping
 from typing import Any, Protocol
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import msgspec
 from msgspec import Struct, field
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import (
-    ConnectionClosed,
-    InvalidHandshake,
-    InvalidMessage,
-    InvalidStatus,
-    InvalidURI,
-    WebSocketException,
-)
+from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.protocol import State
 
 from antiphon.audio.units import Seconds
 from antiphon.errors import EngineError
-from antiphon.protocol.upstream import Ignored, SessionCreated, decode, read
+from antiphon.protocol.upstream import SOUND, AudioDelta, Error, Ignored, SessionCreated, ToldMessage, decode, read
+from antiphon.runtime.upstream_failures import TOO_SLOW, broken, closed_by, complained
 
 log = logging.getLogger("antiphon.upstream")
 
@@ -41,6 +34,7 @@ LARGEST_REQUEST = 22_000_000  # bytes of one message, beside which the outbox is
 PING_S: Seconds = 20.0  # between two looks whether anybody is there; as long for the answer
 FAREWELL_S: Seconds = 1.0  # for the closing handshake, for which nobody waits
 LONGEST_LIFE_S: Seconds = 3600.0  # of a session whose server does not say when it expires
+MOST_BEFORE_GREETING = 8  # messages: some servers talk of the conversation first
 
 _encode = msgspec.json.Encoder().encode
 
@@ -49,7 +43,7 @@ class Address(Struct, frozen=True):
     """Where the server is, and as whom we come. What is the same here is the same voice."""
 
     url: str
-    """Of its Realtime endpoint, without a query."""
+    """Of its Realtime endpoint; with whatever it wants in the query beside the model."""
     model: str | None = None
     key: str | None = None
     key_header: str = "Authorization"
@@ -66,14 +60,22 @@ class Address(Struct, frozen=True):
         parts = urlsplit(self.url)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
-    def to(self, query: str) -> str:
+    def to(self, **named: str) -> str:
+        """With this in the query, beside what the operator has put there."""
         parts = urlsplit(self.url)
-        return urlunsplit((parts.scheme, parts.netloc, parts.path, query, ""))
+        query = {**dict(parse_qsl(parts.query, keep_blank_values=True)), **named}
+        return urlunsplit((parts.scheme, parts.netloc, parts.path, urlencode(query, quote_via=quote), ""))
 
     @property
     def session_url(self) -> str:
         """Of a session of its own."""
-        return self.to(f"model={quote(self.model, safe='')}" if self.model else "")
+        return self.to(model=self.model) if self.model else self.to()
+
+    def over_http(self, path: str) -> str:
+        """What is below it and no WebSocket."""
+        parts = urlsplit(self.to())
+        scheme = parts.scheme.replace("ws", "http")
+        return urlunsplit((scheme, parts.netloc, f"{parts.path.rstrip('/')}/{path}", parts.query, ""))
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -191,9 +193,9 @@ class Upstream:
                 if self._ear is not None:
                     self._ear.take_frame(frame)
         except ConnectionClosed as closed:
-            self._fail(_closed(closed, self.origin))
+            self._fail(closed_by(closed, self.origin))
         except WebSocketException as error:
-            self._fail(_broken(error, self.origin))
+            self._fail(broken(error, self.origin))
 
     async def _write(self) -> None:
         try:
@@ -228,7 +230,7 @@ async def open_upstream(address: Address, url: str | None = None) -> Upstream:
                 close_timeout=FAREWELL_S,
             )
             try:
-                greeting = await made.recv()
+                greeting = await _greeting(made)
             except BaseException:
                 made.transport.abort()
                 raise
@@ -236,24 +238,44 @@ async def open_upstream(address: Address, url: str | None = None) -> Upstream:
         words = f"{address.origin} did not greet us within {address.connect_timeout_s:g} s"
         raise EngineError(words, "Is it up, and no firewall between?", code="upstream_timeout") from None
     except ConnectionClosed as closed:
-        raise _closed(closed, address.origin) from None
+        raise closed_by(closed, address.origin) from None
     except (WebSocketException, OSError, ssl.SSLError) as error:
-        raise _broken(error, address.origin) from None
+        raise broken(error, address.origin) from None
     return await _greeted(made, greeting, address.origin)
 
 
-async def _greeted(made: ClientConnection, greeting: str | bytes, origin: str) -> Upstream:
-    found = decode(greeting)
-    message = read(found) if isinstance(found, dict) else found
-    if isinstance(message, SessionCreated):
+async def _greeting(made: ClientConnection) -> ToldMessage | Ignored:
+    """The first message that means anything to us."""
+    message: ToldMessage | Ignored | None = None
+    for _ in range(MOST_BEFORE_GREETING):
+        try:
+            found = decode(await made.recv())
+        except ConnectionClosed as closed:
+            if message is None or (closed.rcvd is not None and closed.rcvd.reason):
+                raise
+            break  # what it has said tells more than how it left
+        message = read(found) if isinstance(found, dict) else Ignored(SOUND) if isinstance(found, AudioDelta) else found
+        if not isinstance(message, Ignored):
+            break
+    return message or Ignored("nothing")
+
+
+async def _greeted(made: ClientConnection, greeting: ToldMessage | Ignored, origin: str) -> Upstream:
+    if isinstance(greeting, SessionCreated):
         now = asyncio.get_running_loop().time()
-        expires_at = message.session.expires_at
-        life_s = LONGEST_LIFE_S if not expires_at else max(0.0, expires_at - time.time())
-        return Upstream(made, origin, now + life_s)
+        return Upstream(made, origin, now + _life_s(greeting.session.expires_at))
     await made.close()
-    kind = message.kind if isinstance(message, Ignored) else str(message.__struct_config__.tag)
+    if isinstance(greeting, Error):
+        raise complained(greeting.error.code or "", origin)
+    kind = greeting.kind if isinstance(greeting, Ignored) else str(greeting.__struct_config__.tag)
     words = f"{origin} began with {kind!r} in place of session.created"
     raise EngineError(words, "Is relay.url that of a Realtime endpoint?", code="upstream_malformed")
+
+
+def _life_s(expires_at: float | None) -> Seconds:
+    """How long a new session has. One that is over when it begins tells of clocks that differ, and of nothing else."""
+    left_s = (expires_at or 0.0) - time.time()
+    return left_s if left_s > 0 else LONGEST_LIFE_S
 
 
 class _Connect(connect):
@@ -272,58 +294,3 @@ async def _trust() -> ssl.SSLContext:
     if _trusted is None:
         _trusted = await asyncio.to_thread(ssl.create_default_context)
     return _trusted
-
-
-# --- what a failure means for the operator ---------------------------------------------------------------------------
-
-TOO_SLOW = "The server, or the network to it, is overloaded."
-HOPELESS = frozenset({"upstream_auth", "upstream_not_found", "upstream_tls", "upstream_rejected"})
-"""What is not better a moment later."""
-
-
-def _broken(error: BaseException, origin: str) -> EngineError:
-    match error:
-        case InvalidStatus(response=response):
-            return _refused(response.status_code, origin)
-        case InvalidMessage() | InvalidHandshake() | InvalidURI():
-            words, hint = f"{origin} does not speak WebSocket there", "Check relay.url: it ends in /v1/realtime mostly."
-            return EngineError(words, hint, code="upstream_malformed")
-        case socket.gaierror():
-            words, hint = f"the name in {origin} is not known to DNS", "Check relay.url for a typing error."
-            return EngineError(words, hint, code="upstream_unreachable")
-        case ssl.SSLError():
-            words = f"no secure connection to {origin}: {error.reason or 'it was refused'}"
-            return EngineError(words, "Check wss against ws, and SSL_CERT_FILE.", code="upstream_tls")
-        case ConnectionRefusedError():
-            words, hint = f"nobody listens at {origin}", "Is the server running, and on this port? Check relay.url."
-            return EngineError(words, hint, code="upstream_unreachable")
-        case _:
-            hint = "The server, or a proxy in front of it, went away; its log may say why."
-            return EngineError(f"{origin} broke the connection off", hint, code="upstream_reset")
-
-
-def _refused(status: int, origin: str) -> EngineError:
-    match status:
-        case 401 | 403:
-            words, hint = f"{origin} does not accept our key ({status})", "Check relay.api_key or relay.api_key_env."
-            return EngineError(words, hint, code="upstream_auth")
-        case 404 | 405:
-            words, hint = f"{origin} has no Realtime endpoint there ({status})", "Check relay.url and relay.model."
-            return EngineError(words, hint, code="upstream_not_found")
-        case 429:
-            words, hint = f"{origin} has had enough of us ({status})", "Raise the limit with the provider."
-            return EngineError(words, hint, code="upstream_rate_limited")
-        case _ if 400 <= status < 500:
-            words, hint = f"{origin} refuses the connection ({status})", "Check relay.url and relay.model."
-            return EngineError(words, hint, code="upstream_rejected")
-        case _:
-            words, hint = f"{origin} cannot take a session now ({status})", "Its own log says why."
-            return EngineError(words, hint, code="upstream_failed")
-
-
-def _closed(closed: ConnectionClosed, origin: str) -> EngineError:
-    code = closed.rcvd.code if closed.rcvd is not None else None
-    hint = "The server, or a proxy in front of it, gave up; its log may say why."
-    if code is None:
-        return EngineError(f"{origin} broke the connection off", hint, code="upstream_reset")
-    return EngineError(f"{origin} closed the connection ({code})", hint, code="upstream_closed")

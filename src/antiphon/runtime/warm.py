@@ -22,6 +22,7 @@ log = logging.getLogger("antiphon.upstream")
 
 LONGEST_WARM_S: Seconds = 300.0  # some servers, and proxies before them, close what is silent for longer
 SHORTEST_LEFT_S: Seconds = 600.0  # of a session's life, that one who takes it should still have
+WARM_SHARE = 0.2  # of a short life that may pass before it is taken: else it would never be fresh, and always replaced
 LASTING_S: Seconds = 10.0  # a connection that is there for so long shows that the server is well
 SHORTEST_REST_S: Seconds = 0.5
 LONGEST_REST_S: Seconds = 30.0
@@ -100,8 +101,7 @@ class WarmPool:
     # --- beside everything else
 
     def _is_fresh(self, one: Upstream) -> bool:
-        now = _now()
-        return one.is_open and now - one.opened < LONGEST_WARM_S and one.expires - now > SHORTEST_LEFT_S
+        return one.is_open and _now() < _fresh_until(one)
 
     def _keep_up(self) -> None:
         """Open as many as are missing, and come back when one gets too old or a rest is over."""
@@ -122,8 +122,7 @@ class WarmPool:
         self._wake_at(self._next_look(now))
 
     def _next_look(self, now: Seconds) -> Seconds:
-        moments = [one.opened + LONGEST_WARM_S for one in self._ready]
-        moments += [one.expires - SHORTEST_LEFT_S for one in self._ready]
+        moments = [_fresh_until(one) for one in self._ready]
         if self._rests_until > now:
             moments.append(self._rests_until)
         return min(moments, default=now + LONGEST_WARM_S)
@@ -214,6 +213,11 @@ class Pools:
     async def close(self) -> None:
         await asyncio.gather(*(pool.close() for pool in self._pools.values()), *self._closing)
         self._pools.clear()
+
+
+def _fresh_until(one: Upstream) -> Seconds:
+    fresh_s = max(one.expires - one.opened - SHORTEST_LEFT_S, WARM_SHARE * (one.expires - one.opened))
+    return one.opened + min(LONGEST_WARM_S, fresh_s)
 
 
 def _now() -> Seconds:

@@ -12,6 +12,7 @@ import logging
 import os
 import secrets
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 import httpx
 import msgspec
@@ -23,6 +24,7 @@ from antiphon.errors import EngineError
 from antiphon.observe.timeline import Turn
 from antiphon.runtime.drive import Drive
 from antiphon.runtime.upstream import Address, Counts, Upstream, open_upstream
+from antiphon.runtime.upstream_failures import refused
 from antiphon.server.calls import PREFIX
 from antiphon.server.sessions import Sessions
 from antiphon.session.outputs import Notice
@@ -40,7 +42,7 @@ class Beside:
     def __init__(self, address: Address, call_id: str, counts: Counts) -> None:
         self.counts = counts
         self._address = address
-        self._url = address.to(f"call_id={call_id}")
+        self._url = address.to(call_id=call_id)
 
     def take(self) -> Upstream | None:
         return None
@@ -82,6 +84,12 @@ class Placed(Struct, frozen=True):
     """SDP."""
 
 
+class _Made(Struct, frozen=True):
+    """A client secret, as far as we read it."""
+
+    value: str
+
+
 class Broker:
     """The brokered calls of this process. Everything is called on the event loop."""
 
@@ -95,11 +103,11 @@ class Broker:
         """Have the other server answer an offer with this session. Raises `EngineError`."""
         wish = {"expires_after": {"anchor": "created_at", "seconds": SECRET_S}, "session": session}
         made = await self._post(address, "client_secrets", address.headers, content=msgspec.json.encode(wish))
-        secret = msgspec.json.decode(made.content).get("value")
+        secret = _secret_in(made.content)
         headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/sdp"}
         answered = await self._post(address, "calls", headers, content=sdp.encode())
-        call_id = answered.headers.get("location", "").rpartition("/")[2]
-        if not isinstance(secret, str) or not call_id or len(answered.text) > LONGEST_ANSWER:
+        call_id = urlsplit(answered.headers.get("location", "")).path.rpartition("/")[2]
+        if not call_id or len(answered.text) > LONGEST_ANSWER:
             words = f"{address.origin} did not say which call it has taken"
             raise EngineError(words, "Does it take calls?", code="upstream_malformed")
         return Placed(call_id, answered.text)
@@ -127,7 +135,7 @@ class Broker:
     async def hang_up(self, address: Address, call_id: str) -> None:
         """At the other server. A call that is over already is no failure."""
         try:
-            await self._post(address, f"calls/{call_id}/hangup", address.headers)
+            await self._post(address, f"calls/{quote(call_id, safe='')}/hangup", address.headers)
         except EngineError as error:
             log.info("a call could not be hung up: %s", error.message)
 
@@ -147,15 +155,25 @@ class Broker:
     async def _post(self, address: Address, path: str, headers: Any, content: bytes = b"") -> httpx.Response:
         if self._http is None:
             self._http = await asyncio.to_thread(open_client)
-        url = f"{address.to('').replace('ws', 'http', 1)}/{path}"
         try:
             async with asyncio.timeout(PATIENCE_S):
                 headers = {"Content-Type": "application/json", **headers}
-                answer = await self._http.post(url, content=content, headers=headers, timeout=PATIENCE_S)
+                answer = await self._http.post(
+                    address.over_http(path), content=content, headers=headers, timeout=PATIENCE_S
+                )
         except (httpx.HTTPError, TimeoutError):
             words = f"{address.origin} does not answer"
             raise EngineError(words, "Is it up? Check relay.url.", code="upstream_unreachable") from None
         if answer.status_code >= 300:
-            words = f"{address.origin} did not take the call ({answer.status_code})"
-            raise EngineError(words, "Its own log says why. Check relay.api_key.", code="upstream_rejected")
+            raise refused(answer.status_code, address.origin)
         return answer
+
+
+def _secret_in(body: bytes) -> str:
+    """The client secret that a server has made. Raises `EngineError`."""
+    try:
+        return msgspec.json.decode(body, type=_Made).value
+    except (msgspec.DecodeError, UnicodeError):
+        words = "the server that is the voice makes no client secrets"
+        hint = "Set relay.calls = 'here', or check relay.url."
+        raise EngineError(words, hint, code="upstream_malformed") from None
