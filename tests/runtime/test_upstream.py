@@ -29,6 +29,7 @@ async def other(script: Script, status: int | None = None, **headers: str) -> As
     def refuse(connection: ServerConnection, request: Request) -> Response | None:
         assert request.headers["Authorization"] == "Bearer swordfish"
         assert request.path == "/v1/realtime?model=gpt%2Fx"
+        assert "OpenAI-Beta" not in request.headers
         if status is None:
             return None
         answer = connection.respond(http.HTTPStatus(status), "no swordfish\n")

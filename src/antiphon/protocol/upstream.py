@@ -89,6 +89,12 @@ class ItemAdded(Told, frozen=True, kw_only=True, tag="conversation.item.added"):
     item: UpstreamItem
 
 
+class ItemCreated(Told, frozen=True, kw_only=True, tag="conversation.item.created"):
+    """What the beta, and some servers that have its other names no more, say for `ItemAdded`."""
+
+    item: UpstreamItem
+
+
 class ItemDeleted(Told, frozen=True, kw_only=True, tag="conversation.item.deleted"):
     item_id: str
 
@@ -236,6 +242,7 @@ ToldMessage = (
     | SessionUpdated
     | Error
     | ItemAdded
+    | ItemCreated
     | ItemDeleted
     | ItemTruncated
     | TranscriptionDelta

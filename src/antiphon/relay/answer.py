@@ -144,6 +144,9 @@ class Answer(Audible):
     def piece(self, item_id: str) -> Piece | None:
         return next((piece for piece in self.pieces if piece.item.id == item_id and piece.is_open), None)
 
+    def has(self, item_id: str) -> bool:
+        return any(piece.item.id == item_id for piece in self.pieces)
+
     def add_message(self, item_id: str) -> Piece:
         """The next item is something said or written. It is told once it is known which."""
         piece = Piece(Message(item_id, Role.ASSISTANT, (), Status.IN_PROGRESS), len(self.pieces))

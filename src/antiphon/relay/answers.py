@@ -154,8 +154,12 @@ class Answers:
 
     def _open_piece(self, response_id: str, item_id: str) -> tuple[Answer, Piece] | None:
         answer = self._writing(response_id)
-        piece = answer.piece(item_id) if answer is not None else None
-        return None if answer is None or piece is None else (answer, piece)
+        if answer is None or item_id in answer.hidden:
+            return None
+        piece = answer.piece(item_id)
+        if piece is None and item_id not in self._room.conversation and not answer.has(item_id):
+            piece = answer.add_message(item_id)  # not every server says before that there is one
+        return None if piece is None else (answer, piece)
 
     def output_added(self, message: upstream.OutputItemAdded) -> None:
         answer, item = self._writing(message.response_id), message.item

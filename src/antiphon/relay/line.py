@@ -7,7 +7,7 @@ kept until it is there, and are made again on the next connection if this one is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -28,6 +28,8 @@ MOST_METADATA = 16  # pairs that the protocol allows
 ALWAYS_SAID = frozenset({"instructions", "audio", "tools"})
 """Keys of a session that each new one is told. Others only if they are not what every server begins with: some models
 refuse to hear of what they do not have."""
+
+MOST_LEFT_OUT = 8  # keys that a server does not take: one that refuses more is no Realtime server
 
 Kind = Literal["update", "item", "respond", "go_on", "tell", "commit", "clear", "delete", "truncate", "cancel"]
 """What a message asks for: "go_on" is the rest of an answer once our tools have answered, "tell" something to be said
@@ -69,6 +71,8 @@ class Line:
         """Names of the requests whose answer is still to come, in order."""
         self._configured: dict[str, Any] | None = None
         """What the session there was last asked to be; None if nobody knows."""
+        self._left_out: set[tuple[str, ...]] = set()
+        """Keys of a session that the server there does not take, each by its path."""
         self._names: dict[str, str] = {}
         """What we call an item, by what the other server calls it, where the two differ."""
         self.is_open = False
@@ -116,13 +120,26 @@ class Line:
 
     def configure(self, settings: Settings, tools: tuple[FunctionTool, ...], *, asked: Asked | None = None) -> bool:
         """Ask for this configuration, for a client's sake or our own. False if nothing of it has to be asked for."""
-        wanted = session_of(settings, tools)
+        wanted = without(session_of(settings, tools), self._left_out)
         different = wanted if self._configured is None else changes(self._configured, wanted)
         if not different and not self._updates():
             return False
         self._configured = wanted
         update = {"type": "session.update", "session": {"type": "realtime", **different}}
         self.ask(msgspec.structs.replace(asked or Asked("", "update", {}), event=update))
+        return True
+
+    def leave_out(self, param: str | None) -> bool:
+        """Our own configuration was refused because of this key, such as "session.audio.output.speed": ask for no such
+        thing any more. False if it is none of ours that can be missed."""
+        path = tuple((param or "").partition("[")[0].split(".")[1:])
+        last = self._configured
+        for key in path:
+            last = last.get(key) if isinstance(last, dict) else None
+        is_known = path in self._left_out or len(self._left_out) >= MOST_LEFT_OUT
+        if not path or path == ("instructions",) or last is None or is_known:
+            return False
+        self._left_out.add(path)
         return True
 
     def assume(self, settings: Settings, tools: tuple[FunctionTool, ...]) -> None:
@@ -204,6 +221,19 @@ class Line:
             self._emit(ToUpstream(asked.event, asked.sound))
             if asked.is_given_up:
                 self._withdraw(asked)
+
+
+def without(session: dict[str, Any], paths: Collection[tuple[str, ...]]) -> dict[str, Any]:
+    """The configuration less the keys at these paths. What is left empty by that goes too."""
+    kept: dict[str, Any] = {}
+    for key, value in session.items():
+        inner = [path[1:] for path in paths if path[0] == key]
+        if () in inner:
+            continue
+        kept[key] = without(value, inner) if inner and isinstance(value, dict) else value
+        if inner and not kept[key]:
+            del kept[key]
+    return kept
 
 
 def _tagged(event: dict[str, Any], name: str) -> dict[str, Any]:

@@ -107,6 +107,10 @@ class Person:
         self._items.add_speech(item_id, Speech(start, stop))
         self.keep_sound()
 
+    def is_speaking_in(self, item_id: str) -> bool:
+        """Whether their turn is to become this item, and has not yet."""
+        return self.turn is not None and self.turn.item_id == self._line.ours(item_id)
+
     def timed_out(self, message: upstream.TimeoutTriggered) -> None:
         start, stop = self._place(message.audio_start_ms), self._place(message.audio_end_ms)
         self.turn = Turn(message.item_id, start, stop)

@@ -300,8 +300,16 @@ class RelaySession(Course):
                 self._emit(Refused(None, None, words, details.code, None, "server_error"))
             return
         match asked.kind:
+            case "update" if asked.connection is None and self._line.leave_out(details.param):
+                self._emit(Remark(f"the upstream does not take {details.param}: it is left out", warns=True))
+                self._line.forget()
+                self._configure()
+                return
             case "update":
                 self._line.forget()
+                if asked.connection is None:
+                    words = f"The voice of this session does not take its settings: {words}"
+                    self._emit(Refused(None, None, words, details.code, details.param, "server_error"))
             case "item":
                 self._shared.refuse(asked.about)
             case "commit":
@@ -365,6 +373,19 @@ class RelaySession(Course):
         self._line.retool(self._offered(self.settings))
 
     # --- what joins the person and the answers
+
+    def _item_added(self, message: upstream.ItemAdded | upstream.ItemCreated, heard: Samples) -> None:
+        if self._person.is_speaking_in(message.item.id):
+            # Not every server says before that it has committed the turn.
+            self._person.committed(upstream.AudioCommitted(item_id=message.item.id), heard)
+        self._shared.added(message)
+
+    def _response_created(self, message: upstream.ResponseCreated, heard: Samples) -> None:
+        turn = self._person.turn
+        if turn is not None and turn.stop is not None and not turn.is_resent:
+            # Likewise; what it answers is over.
+            self._person.committed(upstream.AudioCommitted(item_id=turn.item_id), heard)
+        self._answers.created(message)
 
     def _interrupt(self) -> None:
         """The person speaks over an answer: it ends, and we remember how much of it was heard."""
@@ -468,7 +489,8 @@ class RelaySession(Course):
     _reads: ClassVar[Mapping[type, Callable[[Any, Any, Samples], None]]] = {
         upstream.SessionUpdated: lambda self, message, heard: self._updated(message),
         upstream.Error: _refused,
-        upstream.ItemAdded: lambda self, message, heard: self._shared.added(message),
+        upstream.ItemAdded: _item_added,
+        upstream.ItemCreated: _item_added,
         upstream.ItemDeleted: lambda self, message, heard: self._shared.deleted(message),
         upstream.ItemTruncated: lambda self, message, heard: self._shared.truncated(message),
         upstream.TranscriptionDelta: lambda self, message, heard: self._person.transcription_grew(message),
@@ -479,7 +501,7 @@ class RelaySession(Course):
         upstream.AudioCommitted: lambda self, message, heard: self._person.committed(message, heard),
         upstream.AudioCleared: lambda self, message, heard: self._person.cleared(message),
         upstream.TimeoutTriggered: lambda self, message, heard: self._person.timed_out(message),
-        upstream.ResponseCreated: lambda self, message, heard: self._answers.created(message),
+        upstream.ResponseCreated: _response_created,
         upstream.ResponseDone: lambda self, message, heard: self._answers.done(message),
         upstream.OutputItemAdded: lambda self, message, heard: self._answers.output_added(message),
         upstream.OutputItemDone: lambda self, message, heard: self._answers.output_done(message),

@@ -73,7 +73,7 @@ class SharedItems:
         if isinstance(item, Message) and item.role is Role.USER and clip is None:
             self._allowances.hear(request.consent)
 
-    def added(self, message: upstream.ItemAdded) -> None:
+    def added(self, message: upstream.ItemAdded | upstream.ItemCreated) -> None:
         theirs = message.item
         item_id = self._line.ours(theirs.id)
         if item_id in self._replayed:
