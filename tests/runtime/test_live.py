@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import numpy as np
+from numpy.typing import NDArray
 from ticking import TickingStt, counting, word
 
 from antiphon.audio.pcm import int16_from_float
@@ -26,14 +27,29 @@ def silence(seconds: float) -> Pcm:
     return np.zeros(round(16_000 * seconds), np.float32)
 
 
-def transcribed(talk: Talk, stt: TickingStt | FakeStt, *, partials: bool = False) -> list[Event]:
+class CountingVad(EnergyVad):
+    """The level meter, as one that takes eight windows at once, and how often it was asked."""
+
+    most_at_once = 8
+    calls = 0
+
+    def score(
+        self, windows: NDArray[np.float32], memories: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        self.calls += 1
+        return super().score(windows, memories)
+
+
+def transcribed(
+    talk: Talk, stt: TickingStt | FakeStt, *, partials: bool = False, vad: EnergyVad | None = None
+) -> list[Event]:
     async def run() -> list[Event]:
         shown: list[Event] = []
 
         async def show(event: Event) -> None:
             shown.append(event)
 
-        hub = HearingHub(EnergyVad(), InPlace())
+        hub = HearingHub(vad or EnergyVad(), InPlace())
         listener = Agreeing(stt) if partials else WholeOnly(stt)
         live = LiveTranscription(hub, listener, show, SttRequest("en"))
         try:
@@ -117,3 +133,19 @@ def test_who_sends_faster_than_can_be_recognised_waits() -> None:
         await live.end()
 
     assert len(finals(transcribed(talk, TickingStt(seconds_per_second=1.0)))) == 20
+
+
+def test_the_detector_is_asked_when_it_can_tell_something_new_and_the_end_is_told_as_soon_as_ever() -> None:
+    async def talk(live: LiveTranscription) -> None:
+        for number in range(20):
+            await say(live, counting(number, number + 1)[:1600])
+        assert live.is_hearing
+        for message in range(7):
+            assert live.is_hearing is (message < 6)  # the sixth brings the last window of half a second
+            await say(live, silence(0.1))
+        for _ in range(10):
+            await say(live, silence(0.1))
+
+    vad = CountingVad()
+    assert len(finals(transcribed(talk, TickingStt(), vad=vad))) == 1
+    assert vad.calls < 27  # of 37 messages

@@ -62,6 +62,13 @@ class Utterances:
     def is_open(self) -> bool:
         return self._began is not None
 
+    def silent_until(self, heard: Samples) -> Samples:
+        """Before the stream has come this far, the silence cannot be long enough to end the open utterance, when what
+        comes up to `heard` has been told. Without one it is `heard`: the next sound may begin it."""
+        if self._began is None:
+            return heard
+        return (heard if self._paused is None else self._paused) + self._silence
+
     def hear(self, event: HearingEvent) -> Begun | Ended | TooLong | None:
         """What the event means. After `Ended` the stream is to be told that the turn is closed."""
         match event:

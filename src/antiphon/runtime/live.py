@@ -29,9 +29,9 @@ from antiphon.session.inputs import HearingFailed
 
 log = logging.getLogger("antiphon.live")
 
-# Samples that are taken in at once: eight of the detector's windows, which it scores together. No more comes before it
-# has, and that is less than the shortest silence between two utterances, so that nobody looks at the beginning of the
-# next one before this one is known to be over.
+# Samples of an utterance that the detector is given at once: eight of its windows cost what three do one by one. No
+# more comes before it has scored them, and that is less than the shortest silence between two utterances, so that
+# nobody looks at the beginning of the next one before this one is known to be over.
 PIECE = 8 * 512
 AHEAD_UTTERANCES = 4  # that may wait for the recogniser
 KEPT_S = 8  # of sound that no utterance has taken: what goes before a voice, and what is cut off too long a one
@@ -100,6 +100,8 @@ class LiveTranscription:
         self._stream = hub.open(self._on_voice, rate_hz=HEARING_RATE)
         self._utterances = Utterances(cutting)
         self._ring = Ring(KEPT_S * HEARING_RATE, KEPT_S * HEARING_RATE)
+        self._given = 0
+        """How much of it the detector has been given."""
         self._open: _Take | None = None
         self._number = 0
         self._queue: asyncio.Queue[_Take] = asyncio.Queue()  # bounded by `push`, which waits for it
@@ -119,21 +121,22 @@ class LiveTranscription:
 
     async def push(self, pcm: Pcm16) -> None:
         """Take in the next sound at 16 kHz; waits while too much is on its way already."""
-        for start in range(0, pcm.size, PIECE):
-            piece = pcm[start : start + PIECE]
+        taken = 0
+        while taken < pcm.size:
+            piece = pcm[taken : taken + PIECE - (self._ring.end - self._given)]
+            taken += piece.size
             self._ring.append(piece)
             if self._open is not None:
                 self._open.sound.append(float_from_int16(piece))
-            self._stream.append(piece, asyncio.get_running_loop().time())
-            await self._stream.caught_up()
-            await self._show_failures()
+            if self._is_worth_hearing():
+                await self._let_hear()
             while self._queue.qsize() > AHEAD_UTTERANCES:
                 self._is_moving.clear()
                 await self._is_moving.wait()
 
     async def end(self) -> None:
         """What was said so far is all: wait until the text of all of it has been shown. More may follow."""
-        await self._stream.caught_up()
+        await self._let_hear()
         ended = self._utterances.finish(_wire(self._ring.end))
         if ended is not None:
             self._stream.turn_closed()
@@ -145,6 +148,7 @@ class LiveTranscription:
         """Forget all that was said and not yet shown."""
         await self._stop_listening()
         self._stream.reset()
+        self._given = self._ring.end
         self._utterances.reset()
         self._open = None
         self._queue = asyncio.Queue()
@@ -155,7 +159,19 @@ class LiveTranscription:
         self._stream.close()
         await self._stop_listening()
 
-    # --- from the detector
+    # --- to the detector, and from it
+
+    def _is_worth_hearing(self) -> bool:
+        """Whether the detector can tell anything that matters of what has come since: an utterance that goes on cannot
+        end before its silence is long enough. Until then as much is kept back as it scores at once."""
+        end = self._ring.end
+        return end - self._given >= PIECE or end >= _own(self._utterances.silent_until(_wire(self._given)))
+
+    async def _let_hear(self) -> None:
+        self._stream.append(self._ring.read(self._given, self._ring.end), asyncio.get_running_loop().time())
+        self._given = self._ring.end
+        await self._stream.caught_up()
+        await self._show_failures()
 
     def _on_voice(self, event: HearingEvent | HearingFailed) -> None:
         if isinstance(event, HearingFailed):

@@ -114,7 +114,7 @@ class SileroVad:
     window = WINDOW  # at 16 kHz: 32 ms; the graph takes no other
     memory = CONTEXT + 2 * WIDTH
     most_at_once = 8
-    most_in_place = 4
+    most_in_place = 8
 
     def __init__(self, folder: Path = HERE) -> None:
         """Load the weights and run them once, in about 30 ms. `ConfigError` if they are missing or not what
