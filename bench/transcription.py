@@ -58,7 +58,8 @@ from antiphon.hearing.windows import cutter_for
 from antiphon.media.live import LiveDecoder
 from antiphon.runtime.live import Event, Final, LiveTranscription
 from antiphon.server.limits import Bucket, ByteBudget, Size
-from antiphon.server.transcribe import END, Captions, Form
+from antiphon.server.minutes import Tab
+from antiphon.server.transcribe import END, Budget, Captions, Form
 
 RUNS = 5
 SHARES = 9  # what others do on the machine only adds to it
@@ -296,7 +297,8 @@ async def _captioned(sound: Pcm16, vad: Vad, step: int) -> tuple[float, float]:
     frames = [sound[start : start + step].tobytes() for start in range(0, sound.size, step)]
     line = Line([*frames, END])
     hub = HearingHub(vad, gates=True)
-    budget = ByteBudget(Bucket(Size(2.0**40, 60.0), asyncio.get_running_loop().time))
+    bytes_allowed = ByteBudget(Bucket(Size(2.0**40, 60.0), asyncio.get_running_loop().time))
+    budget = Budget(bytes_allowed, Tab(None))
     captions = Captions(cast("WebSocket", line), hub, WholeOnly(FakeStt("hello")), Form("en"), budget)
     before = time.process_time()
     await captions.serve(60.0)

@@ -92,8 +92,8 @@ class Server(Section, frozen=True):
     max_sessions_per_secret: Positive = 16
     """A client secret lies in a web page: whoever holds it is not to take all places."""
     max_minutes_per_key: Annotated[int, Meta(ge=0)] = 0
-    """Of sessions, that one API key with all client secrets that it made may have in `minutes_window_h`; they come back
-    evenly. 0: as many as it likes."""
+    """Of sessions, and of sound that is transcribed or spoken beside them, that one API key with all client secrets
+    that it made may have in `minutes_window_h`; they come back evenly. 0: as many as it likes."""
     minutes_window_h: Annotated[float, Meta(gt=0, le=8784)] = 24.0
     max_message_bytes: Positive = 22_000_000
     """One append may hold 15 MiB of audio, which is 21 MB as base64."""

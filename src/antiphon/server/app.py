@@ -12,6 +12,7 @@ import logging
 import os
 import secrets
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -44,7 +45,7 @@ from antiphon.server.door import Door, Visitor
 from antiphon.server.history import history_routes
 from antiphon.server.limits import OwnLimits, Size
 from antiphon.server.mcp import addresses_for_session, own_servers
-from antiphon.server.minutes import Minutes
+from antiphon.server.minutes import Minutes, Spent, Tab
 from antiphon.server.opening import Wish, first_settings, further_settings, read_wish, speaks_beta
 from antiphon.server.refusals import Refusal, refusal_from, turn_away
 from antiphon.server.relay import address_from, relaying_from, session_asked_for
@@ -56,7 +57,7 @@ from antiphon.server.shared import SharedLimits
 from antiphon.server.siblings import Siblings, one_page
 from antiphon.server.standing import engine_states, standing_of
 from antiphon.server.tools import tools_page
-from antiphon.server.transcribe import Captions, read_form
+from antiphon.server.transcribe import Budget, Captions, read_form
 from antiphon.session.ids import Ids
 from antiphon.session.settings import Fillers, FunctionTool, SessionConfig, Settings, Speculating
 from antiphon.tools.loading import offer_for
@@ -141,6 +142,8 @@ class State:
         self.limits = limits
         self.budgets = limits.budgets(config.server.max_bytes_per_minute, loop.time)
         self.places = limits.places(config.server.max_sessions_per_secret)
+        self.spent: Spent = defaultdict(float)
+        """Of the minutes of keys, and not written down yet."""
         self.apply(config)
         self._numbers = itertools.count(1)
 
@@ -179,7 +182,12 @@ class State:
         if known is not None and known.size == size:
             return known
         now = asyncio.get_running_loop().time
-        return Minutes(self.limits.buckets("minutes ", size, now), now)
+        return Minutes(self.limits.buckets("minutes ", size, now), now, self.spent)
+
+    def tab(self, visitor: Visitor) -> Tab:
+        """Where what this visitor does beside sessions counts. Raises `PeerError` if their key has no minutes left."""
+        minutes = self.sessions.minutes
+        return Tab(None) if minutes is None or not visitor.owner else minutes.tab(visitor.owner)
 
     def next_connection(self) -> str:
         return f"c{next(self._numbers)}"
@@ -324,7 +332,7 @@ def make_app(state: State) -> ASGIApp:
             *(Route(path, gone, methods=["POST"]) for path in GONE),
             WebSocketRoute("/v1/realtime", realtime),
             WebSocketRoute("/ws/transcribe", transcribe),
-            *audio_routes(Building(lambda: state.config, state.engines, state.hub, lambda: state.budgets)),
+            *audio_routes(Building(lambda: state.config, state.engines, state.hub, lambda: state.budgets, state.tab)),
             *history_routes(lambda: state.sessions.history),
             *pages.routes(),
         ],
@@ -636,12 +644,12 @@ def _no_call(state: State, call_id: str) -> Refusal:
 
 async def _captions(state: State, socket: WebSocket) -> None:
     """A live transcription: see `server.transcribe`."""
+    visitor: Visitor = socket.state.visitor
     try:
-        form = read_form(socket.query_params)
+        form, tab = read_form(socket.query_params), state.tab(visitor)
     except PeerError as error:
         await _turn_away(state, socket, refusal_from(error))
         return
-    visitor: Visitor = socket.state.visitor
     refusal = state.admission.enter(visitor.owner) if state.is_ready else WARMING
     if refusal is not None:
         await _turn_away(state, socket, refusal)
@@ -649,7 +657,8 @@ async def _captions(state: State, socket: WebSocket) -> None:
     state.captions += 1
     try:
         await socket.accept(_subprotocol(socket.scope.get("subprotocols", [])))
-        captions = Captions(socket, state.hub, state.engines.listener, form, state.budgets.of(visitor.name))
+        budget = Budget(state.budgets.of(visitor.name), tab)
+        captions = Captions(socket, state.hub, state.engines.listener, form, budget)
         reason = await captions.serve(state.config.server.idle_timeout_s)
         log.info("a live transcription ended: %s", reason)
     finally:

@@ -33,15 +33,28 @@ class Bucket:
         self._now = now
         self._since = now()
 
-    def take(self, amount: float) -> bool:
-        """Take so much out of it; False, and nothing taken, if there is not enough in it."""
+    @property
+    def left(self) -> float:
+        """What is in it; less than nothing if more was charged."""
         now = self._now()
         self._left = min(self._full, self._left + (now - self._since) * self._rate)
         self._since = now
-        if amount > self._left:
+        return self._left
+
+    def take(self, amount: float) -> bool:
+        """Take so much out of it; False, and nothing taken, if there is not enough in it."""
+        if amount > self.left:
             return False
         self._left -= amount
         return True
+
+    def charge(self, amount: float) -> None:
+        """Take so much out of it, whether it is there or not."""
+        self._left = self.left - amount
+
+    def correct(self, left: float) -> None:
+        """So much is in it, as somebody knows better."""
+        self._left, self._since = min(self._full, left), self._now()
 
     def give_back(self, amount: float) -> None:
         """So much of what was taken was not needed."""

@@ -17,6 +17,7 @@ STATUSES = {
     "too_many_calls": 429,
     "server_full": 503,
     "rate_limit_exceeded": 429,
+    "minutes_used_up": 429,
 }
 """Errors of a request that have a status of their own."""
 

@@ -23,7 +23,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 
 from antiphon.audio.languages import code_of, name_of
-from antiphon.audio.units import Pcm16
+from antiphon.audio.units import Pcm16, seconds_from_samples
 from antiphon.config import Config
 from antiphon.engines.api import SttRequest, TtsRequest
 from antiphon.engines.registry import EngineSet
@@ -38,6 +38,7 @@ from antiphon.runtime.whole import Ears, Read, in_thread, transcribe_file
 from antiphon.server.client_secrets import read_body
 from antiphon.server.door import Visitor
 from antiphon.server.limits import ByteBudgets
+from antiphon.server.minutes import Tab
 from antiphon.server.refusals import Refusal
 from antiphon.server.upload import Uploads
 
@@ -58,6 +59,7 @@ class Building(Struct):
     engines: EngineSet
     hub: HearingHub
     budgets: Callable[[], ByteBudgets]
+    tab: Callable[[Visitor], Tab]
 
 
 WHISPER_SCORES = {"tokens": [], "temperature": 0.0, "avg_logprob": 0.0, "compression_ratio": 0.0, "no_speech_prob": 0.0}
@@ -147,14 +149,18 @@ async def _news(
     """What is wanted, then what is heard. The upload is in memory for as long as this goes on."""
     limits = building.config().server
     visitor: Visitor = request.state.visitor
-    budget = building.budgets().of(visitor.name)
+    budget, tab = building.budgets().of(visitor.name), building.tab(visitor)
     async with uploads.form(request, limits.max_upload_bytes, budget) as form:
         wanted = _wanted(form, translate=translate)
         yield wanted
         ears = Ears(building.hub, building.engines.stt)
         heard = transcribe_file(wanted.file.file, ears, wanted.request, longest_s=limits.max_upload_s)
         async with aclosing(cast("AsyncGenerator[Final | Read, None]", heard)) as events:
+            charged_s = 0.0
             async for event in events:
+                if isinstance(event, Read):
+                    tab.charge(event.done_s - charged_s)
+                    charged_s = event.done_s
                 yield event
 
 
@@ -300,7 +306,8 @@ async def _speak(building: Building, request: Request) -> Response:
     asked = decode_document(await read_body(request), SpeechRequest)
     voice = asked.voice if isinstance(asked.voice, str) else str(asked.voice.get("id", ""))
     how = TtsRequest(voice, asked.speed, code_of(asked.language or "") or None, asked.model)
-    sound = cast("AsyncGenerator[Pcm16, None]", spoken(asked.input, building.engines.tts, how))
+    tab = building.tab(request.state.visitor)
+    sound = _charged(cast("AsyncGenerator[Pcm16, None]", spoken(asked.input, building.engines.tts, how)), tab)
     # The first sound is waited for: a voice that fails is a status, and not half an answer.
     first = await anext(sound, None)
     if first is None:
@@ -311,6 +318,14 @@ async def _speak(building: Building, request: Request) -> Response:
     if asked.stream_format == "sse":
         return StreamingResponse(_speech_events(encoded), media_type="text/event-stream")
     return StreamingResponse(encoded, media_type=FORMS[asked.response_format].media_type)
+
+
+async def _charged(sound: AsyncGenerator[Pcm16, None], tab: Tab) -> AsyncGenerator[Pcm16, None]:
+    """What is made counts; what was begun is spoken to its end."""
+    async with aclosing(sound):
+        async for pcm in sound:
+            tab.charge(seconds_from_samples(pcm.size))
+            yield pcm
 
 
 async def _encoded(first: Pcm16, sound: AsyncGenerator[Pcm16, None], encoder: Encoder) -> AsyncGenerator[bytes, None]:

@@ -43,6 +43,7 @@ from antiphon.runtime.phrases import KeptPhrases
 from antiphon.runtime.workers import Engines
 from antiphon.server.admission import Admission, Lateness
 from antiphon.server.app import APOLOGIES, IDLE_SWEEP_S, UNREACHABLE, State, make_app
+from antiphon.server.bookkeeping import Bookkeeping
 from antiphon.server.bounded import BoundedHttp, BoundedWebSocket, allow_many_files
 from antiphon.server.door import is_loopback
 from antiphon.server.history import History
@@ -60,6 +61,7 @@ from antiphon.store.database import SqliteShelf, default_path
 from antiphon.store.reading import SqliteReader
 from antiphon.store.recording import Recorder
 from antiphon.store.shelf import Reader, Shelf
+from antiphon.store.spending import Spending, SqliteSpending
 from antiphon.store.writer import Writer
 from antiphon.tools.loading import workroom
 from antiphon.tools.mcp import McpConnections
@@ -167,15 +169,20 @@ async def housed(
     async with _history(config) as history:
         sessions = Sessions(equipment, admission, metrics, surroundings, tracing, told, history)
         state = State(config, engines, hub, sessions, tooling, bounds)
+        books = await _bookkeeping(state)
         warming = asyncio.create_task(_warm(state, phrases, started), name="warm-up")
         lag.start()
         sweeping = asyncio.create_task(_sweep(state), name="idle sweep")
+        accounting = None if books is None else asyncio.create_task(books.run(), name="minutes")
         try:
             yield state
         finally:
-            sweeping.cancel()
-            warming.cancel()
-            await asyncio.gather(warming, sweeping, return_exceptions=True)
+            tasks = [task for task in (warming, sweeping, accounting) if task is not None]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            if books is not None:
+                await books.close()
             lag.stop()
             await state.pools.close()
             await hub.close()
@@ -311,6 +318,24 @@ def _shelf(wanted: HistorySection) -> tuple[Shelf, Reader]:
         raise ConfigError("the package redis is not installed", "pip install 'antiphon[redis]'") from None
     server = connect(wanted.redis_url)
     return RedisShelf(server), RedisReader(server)
+
+
+async def _bookkeeping(state: State) -> Bookkeeping | None:
+    """Where the minutes of keys are kept, if they are bounded and conversations are kept. Raises `ConfigError`."""
+    wanted = state.config.history
+    if not wanted.keep or not state.config.server.max_minutes_per_key:
+        return None
+    spending: Spending
+    if wanted.redis_url is None:
+        spending = await asyncio.to_thread(SqliteSpending, wanted.path or default_path())
+    else:
+        from antiphon.store.redis import connect
+        from antiphon.store.spending_redis import RedisSpending
+
+        spending = RedisSpending(connect(wanted.redis_url))
+    books = Bookkeeping(spending, lambda: state.sessions.minutes)
+    await books.settle()
+    return books
 
 
 async def _begin_wyoming(config: Config, engines: EngineSet) -> WyomingService | None:

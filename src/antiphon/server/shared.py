@@ -134,6 +134,28 @@ class LeasedBucket(Bucket):
         self._key = _key(name)
         self._left = 0.0
 
+    @property
+    def left(self) -> float:
+        with self._table.locked():
+            return self._left + self._there(self._row())
+
+    def charge(self, amount: float) -> None:
+        if self.take(amount):
+            return
+        rows = self._table.budgets
+        with self._table.locked():
+            row = self._row()
+            rows["left"][row] = self._there(row) + self._left - amount
+            rows["since"][row] = self._now()
+        self._left = 0.0
+
+    def correct(self, left: float) -> None:
+        rows = self._table.budgets
+        with self._table.locked():
+            row = self._row()
+            rows["left"][row], rows["since"][row] = min(self._full, left), self._now()
+        self._left = 0.0
+
     def take(self, amount: float) -> bool:
         if amount > self._left and not self._lease(amount - self._left):
             return False
@@ -145,11 +167,16 @@ class LeasedBucket(Bucket):
         rows, now = self._table.budgets, self._now()
         with self._table.locked():
             row = self._row()
-            there = min(self._full, rows["left"][row] + (now - rows["since"][row]) * self._rate)
+            there = self._there(row)
             taken = min(there, least + self._full / LEASES) if there >= least else 0.0
             rows["left"][row], rows["since"][row] = there - taken, now
         self._left += taken
         return taken > 0
+
+    def _there(self, row: int) -> float:
+        """What all share now. The table is locked."""
+        rows = self._table.budgets
+        return float(min(self._full, rows["left"][row] + (self._now() - rows["since"][row]) * self._rate))
 
     def _row(self) -> int:
         """Its own, or that of whoever has asked for nothing for longest, and is full again."""

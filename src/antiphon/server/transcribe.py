@@ -25,7 +25,7 @@ from starlette.datastructures import QueryParams
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from antiphon.audio.languages import code_of
-from antiphon.audio.units import HEARING_RATE
+from antiphon.audio.units import HEARING_RATE, Pcm16
 from antiphon.engines.api import Listener, SttRequest, Word
 from antiphon.errors import PeerError, did_you_mean
 from antiphon.hearing.hub import HearingHub
@@ -33,6 +33,7 @@ from antiphon.hearing.utterances import Cutting
 from antiphon.media.live import LiveDecoder
 from antiphon.runtime.live import Event, Failed, Final, LiveTranscription, Partial
 from antiphon.server.limits import ByteBudget
+from antiphon.server.minutes import CODE, Tab
 
 log = logging.getLogger("antiphon.server")
 
@@ -80,10 +81,17 @@ def read_form(query: QueryParams) -> Form:
     )
 
 
+class Budget(Struct, frozen=True):
+    """What a connection may use."""
+
+    bytes: ByteBudget
+    minutes: Tab
+
+
 class Captions:
     """One connection, from its acceptance to its end."""
 
-    def __init__(self, socket: WebSocket, hub: HearingHub, listener: Listener, form: Form, budget: ByteBudget) -> None:
+    def __init__(self, socket: WebSocket, hub: HearingHub, listener: Listener, form: Form, budget: Budget) -> None:
         self._socket = socket
         self._budget = budget
         self._form = form
@@ -92,6 +100,8 @@ class Captions:
         self._live = LiveTranscription(hub, listener, self._show, request, Cutting(form.silence_ms))
         self._finals: list[Final] = []
         """Since the last "final" or "cleared"."""
+        self._is_spent = False
+        """The key has no minutes left."""
 
     async def serve(self, idle_s: float) -> str:
         """Until either side ends it. Returns why. Cancelling ends it at once."""
@@ -103,11 +113,13 @@ class Captions:
                 if frame["type"] == "websocket.disconnect":
                     return "closed by the client"
                 text, data = frame.get("text"), frame.get("bytes") or b""
-                if not self._budget.allow(len(data) if text is None else len(text)):
+                if not self._budget.bytes.allow(len(data) if text is None else len(text)):
                     return await self._hang_up(
                         POLICY, "rate_limit_exceeded", "This key has sent more bytes than it may."
                     )
                 await (self._obey(text) if text is not None else self._hear(data))
+                if self._is_spent:
+                    return await self._hang_up(POLICY, CODE, "This key has used up its minutes.")
         except TimeoutError:
             return await self._hang_up(NORMAL, "idle", f"Nothing came for {idle_s:.0f} seconds.")
         except (WebSocketDisconnect, RuntimeError):
@@ -121,11 +133,15 @@ class Captions:
             await self._end()
             return
         try:
-            await self._live.push(await self._decoder.feed(data))
+            await self._take_in(await self._decoder.feed(data))
         except PeerError as error:
             self._decoder.close()
             self._decoder = self._fresh_decoder()
             await self._error(error.code or "invalid_audio", error.message, error.hint)
+
+    async def _take_in(self, pcm: Pcm16) -> None:
+        self._is_spent = not self._budget.minutes.charge(pcm.size / HEARING_RATE)
+        await self._live.push(pcm)
 
     async def _obey(self, text: str) -> None:
         try:
@@ -162,7 +178,7 @@ class Captions:
         """The text of all that was said since the last time."""
         began = asyncio.get_running_loop().time()
         try:
-            await self._live.push(await self._decoder.finish())
+            await self._take_in(await self._decoder.finish())
         except PeerError as error:
             await self._error(error.code or "invalid_audio", error.message, error.hint)
         await self._live.end()

@@ -73,7 +73,7 @@ CLOSINGS = {
     "too_slow": Closing(1013, "The connection reads too slowly to follow."),
     "upstream_lost": Closing(1011, "The server that is the voice of this session is lost."),
     "limit": Closing(1008, "This key has sent more than its limit of bytes allows."),
-    "minutes_used_up": Closing(1008, "This key has used up its minutes of sessions."),
+    "minutes_used_up": Closing(1008, "This key has used up its minutes."),
     "idle": Closing(1000, "Nothing was sent for too long."),
     "session_expired": Closing(1000, "The session hit its maximum duration."),
     # Of a call that this connection has joined.
