@@ -10,6 +10,8 @@ CLIENTS := .venv-clients
 PROGRAMS := tests/conformance
 NODE := PATH="$(CURDIR)/$(CLIENTS)/node/bin:$$PATH"
 export PYTHONUTF8 = 1
+# Where the environment forbids it, every process of every test would compile all that it imports.
+export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: desktop desktop-test-deps help demo test test-all conformance survival cluster simulate fuzz audit soak web e2e browser check docs costs bench bench-full install-peers install install-dev install-clients lock clean
 

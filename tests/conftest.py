@@ -5,6 +5,7 @@ where a test has a real connection.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +35,23 @@ MAY_BLOCK = (
     ("antiphon/observe/tracefile.py", {"record", "close"}),
 )
 """Functions of ours that touch files or processes on the loop's thread, and why they may."""
+
+
+REAL = "mark.real"
+ALL_REAL = re.compile(rf"^pytestmark = .*{re.escape(REAL)}\b", re.MULTILINE)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """What holds no test of this pass is not even imported: every process of a pass would do so for itself, and that
+    was a fifth of the work."""
+    wanted: str = config.option.markexpr
+    if not (collection_path.name.startswith("test_") and collection_path.suffix == ".py"):
+        return None
+    if wanted == "real":
+        return REAL not in collection_path.read_text() or None
+    if wanted.startswith("not real"):
+        return ALL_REAL.search(collection_path.read_text()) is not None or None
+    return None
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -53,6 +53,7 @@ def test_what_is_shown_and_how_echo_goes() -> None:
     assert "xwayland" in findings["overlay"].advice
     assert "headphones" in findings["echo"].advice
     assert "--overlay" in found(X11)["overlay"].text
+    assert found(Desktop("none", frozenset()), may_show=False)["overlay"].advice == "", "nothing to install helps"
 
 
 def test_gnome_on_wayland_has_another_way_to_type() -> None:

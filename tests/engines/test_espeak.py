@@ -29,6 +29,7 @@ from antiphon.engines.tts.espeak import (
     SHORTEST_CHUNK,
     VOICES,
     Espeak,
+    Helper,
     Utterance,
     known_voices,
     pieces,
@@ -387,6 +388,28 @@ def test_a_helper_that_hangs_is_replaced_and_others_get_their_turn(monkeypatch: 
         assert isinstance(first, EngineError)
         assert isinstance(second, np.ndarray)
         assert second.size
+
+    run(story)
+
+
+@pytest.mark.real
+def test_a_helper_may_take_longer_to_start_than_to_speak(monkeypatch: pytest.MonkeyPatch) -> None:
+    ready = Helper.wait_until_ready
+
+    def late(helper: Helper) -> None:
+        time.sleep(0.1)
+        ready(helper)
+
+    monkeypatch.setattr(Helper, "wait_until_ready", late)
+
+    async def story(voice: Espeak) -> None:
+        monkeypatch.setattr(espeak, "PATIENCE_S", 0.01)
+        speaking = asyncio.create_task(said(voice, "Hello."))
+        while not helpers():  # noqa: ASYNC110 - another thread starts it
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
+        monkeypatch.undo()
+        assert (await speaking).size
 
     run(story)
 

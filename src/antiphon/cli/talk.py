@@ -8,15 +8,19 @@ import signal
 import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from antiphon.cli.options import engine_options, load_config
+from antiphon.errors import ConfigError
 
 if TYPE_CHECKING:
+    from antiphon.desktop.card import Microphone, Request, Speaker
     from antiphon.desktop.sound import Sound
     from antiphon.desktop.talk import Server
+
+D = TypeVar("D", bound="Microphone | Speaker")
 
 
 @click.command("talk")
@@ -130,9 +134,19 @@ def _sound(flags: dict[str, Any], tell: Any, stack: AsyncExitStack) -> Sound:
 
         return Sound(lambda: Microphone(canceller.loaded()), lambda: Speaker(canceller.loaded()), tell, refresh=forget)
     return Sound(
-        None if flags["no_microphone"] else lambda: Microphone(request),
-        None if flags["no_speaker"] else lambda: Speaker(request),
+        None if flags["no_microphone"] else lambda: _or_by_text(Microphone, request),
+        None if flags["no_speaker"] else lambda: _or_by_text(Speaker, request),
         tell,
         refresh=refresh,
         is_half_duplex=flags["duplex"] == "half",
     )
+
+
+def _or_by_text(kind: type[D], request: Request) -> D:
+    """Open the device; where it cannot be had, the other half of a conversation can."""
+    try:
+        return kind(request)
+    except ConfigError as error:
+        raise ConfigError(
+            error.message, f"{error.hint} Without it: antiphon talk --no-{kind.__name__.lower()}"
+        ) from None

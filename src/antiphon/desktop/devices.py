@@ -48,7 +48,7 @@ def chosen(devices: Sequence[Device], kind: Kind, wanted: str | None) -> Device:
     if not own:
         raise ConfigError(
             f"there is no {kind} here",
-            f"Plug one in, or look at it with: antiphon doctor. Without one, antiphon talk --no-{kind} works by text.",
+            "Plug one in, or look at it with: antiphon doctor.",
         )
     if wanted is None:
         return _default(own, kind)

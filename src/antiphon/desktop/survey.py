@@ -170,6 +170,8 @@ def _keys(facts: Facts) -> Finding:
 def _overlay(facts: Facts) -> Finding:
     if facts.may_show:
         return Finding("overlay", True, "antiphon dictate --overlay shows what is heard")
+    if facts.place.kind == "none":
+        return Finding("overlay", False, "there is no screen to show it on")
     wanted = ["python3-tk"] if facts.place.kind != "wayland" else ["python3-tk", "xwayland"]
     return Finding("overlay", False, "there is no Tk here, or no X server to show it", install(wanted))
 

@@ -59,6 +59,7 @@ LONGEST_CHUNK = RATE_HZ // 5  # samples: 200 ms, which cannot be taken back once
 MOST_WAITING = 1_000  # requests: seconds of work, at some milliseconds each
 MOST_SAID = 5_000  # requests to one helper: each leaves some kilobytes of the library's behind, of Chinese 17
 PATIENCE_S: Seconds = 5.0  # without any sound from the helper, where milliseconds are usual: it hangs
+START_S: Seconds = 30.0  # for a Python to begin, on a machine that is busy with others
 MODULE = "antiphon.engines.tts.espeak_helper"
 
 
@@ -308,6 +309,7 @@ class Service:
         self._current: Utterance | None = None
         self._answers = 0
         """Grows while the helper works; a listener who sees it stand still for too long ends the helper."""
+        self._is_starting = False
         self._is_closed = False
         self._count = 0
         self._thread = threading.Thread(target=self._serve, name="espeak", daemon=True)
@@ -325,13 +327,15 @@ class Service:
 
     async def next_sound(self, utterance: Utterance) -> Pcm | None:
         """The next chunk, or None at the end. Notices a helper that hangs, also with somebody else's words."""
+        idle_s = 0.0
         while (sound := utterance.take()) is not None and not sound.size:
             answers = self._answers
             try:
                 async with asyncio.timeout(PATIENCE_S):
                     await utterance.wait()
             except TimeoutError:
-                if self._answers == answers:
+                idle_s = idle_s + PATIENCE_S if self._answers == answers else 0.0
+                if idle_s >= (START_S if self._is_starting else PATIENCE_S):
                     self._end_helper()
         return sound
 
@@ -414,7 +418,12 @@ class Service:
             started = Helper()
             with self._lock:
                 self._helper = started
-            started.wait_until_ready()
+            self._is_starting = True
+            try:
+                started.wait_until_ready()
+            finally:
+                self._answers += 1
+                self._is_starting = False
         return self._helper
 
     def _renew(self) -> None:

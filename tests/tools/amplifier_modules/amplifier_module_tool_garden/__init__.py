@@ -5,6 +5,7 @@ to stop.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from typing import Any, ClassVar
 
@@ -14,6 +15,9 @@ __amplifier_module_type__ = "tool"
 
 unmounted: list[str] = []
 stopped: list[str] = []
+dug = threading.Event()
+"""Until it is set, or PATIENCE_S are over, `Dig` blocks."""
+PATIENCE_S = 30.0
 
 
 class Water:
@@ -50,8 +54,8 @@ class Dig:
     input_schema: ClassVar[dict[str, Any]] = {}
 
     async def execute(self, input: dict[str, Any]) -> ToolResult:
-        time.sleep(0.2)  # noqa: ASYNC251 - as some do
-        return ToolResult(success=True, output="a hole")
+        is_dug = dug.wait(PATIENCE_S)  # as some do
+        return ToolResult(success=True, output="a hole" if is_dug else "nobody came")
 
 
 class Wait:
