@@ -431,6 +431,9 @@ def test_a_helper_that_cannot_start_says_so(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.real
 def test_closing_ends_whoever_listens() -> None:
     async def story(voice: Espeak) -> None:
+        await voice.warm()
+        (helper,) = helpers()
+        os.killpg(helper, signal.SIGSTOP)  # nobody is done before it is closed, however long we are kept waiting
         listening = [asyncio.create_task(said(voice, LONG, SLOWLY)) for _ in range(3)]
         await asyncio.sleep(0.01)
         await voice.close()

@@ -9,7 +9,7 @@ import gc
 import json
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -27,11 +27,12 @@ from antiphon.session.session import Session
 from antiphon.transport import websocket
 
 FLOOD = 2_000  # messages
+PATIENCE_S = 40.0  # for anything: the machine may stand still for seconds
 pytestmark = pytest.mark.real
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while not holds():  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.01)
 
@@ -76,7 +77,8 @@ def test_who_reads_nothing_loses_the_connection_and_its_place(items: int, monkey
         async with server() as made, client(made) as polite:
             await polite.receive("session.created")
             async with deaf(made) as call:
-                await make_it_talk(call, items)
+                with suppress(ConnectionClosed):  # it may be given up before it has sent everything
+                    await make_it_talk(call, items)
                 await until(lambda: len(made.state.sessions.running) == 1)
                 await until(lambda: len(open_sockets()) == 1)
             await polite.send("session.update", session={"type": "realtime"})
@@ -94,7 +96,7 @@ def test_a_large_item_is_not_a_slow_reader() -> None:
         async with server() as made, connect(made.url, max_size=None) as call:
             await call.send(json.dumps({"type": "conversation.item.create", "item": item}))
             kinds = []
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 while "conversation.item.done" not in kinds:
                     kinds.append(json.loads(await call.recv())["type"])
             assert kinds == ["session.created", "conversation.item.added", "conversation.item.done"]
@@ -115,7 +117,7 @@ async def plain(made: Running) -> AsyncIterator[tuple[asyncio.StreamReader, asyn
 
 async def answer(reader: asyncio.StreamReader) -> bytes:
     """All that comes until the server hangs up."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         try:
             return await reader.read()
         except ConnectionResetError:
@@ -208,7 +210,7 @@ def test_pongs_do_not_gather_for_a_client_that_does_not_read() -> None:
             assert not any(pong.done() for pong in unanswered)
             assert protocol.conn.data_to_send() == []
             protocol.resume_writing()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 await (await call.ping())
 
     asyncio.run(story())
