@@ -65,6 +65,8 @@ lock: $(VENV)/bin/python $(CLIENTS)/node/.installed
 	@$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --extra mcp -q --upgrade --generate-hashes --no-emit-index-url --no-annotate --no-header \
 		--universal --python-version 3.11 -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra mcp --extra redis --extra s3 -q --upgrade --generate-hashes --no-emit-index-url \
+		--no-annotate --no-header --universal --python-version 3.11 -o deploy/image.lock
 	$(BIN)/uv pip compile pyproject.toml --extra mcp --extra amplifier --extra otel \
 		--extra whisper --extra sherpa --extra parakeet --extra moonshine --extra wyoming --extra desktop --extra tokens --extra redis --extra s3 --group dev -q --upgrade --generate-hashes --no-emit-index-url --no-annotate \
 		--no-header --universal --python-version 3.11 -o requirements-dev.lock

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def test_dockerfile() -> None:
 
 
 def test_kubernetes() -> None:
-    deployment, service = documents("kubernetes.yaml")
+    deployment, service, *_ = documents("kubernetes.yaml")
     pod = deployment["spec"]["template"]["spec"]
     container = pod["containers"][0]
     environment = {entry["name"]: entry.get("value", "a key") for entry in container["env"]}
@@ -72,6 +73,35 @@ def test_kubernetes() -> None:
     assert service["spec"]["selector"] == deployment["spec"]["template"]["metadata"]["labels"]
     mounted = {mount["name"] for mount in container["volumeMounts"]}
     assert mounted == {volume["name"] for volume in pod["volumes"]}
+
+
+def test_kubernetes_keeps_conversations_when_pods_go() -> None:
+    deployment, _, redis, service, policy = documents("kubernetes.yaml")
+    environment = {
+        entry["name"]: entry.get("value") for entry in deployment["spec"]["template"]["spec"]["containers"][0]["env"]
+    }
+    kept = load(None, {"ANTIPHON_HISTORY__REDIS_URL": environment["ANTIPHON_HISTORY__REDIS_URL"]}, {}).history.redis_url
+    name = redis["metadata"]["name"]
+    assert kept == f"redis://{name}:{service['spec']['ports'][0]['port']}/0"
+    assert service["metadata"]["name"] == name
+    labels = redis["spec"]["template"]["metadata"]["labels"]
+    assert service["spec"]["selector"] == policy["spec"]["podSelector"]["matchLabels"] == labels
+    (volume,) = redis["spec"]["template"]["spec"]["containers"][0]["volumeMounts"]
+    assert volume["name"] == redis["spec"]["volumeClaimTemplates"][0]["metadata"]["name"]
+
+
+def test_the_image_has_what_the_manifests_ask_for() -> None:
+    locked = (DEPLOY / "image.lock").read_text()
+    assert "deploy/image.lock" in (DEPLOY / "Dockerfile").read_text()
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for wish in (
+        *wanted["dependencies"],
+        *wanted["optional-dependencies"]["redis"],
+        *wanted["optional-dependencies"]["s3"],
+    ):
+        name = re.match(r"[\w-]+", wish)
+        assert name is not None
+        assert f"\n{name[0].lower()}==" in f"\n{locked}", wish
 
 
 def unit() -> dict[str, str]:

@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -76,6 +77,7 @@ def test_a_conversation_can_be_read_searched_and_deleted(tmp_path: Path) -> None
             subtitles = await http.get(f"/v1/sessions/{session_id}/transcript", params={"format": "srt"})
             assert subtitles.text.startswith("1\n00:00:0")
             assert "Assistant: Hello there." in subtitles.text
+            assert all(begin != end for begin, end in re.findall(r"(\S+) --> (\S+)", subtitles.text))
             (turn,) = (await kept(http, f"/v1/sessions/{session_id}/timeline"))["data"]
             assert turn["status"] == "completed"
             assert turn["moments_s"]["began"] <= turn["moments_s"]["first_audio"] <= turn["moments_s"]["ended"]
@@ -228,6 +230,10 @@ def test_bad_questions_and_a_server_that_keeps_nothing(tmp_path: Path) -> None:
             for query in ("limit=0", "limit=x", "limit=101", "limit=-1", "limit=²"):
                 answer = await http.get(f"/v1/sessions?{query}")
                 assert (answer.status_code, answer.json()["error"]["param"]) == (400, "limit"), query
+            for query in ("after=nope", "search=word&after=nope"):
+                answer = await http.get(f"/v1/sessions?{query}")
+                assert (answer.status_code, answer.json()["error"]["param"]) == (400, "after"), query
+            assert (await kept(http, "/v1/sessions", search="\0"))["data"] == []
             answer = await http.get("/v1/sessions/sess_x/transcript?format=strt")
             assert "Did you mean 'srt'" in answer.json()["error"]["message"]
         async with server(history__keep=False) as made, web(made) as http:

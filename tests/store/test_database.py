@@ -105,3 +105,11 @@ def test_a_file_that_cannot_be_is_refused_with_a_hint(tmp_path: Path) -> None:
         opened.execute(f"PRAGMA user_version = {database.VERSION + 1}")
     with pytest.raises(ConfigError, match="version of Antiphon"):
         database.connect(newer)
+
+
+@pytest.mark.parametrize(("survives_power_loss", "level"), [(False, 1), (True, 2)])
+def test_a_power_loss_is_survived_where_that_is_wished(
+    tmp_path: Path, *, survives_power_loss: bool, level: int
+) -> None:
+    with closing(database.connect(tmp_path / "c.sqlite3", survives_power_loss=survives_power_loss)) as opened:
+        assert opened.execute("PRAGMA synchronous").fetchone() == (level,)  # 1 is NORMAL, 2 is FULL

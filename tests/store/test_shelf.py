@@ -113,6 +113,10 @@ def test_a_conversation_goes_on_with_those_before_it(place: Place) -> None:
     assert [item.id for item in place.reader.items("c")] == ["4"]
 
 
+def test_what_belongs_to_no_session_is_left_out_and_counted(place: Place) -> None:
+    assert place.shelf.write("w1", [began("s"), said("s", "i1", "one"), said("gone", "i2", "two")], []) == 1
+
+
 def test_what_is_deleted_or_old_does_not_come_back(place: Place) -> None:
     place.write(began("s"), said("s", "a", "a secret"), began("old", 1.0), began("long", 1.0))
     place.write(SessionEnded("old", 50.0, ""), SessionEnded("long", 500.0, ""), SessionEnded("s", 500.0, ""))
@@ -133,6 +137,21 @@ def test_a_server_that_is_not_there_may_come_back() -> None:
         RedisReader(server).sessions("", 0.0, 9)
     with pytest.raises(ConfigError):
         connect("http://127.0.0.1")
+
+
+@needs_redis
+def test_a_server_that_takes_no_writes_for_a_while_is_asked_again_and_repeats_no_words(tmp_path: Path) -> None:
+    with running(tmp_path) as port:
+        server = connect(f"redis://127.0.0.1:{port}/0")
+        shelf = RedisShelf(server)
+        server.config_set("min-replicas-to-write", 1)
+        with pytest.raises(Unwritten) as refused:
+            shelf.write("w1", [began("s"), said("s", "i1", "a secret")], [])
+        assert refused.value.may_pass
+        assert refused.value.message.startswith("NOREPLICAS")
+        server.config_set("min-replicas-to-write", 0)
+        assert shelf.write("w1", [began("s"), said("s", "i1", "a secret")], []) == 0
+        server.close()
 
 
 @needs_redis

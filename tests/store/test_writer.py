@@ -111,19 +111,53 @@ def test_a_disk_that_hangs_does_not_keep_the_process(tmp_path: Path, monkeypatch
     asyncio.run(story())
 
 
-def test_a_change_that_cannot_be_written_takes_no_other_with_it_but_its_batch(tmp_path: Path) -> None:
+def test_a_change_that_cannot_be_written_takes_no_other_with_it(tmp_path: Path) -> None:
     path = tmp_path / "c.sqlite3"
 
     async def story() -> None:
         async with writing(path) as writer:
-            await settled(writer)
-            writer.put(ItemKept("s", "bad", None, 1.0, "user", "", None, 0.0, 1.0, b""))  # type: ignore[arg-type]
-            await settled(writer)
-            assert (writer.lost, writer.errors) == (1, 1)
             writer.put(item(1))
+            writer.put(ItemKept("s", "bad", None, 1.0, "user", "", None, 0.0, 1.0, b""))  # type: ignore[arg-type]
+            writer.put(item(2, "half a character: \ud83d"))
+            writer.put(item(3))
+            await settled(writer)
+            assert (writer.lost, writer.written) == (2, 3)
+            writer.put(item(4))
 
     asyncio.run(story())
-    assert [kept.id for kept in SqliteReader(path).items("s")] == ["i1"]
+    reader = SqliteReader(path)
+    assert [kept.id for kept in reader.items("s")] == ["i1", "i3", "i4"]
+    assert reader.sessions("", 0.0, 9)[0].changes_lost == 2
+
+
+def test_what_comes_of_a_session_whose_beginning_was_refused_is_not_called_written(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with writing(tmp_path / "c.sqlite3") as writer:
+            writer.put(SessionBegan("t", "", None, "realtime", "antiphon"))  # type: ignore[arg-type]
+            for number in range(3):
+                writer.put(structs.replace(item(number), session_id="t"))
+            await settled(writer)
+            assert (writer.lost, writer.written) == (4, 1)
+
+    asyncio.run(story())
+
+
+def test_a_session_that_begins_while_the_disk_hangs_is_kept_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_module, "MOST_WAITING", 0)
+    path = tmp_path / "c.sqlite3"
+
+    async def story() -> None:
+        async with writing(path) as writer:
+            writer.put(item(1))
+            assert writer.lost == 1
+            await settled(writer)
+            monkeypatch.setattr(writer_module, "MOST_WAITING", 9)
+            writer.put(item(2))
+
+    asyncio.run(story())
+    assert [kept.id for kept in SqliteReader(path).items("s")] == ["i2"]
 
 
 def test_of_an_items_versions_only_the_newest_is_written() -> None:

@@ -30,6 +30,7 @@ from antiphon.store.writer import Writer
 
 T = TypeVar("T")
 
+SHOWN_S: Seconds = 1.0  # that a subtitle stands at least: what was typed takes no time
 FORMATS = ("json", "text", "srt")
 MOST_LISTED = 100
 LISTED = 20
@@ -113,12 +114,18 @@ async def _answered(
 
 
 def _listed(request: Request, history: History, owner: str) -> Response:
-    limit = _limit(request)
-    words = request.query_params.get("search")
+    limit, now = _limit(request), time.time()
+    words, after = request.query_params.get("search"), request.query_params.get("after")
     if words is not None:
-        found = history.reader.search(owner, words, limit)
+        if after is not None:
+            hint = "Leave out after, or give a higher limit: what fits best comes first."
+            raise PeerError("What was searched for has no pages.", hint, code="invalid_value", param="after")
+        found = history.reader.search(owner, words.replace("\0", " "), limit)
         return JSONResponse({"object": "list", "data": [{"object": "session.match", **_plain(one)} for one in found]})
-    kept = history.reader.sessions(owner, time.time(), limit + 1, request.query_params.get("after"))
+    if after is not None and history.reader.session(owner, after, now) is None:
+        hint = "Give the last_id of the page before; if that session was deleted since, begin with the first page."
+        raise PeerError(f"No session is called {after[:50]!r}.", hint, code="invalid_value", param="after")
+    kept = history.reader.sessions(owner, now, limit + 1, after)
     page = kept[:limit]
     return JSONResponse(
         {
@@ -221,4 +228,9 @@ def as_text(items: Sequence[KeptItem]) -> str:
 def as_srt(items: Sequence[KeptItem]) -> str:
     """The same as subtitles; times are those of the session."""
     spoken = [item for item in items if item.kind in SPEAKERS and item.text]
-    return srt([Segment(f"{SPEAKERS[item.kind]}: {item.text}", item.start_s, item.end_s) for item in spoken])
+    return srt(
+        [
+            Segment(f"{SPEAKERS[item.kind]}: {item.text}", item.start_s, max(item.end_s, item.start_s + SHOWN_S))
+            for item in spoken
+        ]
+    )

@@ -118,9 +118,9 @@ class SqliteShelf:
         self.name = str(path)
         self._database = connect(path, survives_power_loss=survives_power_loss)
 
-    def write(self, worker: str, changes: Iterable[Change], lost: Iterable[tuple[str, int]]) -> None:
+    def write(self, worker: str, changes: Iterable[Change], lost: Iterable[tuple[str, int]]) -> int:
         with _told():
-            apply(self._database, worker, changes, lost)
+            return apply(self._database, worker, changes, lost)
 
     def note_alive(self, worker: str, now: UnixSeconds) -> None:
         with _told():
@@ -140,35 +140,32 @@ def _told() -> Iterator[None]:
         yield
     except sqlite3.OperationalError as error:  # full, locked, gone
         raise Unwritten(str(error), may_pass=True) from error
-    except sqlite3.Error as error:
+    except (sqlite3.Error, ValueError, OverflowError) as error:  # or what has no form in the file
         raise Unwritten(str(error), may_pass=False) from error
 
 
-def apply(
-    database: sqlite3.Connection, worker: str, changes: Iterable[Change], lost: Iterable[tuple[str, int]]
-) -> None:
-    """Write all of these, or none. `lost` says of which sessions how many changes were given up before.
-
-    Raises `sqlite3.Error`; then nothing of it was written. What belongs to a session that was deleted is left out.
-    """
+def apply(database: sqlite3.Connection, worker: str, changes: Iterable[Change], lost: Iterable[tuple[str, int]]) -> int:
+    """Write all of these, or none; see `Shelf.write`. Raises `sqlite3.Error`, or `ValueError` and `OverflowError` for
+    what SQLite has no form for; then nothing of it was written."""
     database.execute("BEGIN IMMEDIATE")
     try:
-        for change in changes:
-            _write(database, worker, change)
+        left_out = sum(not _write(database, worker, change) for change in changes)
         database.executemany("UPDATE session SET lost = lost + ? WHERE id = ?", [(count, id) for id, count in lost])
         database.execute("COMMIT")
     except BaseException:
         if database.in_transaction:
             database.execute("ROLLBACK")
         raise
+    return left_out
 
 
-def _write(database: sqlite3.Connection, worker: str, change: Change) -> None:
+def _write(database: sqlite3.Connection, worker: str, change: Change) -> bool:
+    """False if there is no session that it could belong to."""
     match change:
         case SessionBegan():
             database.execute(
-                "INSERT OR IGNORE INTO session (id, owner, worker, kind, model, continues, began) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO session (id, owner, worker, kind, model, continues, began) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
                 (change.session_id, change.owner, worker, change.kind, change.model, change.continues, change.at),
             )
         case SessionEnded():
@@ -188,6 +185,9 @@ def _write(database: sqlite3.Connection, worker: str, change: Change) -> None:
         case TurnKept() if _is_known(database, change.session_id):
             values = (change.session_id, change.number, change.data)
             database.execute("INSERT OR REPLACE INTO turn (session, number, data) VALUES (?, ?, ?)", values)
+        case _:
+            return False
+    return True
 
 
 def _is_known(database: sqlite3.Connection, session_id: str) -> bool:

@@ -31,6 +31,9 @@ SEARCHED = 1000  # sessions of an owner, the newest: each of their items is read
 SEARCHED_AT_ONCE = 50
 LONGEST_LINE = 100  # sessions that go on with one another
 EXCERPT = 60  # characters before and after what was found
+SENT_AND_REFUSED = " caused error: "  # before it, redis-py repeats the command, and with it what people said
+PASSING_REPLY = ("MISCONF", "NOREPLICAS", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "BUSY")
+"""How the server's answer begins where it cannot write for a while: it cannot save, or a part of it is away."""
 PASSING = (redis.ConnectionError, redis.TimeoutError, BusyLoadingError, OutOfMemoryError, ReadOnlyError)
 
 Server = redis.Redis
@@ -59,18 +62,21 @@ class RedisShelf:
         where = server.connection_pool.connection_kwargs
         self.name = f"Redis at {where.get('host', 'a socket')}:{where.get('port', '')}"
 
-    def write(self, worker: str, changes: Iterable[Change], lost: Iterable[tuple[str, int]]) -> None:
+    def write(self, worker: str, changes: Iterable[Change], lost: Iterable[tuple[str, int]]) -> int:
         changes, lost = list(changes), list(lost)
         with _told():
             known = self._known(changes, lost)
+            wanted = [change for change in changes if change.session_id in known]
             with self._server.pipeline(transaction=True) as together:
-                for change in changes:
-                    if change.session_id in known:
-                        _write(together, worker, change)
+                for change in wanted:
+                    _write(together, worker, change)
                 for session_id, count in lost:
                     if session_id in known:
                         together.hincrby(_session(session_id), "lost", count)
                 together.execute()
+        return sum(isinstance(change, ItemKept | TurnKept) for change in changes) - sum(
+            isinstance(change, ItemKept | TurnKept) for change in wanted
+        )
 
     def _known(self, changes: Sequence[Change], lost: Sequence[tuple[str, int]]) -> set[str]:
         """Which of their sessions there are, or will be: what belongs to a deleted one is not to come back."""
@@ -269,9 +275,14 @@ def _told() -> Iterator[None]:
     try:
         yield
     except PASSING as error:
-        raise Unwritten(str(error), may_pass=True) from error
+        raise Unwritten(_reply(error), may_pass=True) from error
     except (RedisError, TypeError, ValueError) as error:
-        raise Unwritten(str(error), may_pass=False) from error
+        reply = _reply(error)
+        raise Unwritten(reply, may_pass=reply.startswith(PASSING_REPLY)) from error
+
+
+def _reply(error: Exception) -> str:
+    return str(error).rpartition(SENT_AND_REFUSED)[2]
 
 
 @contextmanager

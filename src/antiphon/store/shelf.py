@@ -80,9 +80,9 @@ class Shelf(Protocol):
     name: str
     """For people; no secret is in it."""
 
-    def write(self, worker: str, changes: Iterable[Change], lost: Iterable[tuple[str, int]]) -> None:
+    def write(self, worker: str, changes: Iterable[Change], lost: Iterable[tuple[str, int]]) -> int:
         """Write all of these, or none: then it raises `Unwritten`. `lost` says of which sessions how many changes were
-        given up before. What belongs to a session that was deleted is left out."""
+        given up before. Returns how many items and turns were left out: their session was deleted, or never begun."""
         ...
 
     def note_alive(self, worker: str, now: UnixSeconds) -> None:

@@ -1,9 +1,9 @@
 """The one thread that writes conversations down: in batches, by size or by time, and nobody ever waits for it.
 
 Whoever has a change hands it over and goes on. If the disk is slow, changes wait; if it stays slow, or is full, the
-newest are given up, counted, and said of their session, rather than memory or anybody's conversation. What was handed
-over is safe from the death of this process once its batch is written, `BATCH_S` later and the time of the disk. It does
-not know sessions.
+newest are given up, counted, and said of their session, rather than memory or anybody's conversation. A change that no
+place takes is given up alone. What was handed over is safe from the death of this process once its batch is written,
+`BATCH_S` later and the time of the disk. It does not know sessions.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import secrets
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
-from antiphon.store.changes import DAY_S, Change, ItemGone, ItemKept
+from antiphon.store.changes import DAY_S, Change, ItemGone, ItemKept, SessionBegan, SessionEnded
 from antiphon.store.drafts import Draft, ItemDraft, draft_weight, made
 from antiphon.store.shelf import BEAT_S, Shelf, Unwritten
 
@@ -27,6 +27,7 @@ BATCH_S = 0.05  # that the first change of a batch waits for others
 BATCH_MOST = 500  # changes in one transaction: some 10 ms of work
 MOST_WAITING_BYTES = 64 << 20  # an hour of a thousand conversations
 MOST_WAITING = 100_000
+MOST_BEGUN = 2 * MOST_WAITING  # up to which a session's beginning is taken: without it, nothing of it could be written
 RETRY_S = 1.0
 PRUNE_EVERY_S = 3600.0
 SETTLE_CHECK_S = 0.01
@@ -62,6 +63,10 @@ class Writer:
         self._lost_of: Counter[str] = Counter()
         self._told_of: Counter[str] = Counter()
         self._lost_in_batches = 0
+        self._refused: Counter[str] = Counter()
+        """Of the changes lost in batches, how many each session has: the thread's own."""
+        self._unbegun: set[str] = set()
+        """Sessions that are not over and whose beginning was refused: what comes of them finds no place."""
         self._is_stopping = False
         self._is_over = asyncio.Event()
         self._loop = loop
@@ -86,7 +91,7 @@ class Writer:
     def put(self, change: Change | Draft) -> None:
         """Have it written. Never waits and never fails; what there is no room for is lost and counted."""
         size = draft_weight(change)
-        if self._put - self._done >= MOST_WAITING or self._put_bytes - self._done_bytes + size > MOST_WAITING_BYTES:
+        if not self._has_room(change, size):
             if not self._lost_of:
                 log.error("conversations come faster than %s takes them: some are not kept", self._shelf.name)
             self._lost_of[change.session_id] += 1
@@ -94,6 +99,12 @@ class Writer:
         self._put += 1
         self._put_bytes += size
         self._queue.put((change, size))
+
+    def _has_room(self, change: Change | Draft, size: int) -> bool:
+        waiting = self._put - self._done
+        if isinstance(change, SessionBegan):
+            return waiting < MOST_BEGUN
+        return waiting < MOST_WAITING and self._put_bytes - self._done_bytes + size <= MOST_WAITING_BYTES
 
     async def settle(self, patience_s: float) -> None:
         """Wait until what was handed over before is written, but no longer than this."""
@@ -178,19 +189,31 @@ class Writer:
     def _write(self, batch: list[Weighed]) -> None:
         """Until it is written, or there is no use in it."""
         changes = self._made(newest([change for change, _ in batch]))
-        given_up = Counter(dict(self._lost_of))  # the copy is one step of the interpreter
-        news = given_up - self._told_of
         try:
-            while not self._try(changes, news):
-                if not self._rest():
-                    log.error("%d changes of conversations could not be written", len(batch))
-                    return
-        except Unwritten:  # trying again would bring the same
-            self._lost_in_batches += len(batch)
-        else:
-            self._told_of = given_up
+            self._insist(changes)
+        except Unwritten as error:
+            if error.may_pass:
+                log.error("%d changes of conversations could not be written", len(batch))
+                return
+            for change in changes:  # one of them is at fault, and shall not take others with it
+                self._write_alone(change)
         self._done_bytes += sum(size for _, size in batch)
         self._done += len(batch)
+
+    def _write_alone(self, change: Change) -> None:
+        try:
+            left_out = self._insist([change])
+        except Unwritten:
+            self._give_up(change)
+            return
+        if left_out and change.session_id in self._unbegun:
+            self._give_up(change)
+
+    def _give_up(self, change: Change | Draft) -> None:
+        self._lost_in_batches += 1
+        self._refused[change.session_id] += 1
+        if isinstance(change, SessionBegan):
+            self._unbegun.add(change.session_id)
 
     def _made(self, drafts: list[Change | Draft]) -> list[Change]:
         changes = []
@@ -199,23 +222,29 @@ class Writer:
                 changes.append(made(draft))
             except Exception:  # the border of one change: a mistake of ours, which shall not take others with it
                 log.exception("a change of session %s cannot be put into words", draft.session_id)
-                self._lost_in_batches += 1
+                self._give_up(draft)
         return changes
 
-    def _try(self, changes: list[Change], lost: Mapping[str, int]) -> bool:
-        """Whether they are written now. Raises `Unwritten` if they never will be."""
-        began = time.monotonic()
-        try:
-            self._shelf.write(self.worker, changes, lost.items())
-        except Unwritten as error:
-            self._note(error)
-            if not error.may_pass:
-                raise
-            return False
-        finally:
-            self._slowest_s = max(self._slowest_s, time.monotonic() - began)
-        self.written += len(changes)
-        return True
+    def _insist(self, changes: list[Change]) -> int:
+        """Have them written, together; returns how many were left out, since their session is not there. Raises
+        `Unwritten` if they never will be, or if there is no more time."""
+        given_up = Counter(dict(self._lost_of)) + self._refused  # the copy is one step of the interpreter
+        news = given_up - self._told_of
+        while True:
+            began = time.monotonic()
+            try:
+                left_out = self._shelf.write(self.worker, changes, news.items())
+                break
+            except Unwritten as error:
+                self._note(error)
+                if not error.may_pass or not self._rest():
+                    raise
+            finally:
+                self._slowest_s = max(self._slowest_s, time.monotonic() - began)
+        self._told_of = given_up
+        self.written += len(changes) - left_out
+        self._unbegun.difference_update(change.session_id for change in changes if isinstance(change, SessionEnded))
+        return left_out
 
     def _rest(self) -> bool:
         """Wait before the next attempt; False if there is to be none."""
