@@ -105,9 +105,9 @@ TASK_STARTERS = {
     "runtime/workers.py", "transport/websocket.py", "transport/webrtc/call.py", "server/calls.py",
     "testing/caller.py", "server/run.py", "cli/demo.py", "testing/contract.py", "testing/upstream.py",
     "testing/loopback.py", "testing/wire.py", "tools/runner.py", "runtime/live.py", "tools/mcp_client.py",
-    "runtime/whole.py", "server/rest.py", "server/workers.py", "server/siblings.py", "bench/call.py",
+    "runtime/whole.py", "server/rest.py", "server/workers.py", "server/handing_on.py", "bench/call.py",
     "runtime/following.py", "desktop/talk.py", "desktop/dictation/dictation.py", "desktop/dictation/running.py",
-    "desktop/dictation/hotkeys/evdev.py", "tools/mcp_program.py",
+    "desktop/dictation/hotkeys/evdev.py", "tools/mcp_program.py", "cluster/neighbours.py",
 }  # fmt: skip
 
 

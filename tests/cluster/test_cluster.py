@@ -17,9 +17,10 @@ import ray
 import yaml
 from machines import KEY, Two, replicas, two_machines
 from msgspec import ValidationError, convert
+from phone import Phone
 from ray.serve.schema import ServeDeploySchema
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from antiphon.audio.pcm import int16_from_float
 from antiphon.audio.resample import resampled
@@ -127,6 +128,52 @@ def test_ears_and_voices_that_die_are_replaced_and_the_conversation_goes_on(two:
             assert await person.says(await question()) == "That is 55."
 
     asyncio.run(story())
+
+
+def test_a_call_is_joined_and_ended_and_a_session_taken_up_again_at_whichever_machine_is_reached(two: Two) -> None:
+    """Connections are shared out between the two: of ten in a row, each gets some."""
+
+    async def story() -> None:
+        keys = {"Authorization": f"Bearer {KEY}"}
+        phone = Phone()
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{PORT}", headers=keys, timeout=PATIENCE_S) as http:
+            answer = await phone.dial(http)
+            assert answer.status_code == 201, answer.text
+            session = (await phone.receive("session.created"))["session"]["id"]
+            call_id = answer.headers["location"].rpartition("/")[2]
+            for _ in range(10):
+                assert await joined(f"?call_id={call_id}") == session
+            with pytest.raises(InvalidStatus) as refused:
+                await joined(f"?call_id={call_id[:-1]}z")
+            assert refused.value.response.status_code == 404
+            assert (await http.post(f"/v1/realtime/calls/{call_id}/hangup")).status_code == 200
+        await phone.hang_up()
+
+    async def joined(query: str) -> str:
+        keys = {"Authorization": f"Bearer {KEY}"}
+        async with connect(f"ws://127.0.0.1:{PORT}/v1/realtime{query}", additional_headers=keys) as socket:
+            return str(json.loads(await socket.recv())["session"]["id"])
+
+    async def comes_back() -> None:
+        url, keys = f"ws://127.0.0.1:{PORT}/v1/realtime?antiphon=1", {"Authorization": f"Bearer {KEY}"}
+        socket = await connect(f"{url}&resumable=1", additional_headers=keys)
+        offered = await until(socket, "antiphon.session.resumable")
+        for _ in range(10):
+            socket.transport.abort()
+            query = f"&resume={offered['token']}&after={offered['event_id']}"
+            socket = await connect(f"{url}{query}", additional_headers=keys)
+            assert (await until(socket, "antiphon.session.resumed"))["is_complete"]
+        await socket.close()
+
+    async def until(socket: ClientConnection, kind: str) -> dict[str, Any]:
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                message: dict[str, Any] = json.loads(await socket.recv())
+                if message["type"] == kind:
+                    return message
+
+    asyncio.run(story())
+    asyncio.run(comes_back())
 
 
 def test_when_a_machine_dies_its_people_are_served_by_the_other_and_nothing_acknowledged_is_lost(two: Two) -> None:

@@ -174,19 +174,6 @@ def test_nobody_joins_or_ends_a_call_of_somebody_else() -> None:
     asyncio.run(story())
 
 
-def test_where_servers_cannot_reach_each_other_a_call_of_another_one_is_said_to_be_there() -> None:
-    async def story() -> None:
-        async with server() as made, web(made) as http:
-            made.state.is_one_of_several = True
-            status, error = await refusal(made, "?call_id=rtc_1_somewhere")
-            assert (status, error["code"]) == (404, "call_elsewhere")
-            assert "process 1's" in error["message"]
-            answer = await http.post("/v1/realtime/calls/rtc_1_somewhere/hangup")
-            assert answer.json()["error"]["code"] == "call_elsewhere"
-
-    asyncio.run(story())
-
-
 @pytest.mark.slow
 def test_a_page_calls_with_a_client_secret_and_its_session() -> None:
     async def story() -> None:

@@ -321,7 +321,6 @@ PROVOKED_HERE = {
     "server_busy", "server_draining", "warming", "unknown_host", "foreign_origin", "unknown_url",
 }  # fmt: skip
 ELSEWHERE = {
-    "call_elsewhere": "server/test_calls.py",
     "conversation_full": "session/test_session.py",
     "context_length_exceeded": "session/test_truncation.py",
     "history_off": "server/test_history.py",

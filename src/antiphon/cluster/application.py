@@ -12,6 +12,7 @@ from ray import serve
 from ray.serve import Application
 from ray.serve.config import AutoscalingConfig
 
+from antiphon.cluster.neighbours import Doorplates
 from antiphon.cluster.replicas import Ears, Sessions, Voices, configuration
 
 
@@ -66,7 +67,8 @@ def build(args: dict[str, object]) -> Application:
         graceful_shutdown_timeout_s=config.server.drain_s + 5,
         ray_actor_options=cores,
     )
-    return sessions.bind(sizes.config, ears.bind(sizes.config), voices.bind(sizes.config))
+    plates = serve.deployment(Doorplates, name="Doorplates", num_replicas=1, ray_actor_options={"num_cpus": 0})
+    return sessions.bind(sizes.config, ears.bind(sizes.config), voices.bind(sizes.config), plates.bind())
 
 
 def _between(least: int, most: int, each: int) -> AutoscalingConfig:

@@ -17,6 +17,7 @@ from ray.serve.handle import DeploymentHandle
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from antiphon.audio.units import Pcm
+from antiphon.cluster.neighbours import among_neighbours
 from antiphon.cluster.remote import RemoteStt, RemoteTts
 from antiphon.config import Config, load
 from antiphon.engines import registry
@@ -25,6 +26,7 @@ from antiphon.engines.registry import Role
 from antiphon.errors import ConfigError
 from antiphon.server.app import State, make_app
 from antiphon.server.limits import OwnLimits
+from antiphon.server.process import be_one_of_several_machines
 from antiphon.server.run import drain, housed
 
 
@@ -91,11 +93,14 @@ class Voices:
 class Sessions:
     """The server itself, without a port: Serve's proxies bring the connections."""
 
-    def __init__(self, path: str | None, ears: DeploymentHandle, voices: DeploymentHandle) -> None:
-        self._path, self._ears, self._voices = path, ears, voices
+    def __init__(
+        self, path: str | None, ears: DeploymentHandle, voices: DeploymentHandle, plates: DeploymentHandle
+    ) -> None:
+        """`plates` are those of `neighbours.Doorplates`."""
+        self._path, self._ears, self._voices, self._plates = path, ears, voices, plates
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
-        return Housed(lambda: _house(self._path, self._ears, self._voices))
+        return Housed(lambda: _house(self._path, self._ears, self._voices, self._plates))
 
 
 class Housed:
@@ -129,12 +134,15 @@ class Housed:
 
 
 @asynccontextmanager
-async def _house(path: str | None, ears: DeploymentHandle, voices: DeploymentHandle) -> AsyncIterator[State]:
+async def _house(
+    path: str | None, ears: DeploymentHandle, voices: DeploymentHandle, plates: DeploymentHandle
+) -> AsyncIterator[State]:
+    be_one_of_several_machines()
     config = configuration(path)
     languages, translates = await ears.about.remote()
     rate = await voices.about.remote()
     speech: dict[Role, Any] = {"stt": RemoteStt(ears, languages, translates=translates), "tts": RemoteTts(voices, rate)}
     async with housed(config, OwnLimits(), engines=registry.make(config, elsewhere=speech)) as state:
-        state.is_one_of_several = True
         await state.warmed.wait()
-        yield state
+        async with among_neighbours(state, plates):
+            yield state

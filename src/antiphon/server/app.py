@@ -9,13 +9,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-import os
 import secrets
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 
 import msgspec
 from starlette.applications import Starlette
@@ -42,6 +40,7 @@ from antiphon.server.client_secrets import make_client_secret, read_body
 from antiphon.server.continuing import Earlier, earlier_items
 from antiphon.server.cors import Cors
 from antiphon.server.door import Door, Visitor
+from antiphon.server.handing_on import Others, Way, hand_on, join
 from antiphon.server.history import history_routes
 from antiphon.server.limits import OwnLimits, Size
 from antiphon.server.mcp import addresses_for_session, own_servers
@@ -77,6 +76,7 @@ GONE = {
     "/v1/realtime/transcription_sessions": 'POST /v1/realtime/client_secrets with a session of type "transcription"',
 }
 """Routes of the beta, and what took their place: see docs/decisions/0007-beta-dialect.md."""
+NO_CALL = Refusal(404, "call_id_not_found", "No session found for the provided call_id", "")
 WARMING = Refusal(503, "warming", "The server is still loading its engines. Try again in a few seconds.")
 POLICY_CLOSE_CODE = 1008
 BETA_CLOSE_CODE = 4000
@@ -117,8 +117,8 @@ class State:
         self.admission = sessions.admission
         self.siblings: Siblings | None = None
         """The other processes of this port, if there are any."""
-        self.is_one_of_several = False
-        """There are others that cannot be reached from here."""
+        self.others: Others | None = None
+        """All other processes of this application, here or on other machines."""
         self.hub = hub
         self.engines = engines
         self.sessions = sessions
@@ -229,13 +229,9 @@ class State:
         """What this process counts."""
         return await asyncio.to_thread(self.metrics.page, standing_of(self))
 
-    async def elsewhere(self, call_id: str) -> Path | None:
-        """Where the process is that holds this call, if it is another one of this port."""
-        return await self.process(worker_of(call_id))
-
-    async def process(self, number: int | None) -> Path | None:
-        """Where the process with this number is, if it is another one of this port."""
-        return await self.siblings.find(number) if self.siblings is not None and number is not None else None
+    async def elsewhere(self, number: int | None) -> Way | None:
+        """The way to the process with this number, if it is another one. Raises `PeerError` if nobody can say."""
+        return await self.others.find(number) if self.others is not None and number is not None else None
 
     def note_refusal(self, refusal: Refusal) -> None:
         log.info("turned away: %s", refusal.code)
@@ -286,10 +282,10 @@ def make_app(state: State) -> ASGIApp:
 
     async def hang_up(request: Request) -> Response:
         visitor: Visitor = request.state.visitor
-        elsewhere = await state.elsewhere(request.path_params["call_id"])
-        if elsewhere is not None and state.siblings is not None:
-            return await state.siblings.hand_on(elsewhere, request)
         call_id = request.path_params["call_id"]
+        elsewhere = await state.elsewhere(worker_of(call_id))
+        if elsewhere is not None:
+            return await hand_on(elsewhere, request)
         ongoing = state.calls.find(call_id, visitor.owner)
         brokered = state.broker.find(call_id, visitor.owner)
         if brokered is not None:
@@ -297,7 +293,7 @@ def make_app(state: State) -> ASGIApp:
         elif ongoing is not None:
             ongoing.call.close("hung up on request")
         else:
-            return _no_call(state, call_id).response
+            return NO_CALL.response
         return Response(status_code=200)
 
     async def gone(request: Request) -> Response:
@@ -463,9 +459,7 @@ async def _earlier(state: State, visitor: Visitor, wish: Wish) -> Earlier | Refu
 async def _resume(state: State, socket: WebSocket, token: str, after: str) -> None:
     """Go on with a session whose connection broke. There may be two for a moment: the newer one is right."""
     visitor: Visitor = socket.state.visitor
-    elsewhere = await state.process(worker_of_resumable(token))
-    if elsewhere is not None and state.siblings is not None:
-        await state.siblings.join(elsewhere, socket)
+    if await _handed_on(state, socket, worker_of_resumable(token)):
         return
     link = state.resumable.find(token, visitor.owner)
     if link is None:
@@ -475,6 +469,18 @@ async def _resume(state: State, socket: WebSocket, token: str, after: str) -> No
     state.metrics.resumed.inc()
     if not await link.resume(socket, after[:LONGEST_ID]):
         await close_with_error(socket, UNKNOWN.message, UNKNOWN.code or "", POLICY_CLOSE_CODE)
+
+
+async def _handed_on(state: State, socket: WebSocket, number: int | None) -> bool:
+    """Whether the connection is another process's business, and was that until its end."""
+    try:
+        way = await state.elsewhere(number)
+    except PeerError as error:
+        await _turn_away(state, socket, refusal_from(error))
+        return True
+    if way is not None:
+        await join(way, socket, state.config.server.max_message_bytes)
+    return way is not None
 
 
 async def _refuse_beta(socket: WebSocket) -> None:
@@ -558,9 +564,9 @@ def _accepted(call_id: str, answer: str) -> Response:
 
 async def _resume_call(state: State, request: Request, token: str) -> Response:
     """Go on with a call that broke, over the path that is offered now. It keeps its id."""
-    elsewhere = await state.process(worker_of_resumable(token))
-    if elsewhere is not None and state.siblings is not None:
-        return await state.siblings.hand_on(elsewhere, request, await read_body(request))
+    elsewhere = await state.elsewhere(worker_of_resumable(token))
+    if elsewhere is not None:
+        return await hand_on(elsewhere, request, await read_body(request))
     owner = request.state.visitor.owner
     found = state.calls.resumable(token, owner)
     if found is None:
@@ -613,30 +619,15 @@ async def _brokered_call(
 async def _join(state: State, socket: WebSocket, wish: Wish, call_id: str) -> None:
     """A connection beside a call's own: a server that holds its tools, somebody who looks on. There may be several."""
     visitor: Visitor = socket.state.visitor
-    elsewhere = await state.elsewhere(call_id)
-    if elsewhere is not None and state.siblings is not None:
-        await state.siblings.join(elsewhere, socket)
+    if await _handed_on(state, socket, worker_of(call_id)):
         return
     known = state.calls.find(call_id, visitor.owner) or state.broker.find(call_id, visitor.owner)
     ongoing = known if visitor.grant is None else None
     if ongoing is None:
-        await _turn_away(state, socket, _no_call(state, call_id))
+        await _turn_away(state, socket, NO_CALL)
         return
     await socket.accept(_subprotocol(socket.scope.get("subprotocols", [])))
     await _serve(state, socket, ongoing.drive, wish)
-
-
-def _no_call(state: State, call_id: str) -> Refusal:
-    holder = worker_of(call_id)
-    if state.is_one_of_several and holder is not None and holder != os.getpid():
-        return Refusal(
-            404,
-            "call_elsewhere",
-            f"This server is one of several. The call is process {holder}'s, if it is still going on, and this is "
-            f"process {os.getpid()}. Ask again, for each connection may reach another one, or end it from its own data "
-            "channel with session.close.",
-        )
-    return Refusal(404, "call_id_not_found", "No session found for the provided call_id", "")
 
 
 # --- live transcription ----------------------------------------------------------------------------------------------

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import secrets
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -26,6 +25,7 @@ from antiphon.runtime.drive import Drive
 from antiphon.runtime.upstream import Address, Counts, Upstream, open_upstream
 from antiphon.runtime.upstream_failures import refused
 from antiphon.server.calls import PREFIX
+from antiphon.server.process import own_number
 from antiphon.server.sessions import Sessions
 from antiphon.session.outputs import Notice
 
@@ -114,7 +114,7 @@ class Broker:
 
     def keep(self, address: Address, placed: Placed, drive: Drive, owner: str) -> str:
         """The session beside it lives as long as the call does. Returns our id of the call."""
-        one = Brokered(f"{PREFIX}{os.getpid():x}_{secrets.token_hex(12)}", placed.call_id, drive, owner)
+        one = Brokered(f"{PREFIX}{own_number():x}_{secrets.token_hex(12)}", placed.call_id, drive, owner)
         self.ongoing[one.id] = one
         life = asyncio.create_task(self._live(one, address), name=f"call {one.id}")
         self._lives.add(life)

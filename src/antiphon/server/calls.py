@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import secrets
 from collections import Counter
 from collections.abc import Callable
@@ -27,6 +26,7 @@ from antiphon.protocol.outbound import Projection
 from antiphon.protocol.session_config import SessionPatch
 from antiphon.runtime.drive import Drive
 from antiphon.server.client_secrets import read_body
+from antiphon.server.process import own_number
 from antiphon.server.resuming import new_token
 from antiphon.server.sessions import Sessions
 from antiphon.transport.webrtc.arrivals import Tally
@@ -128,7 +128,7 @@ class Calls:
         is_resumable = caller.may_return and offer.channel is not None and self._resume_s > 0
         make, chance = (ResumableCall, _chance(new_token())) if is_resumable else (Call, _chance())
         call = make(caller.name, offer, projection, manner, chance, caller.allow)
-        one = Ongoing(f"{PREFIX}{os.getpid():x}_{secrets.token_hex(12)}", call, drive, caller.owner)
+        one = Ongoing(f"{PREFIX}{own_number():x}_{secrets.token_hex(12)}", call, drive, caller.owner)
         self.ongoing[one.id] = one
         try:
             answer = await call.answer()

@@ -18,6 +18,7 @@ STATUSES = {
     "server_full": 503,
     "rate_limit_exceeded": 429,
     "minutes_used_up": 429,
+    "worker_unreachable": 503,
 }
 """Errors of a request that have a status of their own."""
 

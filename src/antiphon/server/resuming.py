@@ -6,12 +6,12 @@ as long as the session lives, and only with the API key that the session was ope
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from antiphon.server.process import own_number
 from antiphon.server.refusals import Refusal
 from antiphon.transport.resumable import ResumableLink
 
@@ -56,7 +56,7 @@ class Resumable:
 
 
 def new_token() -> str:
-    return f"resume_{os.getpid():x}_{secrets.token_urlsafe(24)}"
+    return f"resume_{own_number():x}_{secrets.token_urlsafe(24)}"
 
 
 def worker_of(token: str) -> int | None:

@@ -237,14 +237,27 @@ async def _serve_siblings(state: State, place: Place | None) -> None:
     """Answer the other workers of this port, until cancelled."""
     if place is None:
         return
-    siblings = Siblings(place.folder, place.number, place.count, state.config.server.max_message_bytes)
+    siblings = Siblings(place.folder, place.number, place.count)
     app = with_own_page(make_app(state), state.page)
     server = HttpServer(_inner_config(app, state.config, uds=str(siblings.own_path)))
     serving = asyncio.create_task(server.serve(), name="siblings' uvicorn")
     try:
         await server.until_listening()
-        state.siblings = siblings
+        state.siblings = state.others = siblings
         await asyncio.shield(serving)
+    finally:
+        server.end()
+        await serving
+
+
+@asynccontextmanager
+async def also_at(state: State, sock: socket.socket) -> AsyncIterator[None]:
+    """Answer on this socket too while the block runs: what other machines of the same application hand on."""
+    server = HttpServer(_inner_config(make_app(state), state.config))
+    serving = asyncio.create_task(server.serve(sockets=[sock]), name="neighbours' uvicorn")
+    try:
+        await server.until_listening()
+        yield
     finally:
         server.end()
         await serving
