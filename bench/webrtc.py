@@ -174,7 +174,7 @@ class Passing(Struct):
     """How long sound is on its way through the process, in milliseconds."""
 
     inwards: list[float] = []
-    """From a decrypted packet to the session's ear."""
+    """From a packet in the socket to the session's ear."""
     outwards: list[float] = []
     """From the session's mouth to the packet, where an answer begins."""
     held: float = 0.0
@@ -209,9 +209,9 @@ def _watched() -> Passing:
     came: list[float] = [0.0]
     pushed: dict[int, float] = {}
 
-    def take_media_watched(call: Call, data: bytes) -> None:
-        came[0] = clock()
-        take_media(call, data)
+    def take_media_watched(call: Call, data: bytes, since: Seconds) -> None:
+        came[0] = clock() - (call._loop.time() - since)
+        take_media(call, data, since)
 
     def hear_watched(call: Call, pcm: Pcm16) -> None:
         passing.inwards.append(1000 * (clock() - came[0]))

@@ -8,10 +8,11 @@ from itertools import pairwise
 
 from antiphon.testing.virtual_time import run
 from antiphon.transport.webrtc.opus import FRAME
+from antiphon.transport.webrtc.rounds import Rounds
 from antiphon.transport.webrtc.speaker import (
     BATCH_FRAMES,
     FRAME_BYTES,
-    MARGIN,
+    FRAME_S,
     REPORT_EVERY,
     REST_FRAMES,
     TAIL_FRAMES,
@@ -30,6 +31,7 @@ class Booth:
         self._loop = asyncio.get_running_loop()
         self.began = self._loop.time()
         self.speaker = Speaker(self, self._send, self._report)
+        self.rounds = Rounds()
 
     def encode(self, pcm: bytes) -> bytes:
         assert len(pcm) == FRAME_BYTES
@@ -57,20 +59,22 @@ def on_air(story: Callable[[Booth], Awaitable[None]]) -> None:
     async def main() -> None:
         booth = Booth()
         booth.speaker.open()
+        booth.rounds.join(booth.speaker)
         await story(booth)
+        booth.rounds.leave(booth.speaker)
         booth.speaker.close()
 
     run(main())
 
 
-def test_the_first_packet_goes_at_once_and_the_others_by_the_clock() -> None:
+def test_the_first_packet_goes_at_once_and_the_others_in_rounds() -> None:
     async def story(booth: Booth) -> None:
         await asyncio.sleep(1.007)
         booth.speaker.push("a", sound(5))
         assert len(booth.voiced()) == 1
         await asyncio.sleep(0.2)
         moments = [round(1000 * (at - 1.007)) for at, *_ in booth.voiced()]
-        assert moments == [0, 20, 40, 60, 80]
+        assert moments == [0, 13, 33, 53, 73]
         first = booth.voiced()[0]
         assert first[3], "a silence lies before it"
         assert not any(packet[3] for packet in booth.voiced()[1:])
@@ -180,11 +184,13 @@ def test_a_report_that_brings_more_sound_does_not_disturb_the_clock() -> None:
 
         booth.speaker = Speaker(booth, booth._send, report)
         booth.speaker.open()
+        booth.rounds.join(booth.speaker)
         booth.speaker.push("a", sound(1))
         await asyncio.sleep(0.02 * (10 * REPORT_EVERY + 5))
         moments = [at for at, *_ in booth.voiced()]
         assert len(moments) == 10 * REPORT_EVERY + 1
         assert all(abs(b - a - 0.02) < 1e-6 for a, b in pairwise(moments))
+        booth.rounds.leave(booth.speaker)
 
     run(story())
 
@@ -217,47 +223,39 @@ def test_what_is_encoded_and_then_dropped_is_no_past_for_what_follows() -> None:
     on_air(story)
 
 
-def test_packets_go_along_with_those_that_come_and_never_late() -> None:
-    async def story(booth: Booth) -> None:
+def test_a_beat_that_moves_makes_no_packet_late_and_none_too_early() -> None:
+    """Rounds 21 ms after each other for a while, and then 19: after each, the listener has all that was due, and at
+    most two packets and a half of what was not."""
+
+    async def story() -> None:
+        booth = Booth()
+        booth.speaker.open()
         await asyncio.sleep(1)
-        booth.speaker.push("a", sound(50))
-        began = booth.speaker._loop.time()
-        for number in range(1, 40):  # the other side's packets, 13 ms after ours, up to 3 ms early or late
-            await asyncio.sleep(
-                began + number * 0.02 + 0.013 + (-0.003, 0.0, 0.003)[number % 3] - booth.speaker._loop.time()
-            )
-            before = len(booth.packets)
-            booth.speaker.nudge()
-            assert len(booth.packets) == before + 1, "it was sent now, and not by a timer before"
-        moments = [at - 1 for at, *_ in booth.voiced()]
-        assert all(at <= number * 0.02 + 0.001 for number, at in enumerate(moments))
+        booth.speaker.push("a", sound(400))
+        began = asyncio.get_running_loop().time()
+        for number in range(300):
+            await asyncio.sleep(0.019 if number // 50 % 2 else 0.021)
+            now = asyncio.get_running_loop().time()
+            booth.speaker.take_turn(now)
+            ahead = len(booth.voiced()) * FRAME_S - (now - began)
+            assert 0 <= round(ahead, 6) <= 0.05
         ticks = [packet[2] for packet in booth.voiced()]
         assert {later - before for before, later in pairwise(ticks)} == {960}
 
-    on_air(story)
+    run(story())
 
 
-def test_without_packets_from_the_other_side_the_clock_sends() -> None:
-    async def story(booth: Booth) -> None:
+def test_a_round_that_comes_late_sends_what_the_others_would_have_sent() -> None:
+    async def story() -> None:
+        booth = Booth()
+        booth.speaker.open()
         await asyncio.sleep(1)
         booth.speaker.push("a", sound(50))
-        await asyncio.sleep(0.033)
-        booth.speaker.nudge()  # and then no more
+        await asyncio.sleep(0.095)
+        booth.speaker.take_turn(booth.began + 1.095)
+        assert len(booth.voiced()) == 5, "those of 0 to 80 ms"
         await asyncio.sleep(0.5)
-        moments = [at - 1 for at, *_ in booth.voiced()]
-        steps = [round(1000 * (later - before)) for before, later in pairwise(moments[2:])]
-        later = 20 + round(1000 * MARGIN)  # from a packet that went along to the first of the clock
-        assert set(steps) <= {20, later}
-        assert steps.count(later) <= 1
+        booth.speaker.take_turn(booth.began + 1.595)
+        assert len(booth.voiced()) == 6, "after half a second nobody's buffer holds anything: it begins anew"
 
-    on_air(story)
-
-
-def test_in_silence_packets_that_come_wake_nothing() -> None:
-    async def story(booth: Booth) -> None:
-        for _ in range(100):
-            await asyncio.sleep(0.02)
-            booth.speaker.nudge()
-        assert len(booth.packets) <= TAIL_FRAMES + 2 / 0.02 / REST_FRAMES + 1
-
-    on_air(story)
+    run(story())

@@ -34,6 +34,7 @@ from antiphon.transport.webrtc.call import Call, Chance, Manner
 from antiphon.transport.webrtc.offer import Offer, read_offer
 from antiphon.transport.webrtc.opus import library
 from antiphon.transport.webrtc.resumable import ResumableCall
+from antiphon.transport.webrtc.rounds import Rounds
 
 log = logging.getLogger("antiphon.calls")
 
@@ -103,6 +104,7 @@ class Calls:
         self._section = section
         self._resume_s = resume_s
         self._sessions = sessions
+        self._rounds = Rounds()
         self._lives: dict[str, asyncio.Task[None]] = {}
 
     async def rehearse(self) -> None:
@@ -124,7 +126,7 @@ class Calls:
     async def begin(self, caller: Caller, offer: Offer, drive: Drive, projection: Projection) -> tuple[str, str]:
         """Answer an offer; the call lives until either side ends it, and its session with it. Returns the call's id and
         the answer's SDP."""
-        manner = manner_from(self._section, self._resume_s)
+        manner = manner_from(self._section, self._resume_s, self._rounds)
         is_resumable = caller.may_return and offer.channel is not None and self._resume_s > 0
         make, chance = (ResumableCall, _chance(new_token())) if is_resumable else (Call, _chance())
         call = make(caller.name, offer, projection, manner, chance, caller.allow)
@@ -196,7 +198,7 @@ def worker_of(call_id: str) -> int | None:
         return None
 
 
-def manner_from(section: WebRtc, resume_s: Seconds) -> Manner:
+def manner_from(section: WebRtc, resume_s: Seconds, rounds: Rounds) -> Manner:
     servers = (RTCIceServer(list(one.urls), one.username, one.credential) for one in section.ice_servers)
     return Manner(
         ice_servers=tuple(servers),
@@ -205,6 +207,7 @@ def manner_from(section: WebRtc, resume_s: Seconds) -> Manner:
         complexity=section.complexity,
         expected_loss_percent=section.expected_loss_percent,
         resume_s=resume_s,
+        rounds=rounds,
     )
 
 

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 
 from aiortc import RTCDataChannel, RTCIceServer
-from msgspec import Struct
+from msgspec import Struct, field
 
 from antiphon.audio.units import Pcm16, Samples, Seconds
 from antiphon.errors import TransportClosed
@@ -34,6 +34,7 @@ from antiphon.transport.webrtc.offer import Offer
 from antiphon.transport.webrtc.opus import OpusEncoder
 from antiphon.transport.webrtc.peer import Peer
 from antiphon.transport.webrtc.reports import INTERVAL, Reports
+from antiphon.transport.webrtc.rounds import Rounds
 from antiphon.transport.webrtc.rtp import RtpPacket, read_packet, write_packet
 from antiphon.transport.webrtc.speaker import Speaker
 
@@ -57,6 +58,8 @@ class Manner(Struct, frozen=True):
     expected_loss_percent: int = 5
     resume_s: float = 30.0
     """How long a client that wants to may stay away."""
+    rounds: Rounds = field(default_factory=Rounds)
+    """Of all its calls."""
 
 
 class Chance(Struct, frozen=True):
@@ -114,7 +117,7 @@ class Call:
         self._sequence = self._chance.sequence
         self._channel: RTCDataChannel | None = None
         self._is_channel_open = asyncio.Event()
-        self._reporting: asyncio.TimerHandle | None = None
+        self._report_due = 0.0
 
     # --- what the session's runtime calls
 
@@ -201,8 +204,7 @@ class Call:
         finally:
             opening.cancel()
             await asyncio.gather(opening, return_exceptions=True)
-            if self._reporting is not None:
-                self._reporting.cancel()
+            self._manner.rounds.leave(self)
 
     async def _leave(self, drive: Drive) -> None:
         self._ear.close()
@@ -217,9 +219,10 @@ class Call:
                 # From here on nothing that is said gets lost: messages wait for their channel.
                 self._greet(drive)
                 self._speaker.open()
-                self._send_report()
+                self._manner.rounds.join(self)
                 if self._offer.channel is not None:
                     await self._is_channel_open.wait()
+                self._peer.read_in_rounds()  # not before: until all is open, each of many packets waits for another
                 self._is_connected = True
         except TimeoutError:
             self._give_up("not connected in time" if self.name not in drive.links else "no data channel was opened")
@@ -246,19 +249,18 @@ class Call:
 
     # --- what the peer tells
 
-    def take_media(self, data: bytes) -> None:
+    def take_media(self, data: bytes, came: Seconds) -> None:
         packet = read_packet(data)
         if packet is None or packet.payload_type != self._offer.payload_type or self._reason is not None:
             return
-        self.last_heard = self._loop.time()
+        self.last_heard = came
         if not self._allow(len(data)):
             self.close("limit")
             return
-        self._ear.take(packet)
-        self._speaker.nudge()
+        self._ear.take(packet, came, self._loop.time())
 
-    def take_report(self, data: bytes) -> None:
-        self._reports.read(data, self._loop.time(), time.time())
+    def take_report(self, data: bytes, came: Seconds) -> None:
+        self._reports.read(data, came, time.time() - (self._loop.time() - came))
         loss = self._reports.quality.loss
         if loss is None:
             return
@@ -340,9 +342,18 @@ class Call:
         self._peer.send(write_packet(packet, after_silence=after_silence))
         self._reports.sent(packet.timestamp, len(payload), self._loop.time())
 
-    def _send_report(self) -> None:
-        self._peer.send(self._reports.write(self._loop.time(), time.time()))
-        self._reporting = self._loop.call_later(INTERVAL, self._send_report)
+    def take_turn(self, now: Seconds) -> None:
+        """See `rounds.Member`."""
+        try:
+            self._manner.rounds.lain(self._peer.read(now))
+            self._ear.take_turn(now)
+            self._speaker.take_turn(now)
+            if now >= self._report_due:
+                self._peer.send(self._reports.write(now, time.time()))
+                self._report_due = now + INTERVAL
+        except Exception:  # the border between the calls: this one ends, and says where it broke
+            log.exception("call %s broke", self.name)
+            self.close("internal error")
 
     def _tell(self, frame: str) -> None:
         """Send a message, now or when the channel is open."""

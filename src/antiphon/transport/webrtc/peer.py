@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import pylibsrtp
 from aioice.ice import StunProtocol
@@ -32,6 +32,7 @@ from OpenSSL import SSL
 
 from antiphon.audio.units import Seconds
 from antiphon.errors import TransportClosed
+from antiphon.transport.webrtc.datagrams import Address, Datagrams, taken_over
 from antiphon.transport.webrtc.offer import Offer, OurSide, write_answer
 from antiphon.transport.webrtc.rtp import is_rtcp
 
@@ -42,16 +43,18 @@ SRTP_FIRST, SRTP_LAST = 128, 191  # first bytes of encrypted sound and reports (
 GATHERING_LIMIT_S = 1.0  # for STUN and TURN servers to say where we are; who waits longer for a call hangs up
 CLOSING_LIMIT_S = 2.0  # for goodbyes over a path that may be gone
 
+TakeDatagram = Callable[[bytes, Address], None]
+
 
 class Listener(Protocol):
     """What a peer tells. None of it may wait; what it raises ends the call."""
 
-    def take_media(self, data: bytes) -> None:
-        """A packet of sound came."""
+    def take_media(self, data: bytes, came: Seconds) -> None:
+        """A packet of sound came, at this time on the loop's clock."""
         ...
 
-    def take_report(self, data: bytes) -> None:
-        """A packet of reports came."""
+    def take_report(self, data: bytes, came: Seconds) -> None:
+        """A packet of reports came, likewise."""
         ...
 
     def take_channel(self, channel: RTCDataChannel) -> None:
@@ -145,6 +148,15 @@ class Peer:
         except ConnectionError:
             return
 
+    def read_in_rounds(self) -> None:
+        """From now on nothing wakes the process when it comes: `read` is asked for it. A path through a TURN server
+        stays as it was."""
+        self._dtls.take_over()
+
+    def read(self, now: Seconds) -> list[Seconds]:
+        """Take in what has come. Returns how long each datagram has lain in the socket."""
+        return self._dtls.read(now)
+
     @property
     def last_heard(self) -> Seconds:
         """When anything came last, if only a sign of life, on the loop's clock; 0 before anything did."""
@@ -188,33 +200,54 @@ class _Dtls(RTCDtlsTransport):
         self._is_gone = is_gone
         self._now = asyncio.get_running_loop().time
         self.last_heard: Seconds = 0.0
+        self._datagrams: Datagrams | None = None
+        self._take_stun: TakeDatagram | None = None
+        """Of the socket that is read in rounds."""
         self._take_other = ice._connection.data_received
-        ice._connection.data_received = self._take  # type: ignore[method-assign]
 
     def overtake(self, socket: StunProtocol) -> None:
         """Take sound and reports where the socket hands them over, before anybody tries to read them as STUN."""
         others = socket.datagram_received
 
-        def received(data: bytes, address: tuple[Any, ...]) -> None:
+        def received(data: bytes, address: Address) -> None:
             self.last_heard = self._now()
             if data and SRTP_FIRST <= data[0] <= SRTP_LAST:
-                self._take(data, self.COMPONENT)
+                self._take(data, self.last_heard)
             else:
                 others(data, address)
 
         socket.datagram_received = received  # type: ignore[method-assign, assignment]
 
-    def _take(self, data: bytes, component: int) -> None:
-        """A datagram that is not ICE's. The first byte tells encrypted sound from the handshake and messages."""
+    def take_over(self) -> None:
+        """Have the socket of the path read by `read`, if it is one of this machine's."""
+        pair = self.transport._connection._nominated.get(self.COMPONENT)
+        if pair is not None and (datagrams := taken_over(pair.protocol)) is not None:
+            self._datagrams, self._take_stun = datagrams, pair.protocol.datagram_received
+
+    def read(self, now: Seconds) -> list[Seconds]:
+        """See `Peer.read`."""
+        if self._datagrams is None or self._take_stun is None:
+            return []
+        came = self._datagrams.read(now)
+        for data, address, lain in came:
+            if data and SRTP_FIRST <= data[0] <= SRTP_LAST:
+                self.last_heard = now - lain
+                self._take(data, now - lain)
+            else:
+                self._take_stun(data, address)
+        return [lain for _, _, lain in came]
+
+    def _take(self, data: bytes, came: Seconds) -> None:
+        """A packet of sound or of reports, encrypted."""
         session = self._rx_srtp
-        if session is None or not data or not SRTP_FIRST <= data[0] <= SRTP_LAST:
-            self._take_other(data, component)
+        if session is None:  # the handshake is not over on our side; aiortc's types do not know that
+            self._take_other(data, self.COMPONENT)  # type: ignore[unreachable]
             return
         try:
             if is_rtcp(data):
-                self._listener.take_report(session.unprotect_rtcp(data))
+                self._listener.take_report(session.unprotect_rtcp(data), came)
             else:
-                self._listener.take_media(session.unprotect(data))
+                self._listener.take_media(session.unprotect(data), came)
         except pylibsrtp.Error:
             return  # forged, damaged, or come twice
         except Exception:  # the border between the network and our code: this call ends, and says where it broke

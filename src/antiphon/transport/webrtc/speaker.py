@@ -1,8 +1,8 @@
 """What a call's person hears: the answers' sound in order, as packets of 20 ms on time, and how far it got.
 
-The first packet of an answer goes at once, the others by the clock, so that lateness does not add up. Between answers
-a little silence is sent, for the other side's buffer to end in, and then next to nothing. What a response is, and why
-it is dropped, is not known here; nor how a packet travels.
+The first packet of an answer goes at once, the others one in each round, and the clock sees to it that lateness does
+not add up. Between answers a little silence is sent, for the other side's buffer to end in, and then next to nothing.
+What a response is, and why it is dropped, is not known here; nor how a packet travels.
 """
 
 from __future__ import annotations
@@ -14,19 +14,18 @@ from typing import Protocol
 
 from antiphon.audio.units import Samples, Seconds
 from antiphon.transport.webrtc.opus import FRAME
+from antiphon.transport.webrtc.rounds import BEAT
 from antiphon.transport.webrtc.rtp import CLOCK_HZ
 
 FRAME_BYTES = 2 * FRAME
-FRAME_S: Seconds = 0.02
+FRAME_S: Seconds = BEAT
 FRAME_TICKS = round(CLOCK_HZ * FRAME_S)
 REPORT_EVERY = 25  # frames: twice a second, which is how far two clocks may come apart unnoticed
 TAIL_FRAMES = 10  # of silence after the last sound: more than a receiver holds back
 REST_FRAMES = 20  # from one packet to the next in silence, as Opus itself has it in discontinuous transmission
 LATEST: Seconds = 0.2  # a loop that was held up sends what is due in one go; behind more than this it starts anew
-EARLY: Seconds = 0.012  # that a packet may go before its time, if the process is awake for something else
-MARGIN: Seconds = 0.006  # before its time that something else is made to fall, for it to come sooner and later
+EARLY: Seconds = 0.03  # that a packet may go before its time: up to a beat after the first, and some for it to move
 BATCH_FRAMES = 5  # that are encoded in a row: half of what one costs is to bring code and tables near the processor
-GRAIN: Seconds = 0.001  # uvloop's clock has no finer one, and a timer may come so much too early
 SILENCE = bytes(FRAME_BYTES)
 
 
@@ -103,7 +102,6 @@ class Speaker:
         self._report = report
         self._loop = asyncio.get_running_loop()
         self._utterances: dict[str, Utterance] = {}
-        self._timer: asyncio.TimerHandle | None = None
         self._began: Seconds | None = None
         """When the frame number 0 was due."""
         self._frame = 0
@@ -112,19 +110,18 @@ class Speaker:
         """Since the last sound."""
         self._last_sent = -1
         self._is_open = False
+        self._is_fresh = True
+        """Whether nothing has been sent since packets can travel."""
         self._is_ticking = False
-        self._is_aligned = False
-        """Whether this run of sound has been brought near to what else wakes the process."""
 
     def open(self) -> None:
-        """Packets can travel."""
-        self._is_open = True
+        """Packets can travel, from now on in rounds."""
+        self._is_open = self._is_fresh = True
         self._wake()
 
     def pause(self) -> None:
         """They cannot, for now: what is to be said waits."""
         self._is_open = False
-        self._sleep()
 
     def close(self) -> None:
         self.pause()
@@ -161,41 +158,30 @@ class Speaker:
 
     def _wake(self) -> None:
         """Begin at once if there is something to say and nothing is being said; otherwise it goes by the clock."""
-        if not self._is_open or self._is_ticking or (self._timer is not None and not self._may_begin()):
+        if not self._is_open or self._is_ticking or not self._may_begin():
             return
-        self._sleep()
         now = self._loop.time()
         if self._began is None:
             self._began = now
+        self._is_fresh = False
         self._restart_clock(now)
-        self._tick()
+        self._play(now)
 
-    def nudge(self) -> None:
-        """The process is awake, for a packet from the other side: what is due soon goes along. To be woken costs a
-        call more than to encode. Early is no harm where the other side has a buffer, and late would be."""
-        if self._timer is None or self._silent_frames:
+    def take_turn(self, now: Seconds) -> None:
+        """Once in each round: send what is due."""
+        if not self._is_open or self._began is None or self._due(self._frame) - now > EARLY:
             return
-        now = self._loop.time()
-        left = self._due(self._frame) - now
-        if left > MARGIN and not self._is_aligned:
-            # Once in each answer: its second packet comes earlier, and so do all after it.
-            assert self._began is not None
-            self._began -= left - MARGIN
-            self._is_aligned, left = True, MARGIN
-        if left <= EARLY:
-            self._sleep()
-            self._tick(EARLY)
+        if now - self._due(self._frame) > LATEST:
+            self._restart_clock(now)
+        self._play(now)
 
     def _may_begin(self) -> bool:
+        if self._is_fresh:
+            return True
         first = next(iter(self._utterances.values()), None)
         if first is None or not self._silent_frames:
             return False
         return first.has_frame or self._silent_frames >= TAIL_FRAMES
-
-    def _sleep(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
 
     def _due(self, frame: int) -> Seconds:
         assert self._began is not None
@@ -206,22 +192,18 @@ class Speaker:
         assert self._began is not None
         self._frame = max(self._last_sent + 1, round((now - self._began) / FRAME_S))
         self._began = now - self._frame * FRAME_S
-        self._is_aligned = False
 
-    def _tick(self, early: Seconds = GRAIN) -> None:
-        """Send what is due, or will be so soon, and come back for the next."""
-        now = self._loop.time()
-        if now - self._due(self._frame) > LATEST:
-            self._restart_clock(now)
+    def _play(self, now: Seconds) -> None:
+        """Send a packet, and those that should have been sent before it. In silence, the next is due much later."""
         self._is_ticking = True
         try:
-            while self._is_open and self._due(self._frame) <= now + early:
+            self._play_frame()
+            while self._is_open and self._due(self._frame) < now:
                 self._play_frame()
         finally:
             self._is_ticking = False
         if self._silent_frames >= TAIL_FRAMES:
             self._frame += REST_FRAMES - 1
-        self._timer = self._loop.call_at(self._due(self._frame), self._tick) if self._is_open else None
 
     def _play_frame(self) -> None:
         utterance = self._current()
