@@ -87,7 +87,7 @@ def test_a_round_that_takes_long_is_followed_by_one_and_not_by_all_that_were_mis
             def take_turn(self, now: float) -> None:
                 super().take_turn(now)
                 if len(self.turns) == 3:
-                    jump(0.1)
+                    jump(0.107)
 
         slow = Slow(rounds, phase=1000)
         rounds.join(slow)

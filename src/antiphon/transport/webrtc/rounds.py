@@ -35,7 +35,10 @@ class Rounds:
         self._members: list[Member] = []
         self._timer: asyncio.TimerHandle | None = None
         self._due: Seconds = 0.0
+        self._late: Seconds = 0.0
+        """How much the round that goes on has come after its time."""
         self._lain: list[Seconds] = []
+        """What packets would have waited for a round in time: below zero if they came after that."""
         self._steps = 0
         """Still to go, earlier if below zero."""
 
@@ -55,22 +58,24 @@ class Rounds:
             self._timer = None
 
     def lain(self, packets: list[Seconds]) -> None:
-        """So long each of these has waited for its round."""
-        self._lain += packets
+        """So long each of these has waited for its round, which may have come late."""
+        late = self._late
+        self._lain += [lain - late for lain in packets]
 
     def _plan(self, loop: asyncio.AbstractEventLoop) -> None:
-        """The next round, on the beat: one that comes late moves none after it, unless it missed them altogether."""
+        """The next round, on the beat: one that comes late moves none after it, and those it has missed are over."""
         step = (self._steps > 0) - (self._steps < 0)
         self._steps -= step
         now = loop.time()
         self._due += BEAT + step * STEP
         if self._due <= now:
-            self._due = now + BEAT
+            self._due += (1 + (now - self._due) // BEAT) * BEAT
         self._timer = loop.call_at(self._due, self._go_round, loop)
 
     def _go_round(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = None
         now = loop.time()
+        self._late = now - self._due
         for member in tuple(self._members):
             member.take_turn(now)
         if len(self._lain) >= WINDOW:
