@@ -42,6 +42,8 @@ def two_machines(port: int, environ: Mapping[str, str], **arguments: object) -> 
     """They have this environment, and serve on the port until the block is left."""
     os.environ |= {
         "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_agent_register_timeout_ms": "120000",  # of a machine whose cores are others' for the moment
+        "RAY_worker_register_timeout_seconds": "180",
         "RAY_SERVE_ENABLE_HA_PROXY": "1",  # as docs/how-to/cluster.md recommends
         "ANTIPHON_SERVER__KEYS": KEY,
         "ANTIPHON_SERVER__DRAIN_S": "1",

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -141,28 +141,31 @@ def test_a_call_is_joined_and_ended_and_a_session_taken_up_again_at_whichever_ma
             assert answer.status_code == 201, answer.text
             session = (await phone.receive("session.created"))["session"]["id"]
             call_id = answer.headers["location"].rpartition("/")[2]
-            for _ in range(10):
-                assert await joined(f"?call_id={call_id}") == session
+            async with AsyncExitStack() as inside:
+                for _ in range(10):
+                    beside = await inside.enter_async_context(joining(f"?call_id={call_id}"))
+                    assert json.loads(await beside.recv())["session"]["id"] == session
             with pytest.raises(InvalidStatus) as refused:
-                await joined(f"?call_id={call_id[:-1]}z")
+                await joining(f"?call_id={call_id[:-1]}z")
             assert refused.value.response.status_code == 404
             assert (await http.post(f"/v1/realtime/calls/{call_id}/hangup")).status_code == 200
         await phone.hang_up()
 
-    async def joined(query: str) -> str:
+    def joining(query: str) -> connect:
         keys = {"Authorization": f"Bearer {KEY}"}
-        async with connect(f"ws://127.0.0.1:{PORT}/v1/realtime{query}", additional_headers=keys) as socket:
-            return str(json.loads(await socket.recv())["session"]["id"])
+        return connect(f"ws://127.0.0.1:{PORT}/v1/realtime{query}", additional_headers=keys)
 
     async def comes_back() -> None:
         url, keys = f"ws://127.0.0.1:{PORT}/v1/realtime?antiphon=1", {"Authorization": f"Bearer {KEY}"}
         socket = await connect(f"{url}&resumable=1", additional_headers=keys)
         offered = await until(socket, "antiphon.session.resumable")
+        last = offered
         for _ in range(10):
             socket.transport.abort()
-            query = f"&resume={offered['token']}&after={offered['event_id']}"
+            query = f"&resume={offered['token']}&after={last['event_id']}"
             socket = await connect(f"{url}{query}", additional_headers=keys)
-            assert (await until(socket, "antiphon.session.resumed"))["is_complete"]
+            last = await until(socket, "antiphon.session.resumed")
+            assert last["is_complete"]
         await socket.close()
 
     async def until(socket: ClientConnection, kind: str) -> dict[str, Any]:

@@ -18,7 +18,9 @@ from survivors import Promised, asking, crowd, missing, reasons, talking, until_
 pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(300), needs_redis]
 
 PORT = 18_766
-EXPECTED = {"session_not_resumable", "session_not_found", "history_unavailable", "server_busy"}
+EXPECTED = {
+    "session_not_resumable", "session_not_found", "history_unavailable", "server_busy", "worker_unreachable", "resumed",
+}  # fmt: skip
 """Why somebody may not have been served for a moment."""
 FROM_THE_PROXY = {"status 502", "status 503", "status 404", "status 500"}
 """Likewise, where the server behind it is just dying, and nobody there has words."""

@@ -27,7 +27,7 @@ from antiphon.server.run import also_at
 log = logging.getLogger("antiphon.cluster")
 
 AGAIN_S: Seconds = 5.0
-FORGOTTEN_S: Seconds = 60.0  # without a word: it is gone, and whoever it held too
+FORGOTTEN_S: Seconds = 15.0  # without a word: it is gone, and whoever it held too
 PATIENCE_S: Seconds = 5.0  # with the one who knows, who may just be replaced
 
 Address = tuple[str, int]
@@ -41,14 +41,18 @@ class Doorplates:
 
     async def put_up(self, number: int, address: Address) -> None:
         """This replica is there, and will say so again soon."""
-        now = asyncio.get_running_loop().time()
-        self._plates[number] = address, now
-        self._plates = {each: plate for each, plate in self._plates.items() if now - plate[1] < FORGOTTEN_S}
+        self._plates[number] = address, asyncio.get_running_loop().time()
+        self._take_down()
 
     async def read(self, number: int) -> Address | None:
-        """Where this one was when it last said so."""
+        """Where this one was when it last said so; None if that is too long ago."""
+        self._take_down()
         plate = self._plates.get(number)
         return None if plate is None else plate[0]
+
+    def _take_down(self) -> None:
+        now = asyncio.get_running_loop().time()
+        self._plates = {each: plate for each, plate in self._plates.items() if now - plate[1] < FORGOTTEN_S}
 
 
 class Neighbours:

@@ -6,15 +6,16 @@ place: Ray Serve starts, scales and replaces them.
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from ray import serve
 from ray.serve.handle import DeploymentHandle
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from antiphon.audio.units import Pcm
 from antiphon.cluster.neighbours import among_neighbours
@@ -28,6 +29,9 @@ from antiphon.server.app import State, make_app
 from antiphon.server.limits import OwnLimits
 from antiphon.server.process import be_one_of_several_machines
 from antiphon.server.run import drain, housed
+from antiphon.transport.websocket import NO_GOODBYE
+
+NO_CODE = 1005
 
 
 def configuration(path: str | None) -> Config:
@@ -110,13 +114,25 @@ class Housed:
         """`house` opens what the application is made of: a context that gives a `State`."""
         self._house = house
         self._app: ASGIApp | None = None
+        self._connections: set[asyncio.Future[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
+            return
+        assert self._app is not None, "the server in front begins with the lifespan"
+        if scope["type"] == "websocket":
+            await self._outlive(self._app(scope, _without_goodbye(receive), send))
         else:
-            assert self._app is not None, "the server in front begins with the lifespan"
             await self._app(scope, receive, send)
+
+    async def _outlive(self, connection: Awaitable[None]) -> None:
+        """Serve cancels the request of a client that is lost. Its session is to wait for it: that it is lost is also
+        among what the connection receives."""
+        task = asyncio.ensure_future(connection)
+        self._connections.add(task)
+        task.add_done_callback(self._connections.discard)
+        await asyncio.shield(task)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -130,7 +146,20 @@ class Housed:
             await send({"type": "lifespan.startup.complete"})
             await receive()
             await drain(state)
+            await asyncio.gather(*self._connections, return_exceptions=True)
         await send({"type": "lifespan.shutdown.complete"})
+
+
+def _without_goodbye(receive: Receive) -> Receive:
+    """Serve's server calls a connection that broke the same as one that was closed without a code. It may come back."""
+
+    async def told() -> Message:
+        message = await receive()
+        if message["type"] == "websocket.disconnect" and message.get("code") == NO_CODE:
+            message["code"] = NO_GOODBYE
+        return message
+
+    return told
 
 
 @asynccontextmanager
