@@ -4,6 +4,7 @@ where a test has a real connection.
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import sys
@@ -52,6 +53,12 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     if wanted.startswith("not real"):
         return ALL_REAL.search(collection_path.read_text()) is not None or None
     return None
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: nobody who collects garbage, or looks for what was left, has to go through it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="session")

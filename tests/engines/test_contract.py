@@ -26,6 +26,7 @@ from antiphon.engines.api import (
     TtsRequest,
 )
 from antiphon.engines.llm.openai import OpenAiLlm
+from antiphon.engines.stt.clip import spoken_clip
 from antiphon.engines.stt.openai import OpenAiStt
 from antiphon.engines.tts.openai import OpenAiTts
 from antiphon.engines.vad.energy import EnergyVad
@@ -86,6 +87,8 @@ def test_remote_voice() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("role", "name"), [("stt", "pocketsphinx"), ("llm", "assistant"), ("tts", "espeak")])
 def test_embedded_engines(role: str, name: str) -> None:
+    clip = spoken_clip()  # which is soon understood
+
     async def check() -> None:
         engines = registry.make(
             config.Config(
@@ -98,7 +101,7 @@ def test_embedded_engines(role: str, name: str) -> None:
         try:
             match role:
                 case "stt":
-                    await check_stt(engines.stt, utterance())
+                    await check_stt(engines.stt, clip)
                 case "llm":
                     await check_llm(engines.llm)
                 case _:

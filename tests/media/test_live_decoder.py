@@ -44,7 +44,9 @@ def likeness(heard: Pcm16, sent: Pcm16 = SENT, rate_hz: int = 48_000) -> float:
     wanted = resampled(float_from_int16(sent), rate_hz, 16_000)
     size = min(wanted.size, heard.size) - 3200
     reference = wanted[1600 : 1600 + size]
-    found = np.correlate(heard.astype(np.float64) / 32768, reference, "valid")
+    both = heard.size + reference.size - 1  # long enough that nothing wraps around
+    spectrum = np.fft.rfft(heard / 32768, both) * np.conj(np.fft.rfft(reference, both))
+    found = np.fft.irfft(spectrum, both)[: heard.size - reference.size + 1]
     return float(found.max() / np.dot(reference, reference))
 
 

@@ -31,6 +31,10 @@ pytestmark = pytest.mark.real
 
 SERVE = (sys.executable, "-m", "antiphon", "serve", "--workers", "2")
 PATIENCE_S = 40.0  # for anything: the machine may stand still for seconds
+CALM = {
+    "ANTIPHON_VAD__ENGINE": "energy",  # nobody speaks
+    "ANTIPHON_SERVER__MAX_LAG_MS": "0",  # nobody is turned away because the machine is busy with others
+}
 ENGINES = ("--stt", "fake", "--llm", "fake", "--tts", "fake")
 
 
@@ -65,7 +69,7 @@ async def together(*flags: str, engines: tuple[str, ...] = ENGINES, **environ: s
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    variables = os.environ | {"ANTIPHON_SERVER__KEYS": KEY, "ANTIPHON_SERVER__DRAIN_S": "1"} | environ
+    variables = os.environ | {"ANTIPHON_SERVER__KEYS": KEY, "ANTIPHON_SERVER__DRAIN_S": "1"} | CALM | environ
     process = await asyncio.create_subprocess_exec(
         *SERVE, "--port", str(port), *engines, *flags, stdout=asyncio.subprocess.PIPE, env=variables
     )
