@@ -11,6 +11,7 @@ from playwright.async_api import expect
 from stage import KEY, LINES, House
 from theatre import open_page, origin_of, picture, tape
 
+PATIENCE_MS = 90_000  # for what takes seconds: looks at unfinished speech yield the processor to everybody else
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 RECORD = """
@@ -41,7 +42,7 @@ def test_a_media_recorder_is_read_live(tmp_path: Path, sounds: Path, embedded: H
             await page.goto(origin)
             address = origin.replace("http", "ws", 1) + "/ws/transcribe?language=en"
             await page.evaluate(RECORD, {"key": KEY, "url": address})
-            await page.wait_for_function("window.told.some(({ type }) => type === 'final')", timeout=30_000)
+            await page.wait_for_function("window.told.some(({ type }) => type === 'final')", timeout=PATIENCE_MS)
             told: list[dict[str, Any]] = await page.evaluate("window.told")
             return told
 
@@ -68,11 +69,11 @@ def test_the_page_writes_down_what_it_hears(tmp_path: Path, sounds: Path, embedd
             await page.get_by_role("button", name="Write down").click()
             line = page.locator(".caption-lines li p").first
             # While it is spoken, and before anybody says that it is over.
-            await expect(line).to_contain_text(LINES["long"].split()[0], timeout=30_000)
+            await expect(line).to_contain_text(LINES["long"].split()[0], timeout=PATIENCE_MS)
             await expect(page.get_by_role("button", name="Stop")).to_be_enabled()
             await picture(page, "11-captions")
             await page.get_by_role("button", name="Stop").click()
-            await expect(page.get_by_role("button", name="Write down")).to_be_visible(timeout=30_000)
+            await expect(page.get_by_role("button", name="Write down")).to_be_visible(timeout=PATIENCE_MS)
             await expect(page.locator(".caption-lines li").first).to_have_attribute("data-over", "true")
             await picture(page, "12-captions-over")
 
