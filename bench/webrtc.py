@@ -9,8 +9,9 @@ frames to nobody and sends frames that lie ready. Ours carries it into a session
 channel and all messages of it: first without a voice detector, which plain aiortc has not either, then with Silero's,
 and what follows from it. (Somebody who talks without end is recognised anew at each breath: no figure of calls.)
 Processor time is the kernel's count, of all threads. A call in which nobody speaks is told too, for a call is mostly
-that. How long calls take to begin, and sound to pass through the process, is measured apart from it, with one short
-answer after the other. What arrivals hold back behind a hole is told apart: they hold back nothing else.
+that; and how often the process is woken while both sides speak, for that is most of what a call costs, and no noise.
+How long calls take to begin, and sound to pass through the process, is measured apart from it, with one short answer
+after the other: from the kernel's having a packet to the session's ear, and from the session's mouth to the packet.
 """
 
 from __future__ import annotations
@@ -178,7 +179,7 @@ class Passing(Struct):
     outwards: list[float] = []
     """From the session's mouth to the packet, where an answer begins."""
     held: float = 0.0
-    """Behind holes, for each packet."""
+    """From the kernel to being heard, the mean of all packets: in the socket, and behind holes."""
 
 
 async def ours(sound: Pcm16, *, watched: bool) -> None:
@@ -267,6 +268,13 @@ class Server:
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) * TICK_S
 
+    def wakes(self) -> int:
+        """How often any of its threads has gone to sleep."""
+        lines = (
+            line for task in Path(f"/proc/{self._process.pid}/task").iterdir() for line in (task / "status").open()
+        )
+        return sum(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt_switches"))
+
 
 @contextlib.asynccontextmanager
 async def started(role: str, *options: str) -> AsyncIterator[Server]:
@@ -352,9 +360,8 @@ async def measure(role: str, sound: Pcm16, calls: int, seconds: float) -> None:
     async with started(role) as server, httpx.AsyncClient(base_url=server.address, timeout=30) as http:
         frames = frames_of(sound)
         callers = await _called(http, frames, calls, waits=is_ours)
-        talking = await _talk(server, callers, role, seconds)
-        share = 100 * talking / calls
-        print(f"{role:>14} {calls:6d} {share:9.2f} %", end="", flush=True)
+        talking, wakes = await _talk(server, callers, role, seconds)
+        print(f"{role:>14} {calls:6d} {wakes:9.0f}  {100 * talking / calls:9.2f} %", end="", flush=True)
         if is_ours:
             await _be_silent(callers)
             before = server.cpu_s()
@@ -413,23 +420,24 @@ async def _let_them_answer(callers: list[Caller], role: str) -> None:
         await asyncio.sleep(ANSWER_S)
 
 
-async def _talk(server: Server, callers: list[Caller], role: str, seconds: float) -> float:
-    """Processor time per second while both sides of all calls speak."""
+async def _talk(server: Server, callers: list[Caller], role: str, seconds: float) -> tuple[float, float]:
+    """Processor time per second, and wakes, while both sides of all calls speak."""
     if role != "plain":
         for caller in callers:
             caller.listen_for_turns(role)
             caller.ask("response.create")
     await asyncio.sleep(WARM_UP_S)
     heard = sum(caller.frames for caller in callers)
-    before, loop = server.cpu_s(), asyncio.get_running_loop()
+    before, woken, loop = server.cpu_s(), server.wakes(), asyncio.get_running_loop()
     began = loop.time()
     await asyncio.sleep(seconds)
-    spent = (server.cpu_s() - before) / (loop.time() - began)
+    took = loop.time() - began
+    spent, woken = (server.cpu_s() - before) / took, server.wakes() - woken
     heard = sum(caller.frames for caller in callers) - heard
     expected = seconds * 50 * len(callers)
     if heard < 0.9 * expected:
         print(f"only {heard} of {expected:.0f} frames were heard: the caller's core is too slow", file=sys.stderr)
-    return spent
+    return spent, woken / took
 
 
 def main() -> None:
@@ -447,7 +455,8 @@ def main() -> None:
     pin(CALLER_CORE if (os.cpu_count() or 1) > 1 else 0)
     print(machine())
     print("processor time of a core for each call; milliseconds at p50 and p95")
-    print("        server  calls     talking      silent             set-up    packet to ear  mouth to packet    held")
+    print(f"{'server':>14} {'calls':>6} {'wakes/s':>9} {'talking':>12} {'silent':>12}", end="   ")
+    print("           set-up    packet to ear  mouth to packet    mean")
     for calls in arguments.calls:
         for role in ("plain", *DETECTION):
             uvloop.run(measure(role, sound, calls, arguments.seconds))

@@ -35,7 +35,7 @@ from antiphon.runtime.warm import Pools
 from antiphon.server import pages
 from antiphon.server.admission import Turnstile
 from antiphon.server.broker import Beside, Broker
-from antiphon.server.calls import LEAD_MS, Caller, CallRequest, Calls, read_call, worker_of
+from antiphon.server.calls import DELTA_MS, LEAD_MS, Caller, CallRequest, Calls, read_call, worker_of
 from antiphon.server.client_secrets import make_client_secret, read_body
 from antiphon.server.continuing import Earlier, earlier_items
 from antiphon.server.cors import Cors
@@ -222,7 +222,7 @@ class State:
             config = msgspec.structs.replace(config, earlier=earlier.items)
         if plays:
             # Whoever calls by WebRTC has an echo canceller of its own; what comes through it is the person.
-            config = msgspec.structs.replace(config, plays=True, lead_ms=LEAD_MS, knows_echo=False)
+            config = msgspec.structs.replace(config, plays=True, lead_ms=LEAD_MS, delta_ms=DELTA_MS, knows_echo=False)
         return self.sessions.begin(config, visitor.owner, addresses, earlier.session_id if earlier else None)
 
     async def page(self) -> bytes:

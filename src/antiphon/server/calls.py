@@ -39,7 +39,10 @@ from antiphon.transport.webrtc.rounds import Rounds
 log = logging.getLogger("antiphon.calls")
 
 PREFIX = "rtc_"
-LEAD_MS = 200  # of an answer's sound that lies ready at the speaker: two messages, for no network is in between
+LEAD_MS = 300  # of an answer's sound that lies ready at the speaker, at most: no network is in between
+DELTA_MS = (
+    200  # of it that is handed over at once, when the last 100 are being played: each time is work as for two packets
+)
 DESCRIPTIONS = ("application/sdp", "text/plain", "")
 """What a body that is SDP may be called: several clients call it nothing."""
 NOBODY = """v=0
