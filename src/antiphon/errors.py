@@ -31,6 +31,11 @@ class AntiphonError(Exception):
     def __str__(self) -> str:
         return f"{self.message}\n  -> {self.hint}"
 
+    @property
+    def told(self) -> str:
+        """The message and the hint as sentences of one line, for who has one field for both."""
+        return f"{self.message}{'' if self.message.endswith(('.', '!', '?')) else '.'} {self.hint}"
+
 
 class ConfigError(AntiphonError):
     """The operator asked for something that cannot be: a typo, a port in use, an engine that is not there."""

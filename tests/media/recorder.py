@@ -56,6 +56,12 @@ def recorded(pcm: Pcm16, form: str, rate_hz: int = 48_000) -> bytes:
     return place.getvalue() if isinstance(place, io.BytesIO) else bytes(place.data)  # type: ignore[attr-defined]
 
 
+def opus_packets(pcm: Pcm16) -> list[bytes]:
+    """What an encoder makes of mono sound at 48 kHz, without a container: one packet for each 20 ms."""
+    with av.open(io.BytesIO(recorded(pcm, "webm")), "r") as container:
+        return [bytes(packet) for packet in container.demux(audio=0) if packet.size]
+
+
 def sweep(seconds: float, rate_hz: int = 48_000) -> Pcm16:
     """A tone that rises, so that what is lost or doubled shows."""
     time = np.arange(round(seconds * rate_hz)) / rate_hz

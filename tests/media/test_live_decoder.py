@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import threading
 from collections.abc import Sequence
 
-import av
 import numpy as np
 import pytest
-from recorder import recorded, sweep
+from recorder import opus_packets, recorded, sweep
 
 from antiphon.audio.pcm import float_from_int16
 from antiphon.audio.resample import resampled
@@ -97,6 +95,10 @@ def test_the_middle_of_a_recording_says_that_its_header_is_missing() -> None:
     with pytest.raises(PeerError, match="header is missing") as refused:
         decoded([data[data.index(b"\x1f\x43\xb6\x75") :]])
     assert "MediaRecorder" in refused.value.hint
+    packet = opus_packets(SENT)[20]
+    block = data.rindex(b"\xa3", 0, data.index(packet))
+    with pytest.raises(PeerError, match="header is missing"):
+        decoded([data[block : data.index(packet) + len(packet)]])
 
 
 @pytest.mark.real
@@ -110,6 +112,30 @@ def test_what_only_begins_like_a_container_is_refused() -> None:
 def test_a_stream_that_is_not_what_it_was_said_to_be() -> None:
     with pytest.raises(PeerError, match="not the beginning of a webm stream"):
         decoded([bytes(1000)], "webm")
+    for form in ("webm", "ogg"):
+        for kind in ("opus", "pcm16"):
+            with pytest.raises(PeerError, match=f"this stream is {form}, and the URL says format={kind}"):
+                decoded([recorded(SENT[:4800], form)], kind)
+
+
+@pytest.mark.real
+def test_a_stream_of_which_nothing_can_be_read_says_so_at_its_end() -> None:
+    flac = bytearray(recorded(SENT, "flac"))
+    dice = np.random.default_rng(3)
+    flac[200:] = dice.bytes(len(flac) - 200)
+    with pytest.raises(PeerError, match="cannot be read"):
+        decoded(cut(bytes(flac), 9))
+
+
+@pytest.mark.real
+def test_channels_that_nobody_can_mix_are_counted() -> None:
+    header = recorded(SENT[:9600], "wav")
+    nine = bytearray(header)
+    at = nine.index(b"fmt ") + 8
+    nine[at + 2 : at + 4] = (9).to_bytes(2, "little")
+    nine[at + 12 : at + 14] = (18).to_bytes(2, "little")
+    with pytest.raises(PeerError, match="9 channels"):
+        decoded([bytes(nine)])
 
 
 @pytest.mark.real
@@ -148,10 +174,7 @@ def test_bare_opus_packets() -> None:
     assert abs(sound.size / 16_000 - 1.5) < 0.05
     assert likeness(sound) > 0.9
     assert np.concatenate(decoded([*packets[:20], b"\xff\xff\xff", b"", *packets[21:]], "opus")).size > 20_000
-    with pytest.raises(PeerError, match="cannot be read"):
+    with pytest.raises(PeerError, match="no Opus packets"):
         decoded([b"\xff\xff\xff"] * 60, "opus")
-
-
-def opus_packets(pcm: Pcm16) -> list[bytes]:
-    with av.open(io.BytesIO(recorded(pcm, "webm")), "r") as container:
-        return [bytes(packet) for packet in container.demux(audio=0) if packet.size]
+    with pytest.raises(PeerError, match="no Opus packets"):
+        decoded([b"\xff\xff\xff"], "opus")

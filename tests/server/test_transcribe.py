@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from calling import refusal, server
-from recorder import recorded
+from recorder import opus_packets, recorded
 from ticking import TickingStt, counting
 from websockets.asyncio.client import ClientConnection, connect
 
@@ -98,15 +98,36 @@ def test_the_end_comes_in_the_middle_of_a_word() -> None:
     asyncio.run(talk())
 
 
-@pytest.mark.parametrize("form", ["webm", "ogg", "mp4"])
-def test_a_media_recorder(form: str) -> None:
+def test_recorders_and_bare_packets() -> None:
+    sound = np.frombuffer(quiet(0.5, 48_000) + tone(1, 48_000) + quiet(1.5, 48_000), np.int16)
+    recordings = {form: recorded(sound, form) for form in ("webm", "ogg", "mp4")}
+    messages = {
+        "": [data[start : start + 1000] for data in recordings.values() for start in range(0, len(data), 1000)],
+        "?format=opus": opus_packets(sound),
+    }
+
     async def talk() -> None:
-        sound = np.frombuffer(quiet(0.5, 48_000) + tone(1, 48_000) + quiet(1.5, 48_000), np.int16)
-        async with server(stt=FakeStt("recorded")) as made, captions(made) as socket:
-            await send(socket, recorded(sound, form), 1000)
-            heard = (await until(socket, "transcription", partial=False))[-1]
-            assert heard["text"] == "recorded"
-            assert abs(heard["end"] - 1.7) < 0.2
+        async with server(stt=FakeStt("recorded")) as made:
+            for query, sent in messages.items():
+                async with captions(made, query) as socket:
+                    for message in sent:
+                        await socket.send(message)
+                    for number in range(1 if query else len(recordings)):
+                        heard = (await until(socket, "transcription", partial=False))[-1]
+                        assert heard["text"] == "recorded"
+                        assert abs(heard["end"] - 1.7 - 3 * number) < 0.2
+
+    asyncio.run(talk())
+
+
+def test_packets_that_are_none_are_told() -> None:
+    async def talk() -> None:
+        async with server() as made, captions(made, "?format=opus") as socket:
+            await socket.send(b"\xff\xff\xff")
+            await socket.send(b"END")
+            error = await next_message(socket)
+            assert (error["code"], error["type"]) == ("invalid_audio", "error")
+            assert "format=opus" in error["hint"]
 
     asyncio.run(talk())
 
@@ -159,7 +180,12 @@ def test_what_the_url_may_say() -> None:
     async def ask() -> None:
         async with server(server__max_sessions=1) as made:
             made.url = made.url.replace("/v1/realtime", "/ws/transcribe")
-            for query, param in (("?format=vinyl", "format"), ("?rate=7", "rate"), ("?language=!", "language")):
+            for query, param in (
+                ("?format=vinyl", "format"),
+                ("?rate=7", "rate"),
+                ("?rate=15999", "rate"),
+                ("?language=!", "language"),
+            ):
                 status, error = await refusal(made, query)
                 assert (status, error["param"]) == (400, param)
             async with connect(made.url):

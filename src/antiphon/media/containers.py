@@ -30,13 +30,14 @@ DEMUXERS: dict[Container, str] = {
 ALLOWED = "matroska,webm,ogg,mov,mp4,m4a,wav,w64,mp3,flac,aac,aiff,caf,amr,au,asf"
 MIDDLES = (b"\x1f\x43\xb6\x75", b"moof", b"mdat")
 """How a WebM cluster and an MP4 fragment begin: what comes of a recorder whose beginning was lost."""
+BLOCK, FIRST_TRACK = 0xA3, 0x81  # of WebM
 SNIFF_BYTES = 12
 
 
 def sniffed(start: bytes) -> Container | None:
-    """The container that begins with these bytes, at least `SNIFF_BYTES` of them; None for anything else, raw samples
-    included. Raises `PeerError` for the middle of a container: no reader finds its way into that."""
-    if start.startswith(MIDDLES[0]) or start[4:8] in MIDDLES[1:]:
+    """The container that begins with these bytes, all of a message and at least `SNIFF_BYTES`; None for anything else,
+    raw samples included. Raises `PeerError` for the middle of a container: no reader finds its way into that."""
+    if start.startswith(MIDDLES[0]) or start[4:8] in MIDDLES[1:] or _is_webm_block(start):
         raise PeerError(
             "this is the middle of a recording, and its header is missing",
             "Send a recorder's chunks from the first one on; after a break, start a new MediaRecorder.",
@@ -55,6 +56,16 @@ def sniffed(start: bytes) -> Container | None:
     if start.startswith(b"ID3"):
         return "mp3"
     return None
+
+
+def _is_webm_block(data: bytes) -> bool:
+    """Whether a block of a WebM's first track begins here, and another one, or the next message, after its end: what a
+    browser's recorder sends most of the time."""
+    width = 9 - data[1].bit_length()
+    if data[0] != BLOCK or width > 8 or data[1 + width] != FIRST_TRACK:
+        return False
+    end = 1 + width + int.from_bytes(data[1 : 1 + width]) - (1 << 7 * width)
+    return end == len(data) or data[end : end + 1] == BLOCK.to_bytes() or data.startswith(MIDDLES[0], end)
 
 
 def opened(source: Any, container: Container | None = None) -> tuple[InputContainer, AudioStream]:
@@ -84,6 +95,6 @@ def unreadable(error: Exception) -> PeerError:
     """FFmpeg's refusal, for who sent the bytes."""
     return PeerError(
         f"this sound cannot be read: {getattr(error, 'strerror', None) or error}",
-        "Send WebM, Ogg, MP4, WAV, MP3 or FLAC with a whole header, or 16-bit little-endian samples without one.",
+        "Send WebM, Ogg, MP4, WAV, MP3 or FLAC, whole or from its beginning on.",
         code="invalid_audio",
     )

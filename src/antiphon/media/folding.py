@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from av.audio.resampler import AudioResampler
 
 
+PLACED_CHANNELS = 8  # for which it is always known what is left and what is right
 LOWEST_HZ = 2_000  # no sound that a word could be heard in: at 1 Hz, a file of 80 kB would become gigabytes
 
 
@@ -31,8 +32,10 @@ class Folding:
         self._resampler: AudioResampler | None = None
 
     def push(self, frame: AudioFrame) -> list[Pcm]:
-        """What can be had now, as the codec gives it: see `joined`. Raises `PeerError` for a rate that no sound has."""
+        """What can be had now, as the codec gives it: see `joined`. Raises `PeerError` for a rate that no sound has,
+        and for so many channels that nobody knows how to mix them."""
         from av.audio.resampler import AudioResampler
+        from av.error import FFmpegError
 
         made: list[Pcm] = []
         kind = (frame.format.name, frame.layout.name, frame.sample_rate)
@@ -47,7 +50,17 @@ class Folding:
             self._kind = kind
             self._resampler = AudioResampler(format="flt", layout="mono", rate=self._rate_hz)
         frame.pts = None  # a gap in the timestamps would become a gap in the sound, of up to hours
-        return made + [_samples(out) for out in self._resampler.resample(frame)]
+        try:
+            return made + [_samples(out) for out in self._resampler.resample(frame)]
+        except FFmpegError:
+            self._resampler = self._kind = None
+            if frame.layout.nb_channels <= PLACED_CHANNELS:
+                raise
+            raise PeerError(
+                f"this sound has {frame.layout.nb_channels} channels, and nothing says how to mix them",
+                f"Send it with one channel, or with {PLACED_CHANNELS} at most.",
+                code="invalid_audio",
+            ) from None
 
     def flush(self) -> list[Pcm]:
         """The last millisecond, which the resampler holds back."""

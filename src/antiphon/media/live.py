@@ -23,6 +23,7 @@ from antiphon.media.containers import SNIFF_BYTES, Container, opened, sniffed, u
 from antiphon.media.folding import Folding, joined
 
 BROKEN_PACKETS = 50  # in a row, a second of them: then it is not this codec, or no sound at all
+HEADER_BYTES = 8192  # that a stream may have before its first sound: a recorder that is stopped at once sends no more
 SILENCE: Pcm16 = np.zeros(0, np.int16)
 
 
@@ -34,6 +35,8 @@ class ContainerDecoder:
         self._given = threading.Condition()
         self._waiting = bytearray()
         self._is_ended = False
+        self._bytes = 0
+        """That FFmpeg has read."""
         self._pieces: list[Pcm] = []
         self._made: list[Pcm16] = []
         self._failure: PeerError | None = None
@@ -88,6 +91,7 @@ class ContainerDecoder:
                     self._given.wait()
             data = bytes(self._waiting[:size])
             del self._waiting[:size]
+            self._bytes += len(data)
             return data
 
     def _run(self) -> None:
@@ -105,7 +109,8 @@ class ContainerDecoder:
 
         folding = Folding()
         container, stream = opened(self, self._container)
-        broken = 0
+        broken, is_sound = 0, False
+        failure: Exception = EOFError("no frame of it is whole")
         with container:
             packets = container.demux(stream)
             while True:
@@ -115,14 +120,18 @@ class ContainerDecoder:
                         break
                     for frame in packet.decode():
                         self._pieces += folding.push(frame)
+                        is_sound = True
                     broken = 0
                 except av.error.FFmpegError as error:
                     if self._is_ended and not self._waiting:
                         break  # cut short: what there was is good
                     broken += 1
+                    failure = error
                     if broken == BROKEN_PACKETS:
                         raise unreadable(error) from None
                     packets = container.demux(stream)
+        if not is_sound and (broken or self._bytes > HEADER_BYTES):
+            raise unreadable(failure)
         self._pieces += folding.flush()
 
     def _report(self) -> None:
@@ -186,24 +195,29 @@ class OpusDecoder:
         self._context = context
         self._folding = Folding()
         self._broken = 0
+        self._is_opus = False
 
     async def feed(self, data: bytes) -> Pcm16:
         """The sound of one packet. 18 µs for 20 ms, so it is done at once. A packet that is none is left out; a second
-        of them is a `PeerError`."""
+        more of them than of others is a `PeerError`."""
         import av
 
         made: list[Pcm] = []
         try:
             for frame in self._context.decode(av.Packet(data)) if data else ():
                 made += self._folding.push(frame)
-            self._broken = 0
-        except av.error.FFmpegError as error:
+                self._is_opus = True
+            self._broken = max(0, self._broken - 1)
+        except av.error.FFmpegError:
             self._broken += 1
             if self._broken == BROKEN_PACKETS:
-                raise unreadable(error) from None
+                raise _no_opus() from None
         return joined(made)
 
     async def finish(self) -> Pcm16:
+        """The rest. Raises `PeerError` if no packet at all could be read."""
+        if self._broken and not self._is_opus:
+            raise _no_opus()
         return joined(self._folding.flush())
 
     def close(self) -> None:
@@ -226,11 +240,15 @@ class LiveDecoder:
         self._kind = kind
         self._decoder: Decoder | None = self._make_raw() if kind in ("pcm16", "opus") else None
         self._start = b""
+        self._has_begun = False
 
     async def feed(self, data: bytes) -> Pcm16:
         """See `ContainerDecoder.feed`."""
         if self._kind in ("pcm16", "opus"):
             assert self._decoder is not None
+            if not self._has_begun and len(data) >= SNIFF_BYTES:
+                self._has_begun = True
+                self._refuse_container(data)
             return await self._decoder.feed(data)
         if self._decoder is None:
             data, self._start = self._start + data, b""
@@ -247,7 +265,7 @@ class LiveDecoder:
         """The rest; what comes after it is a new stream."""
         decoder, self._decoder, start, self._start = self._decoder, None, self._start, b""
         if self._kind in ("pcm16", "opus"):
-            self._decoder = self._make_raw()
+            self._decoder, self._has_begun = self._make_raw(), False
         if decoder is None:
             return SILENCE if not start else await self._make_raw().feed(start)
         try:
@@ -260,6 +278,16 @@ class LiveDecoder:
         if self._decoder is not None:
             self._decoder.close()
 
+    def _refuse_container(self, data: bytes) -> None:
+        """What should be bare and is a recorder's would be heard as noise. A WAV's samples are what they should be."""
+        found = sniffed(data)
+        if found is not None and (found != "wav" or self._kind == "opus"):
+            raise PeerError(
+                f"this stream is {found}, and the URL says format={self._kind}",
+                "Leave 'format' out of the URL: what it is shows by its first bytes.",
+                code="invalid_audio",
+            )
+
     def _chosen(self, data: bytes) -> Decoder:
         found = sniffed(data)
         if found is None and self._kind is not None:
@@ -269,6 +297,14 @@ class LiveDecoder:
                 code="invalid_audio",
             )
         return self._make_raw() if found is None else ContainerDecoder(found)
+
+
+def _no_opus() -> PeerError:
+    return PeerError(
+        "these are no Opus packets",
+        "With format=opus each message is one packet, as the encoder made it. For a recorder's stream leave it out.",
+        code="invalid_audio",
+    )
 
 
 def _begins_anew(data: bytes) -> bool:

@@ -41,7 +41,7 @@ def not_json(cause: Exception) -> PeerError:
     elif isinstance(cause, UnicodeError):
         message, hint = "The text is not valid UTF-8.", "Encode the text as UTF-8, without lone surrogates."
     else:
-        message, hint = f"Invalid JSON: {cause}", "Send one JSON object in each text frame."
+        message, hint = f"Invalid JSON: {cause}", "Send one JSON object."
     return PeerError(message, hint, code="invalid_json")
 
 

@@ -350,7 +350,9 @@ async def _no_route(request: Request, error: Exception) -> Response:
 
 
 async def _own_fault(request: Request, error: Exception) -> Response:
-    return Refusal(500, "internal_error", "The server had an error while processing your request.").response
+    response = Refusal(500, "internal_error", "The server had an error while processing your request.").response
+    response.headers["Connection"] = "close"  # uvicorn closes it: a client that took it up again would find it gone
+    return response
 
 
 def _model(name: str) -> dict[str, object]:

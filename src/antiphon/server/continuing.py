@@ -36,7 +36,7 @@ async def earlier_items(history: History | None, session_id: str, principal: str
     try:
         return await asyncio.to_thread(_read, history, session_id, history.owner_of(principal))
     except EngineError as error:
-        return Refusal(503, error.code, f"{error.message} {error.hint}")
+        return Refusal(503, error.code, error.told)
 
 
 def _read(history: History, session_id: str, owner: str) -> tuple[Item, ...] | Refusal:

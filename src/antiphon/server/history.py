@@ -110,7 +110,7 @@ async def _answered(
     try:
         return await asyncio.to_thread(answer, request, history, history.owner_of(visitor.owner))
     except EngineError as error:
-        return Refusal(503, error.code, f"{error.message} {error.hint}").response
+        return Refusal(503, error.code, error.told).response
 
 
 def _listed(request: Request, history: History, owner: str) -> Response:

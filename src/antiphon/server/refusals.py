@@ -44,7 +44,7 @@ class Refusal(Struct, frozen=True):
 def refusal_from(error: PeerError) -> Refusal:
     """Over HTTP there is room for the hint."""
     status = STATUSES.get(error.code or "", 400)
-    return Refusal(status, error.code, f"{error.message} {error.hint}", error.param)
+    return Refusal(status, error.code, error.told, error.param)
 
 
 async def turn_away(refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:

@@ -122,7 +122,7 @@ async def _answered(answer: Awaitable[Response]) -> Response:
     try:
         return await answer
     except EngineError as error:
-        return Refusal(ENGINE_STATUS, error.code, f"{error.message} {error.hint}").response
+        return Refusal(ENGINE_STATUS, error.code, error.told).response
 
 
 # --- sound to text ---------------------------------------------------------------------------------------------------
@@ -139,7 +139,7 @@ async def _transcribe(building: Building, uploads: Uploads, request: Request, *,
     try:
         first = await anext(events)
     except EngineError as error:
-        return Refusal(ENGINE_STATUS, error.code, f"{error.message} {error.hint}").response
+        return Refusal(ENGINE_STATUS, error.code, error.told).response
     return StreamingResponse(_with_first(first, events), media_type="text/event-stream")
 
 
@@ -173,6 +173,8 @@ def _wanted(form: FormData, *, translate: bool) -> Wanted:
             code="missing_required_parameter",
             param="file",
         )
+    if not file.size:
+        raise PeerError("The file is empty.", "Send one with sound in it.", code="invalid_audio", param="file")
     kind = _text(form, "response_format") or "json"
     if kind not in FORMATS:
         raise PeerError(
@@ -290,9 +292,7 @@ async def _with_first(first: bytes, events: AsyncGenerator[bytes, None]) -> Asyn
                 yield event
         except AntiphonError as error:
             code = getattr(error, "code", None)
-            yield _event(
-                type="error", error={"type": "server_error", "code": code, "message": f"{error.message} {error.hint}"}
-            )
+            yield _event(type="error", error={"type": "server_error", "code": code, "message": error.told})
 
 
 def _event(**fields: Any) -> bytes:

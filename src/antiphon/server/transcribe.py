@@ -30,7 +30,7 @@ from antiphon.engines.api import Listener, SttRequest, Word
 from antiphon.errors import PeerError, did_you_mean
 from antiphon.hearing.hub import HearingHub
 from antiphon.hearing.utterances import Cutting
-from antiphon.media.live import LiveDecoder
+from antiphon.media.live import LiveDecoder, PcmDecoder
 from antiphon.runtime.live import Event, Failed, Final, LiveTranscription, Partial
 from antiphon.server.limits import ByteBudget
 from antiphon.server.minutes import CODE, Tab
@@ -71,11 +71,13 @@ def read_form(query: QueryParams) -> Form:
         raise PeerError(
             f"no format is called {kind[:40]!r}", did_you_mean(kind, FORMATS), code="invalid_value", param="format"
         )
+    rate_hz = _number(query, "rate", HEARING_RATE, LOWEST_RATE, HIGHEST_RATE)
+    PcmDecoder(rate_hz)  # which not every rate can be had with
     return Form(
         language=_language(query.get("language")),
         prompt=(query.get("prompt") or "")[:LONGEST_PROMPT] or None,
         format=kind,
-        rate_hz=_number(query, "rate", HEARING_RATE, LOWEST_RATE, HIGHEST_RATE),
+        rate_hz=rate_hz,
         channels=_number(query, "channels", 1, 1, MOST_CHANNELS),
         silence_ms=_number(query, "silence_ms", 500, 300, 5000),
     )

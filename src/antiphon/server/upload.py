@@ -73,7 +73,9 @@ async def _read(parser: _InMemory) -> FormData:
     try:
         return await parser.parse()
     except MultiPartException as error:
-        raise PeerError(f"The form cannot be read: {error.message}", "Send one file.", code="invalid_form") from None
+        hint = f"Send one file, and no more than {LONGEST_FIELD_BYTES // 1024} KB in any other field."
+        message = f"The form cannot be read: {error.message.rstrip('.')}."
+        raise PeerError(message, hint, code="invalid_form") from None
     except (TimeoutError, ClientDisconnect):
         raise PeerError("The upload stopped half-way.", "Send it again.", code="request_timeout") from None
 

@@ -104,7 +104,7 @@ class Conversation(AsyncEventHandler):
         try:
             await self._act(event)
         except AntiphonError as error:
-            await self.write_event(Error(text=f"{error.message} {error.hint}", code=_code(error)).event())
+            await self.write_event(Error(text=error.told, code=_code(error)).event())
         except (KeyError, TypeError, ValueError) as error:
             await self.write_event(
                 Error(text=f"this {event.type} cannot be read: {error}", code="invalid_event").event()
