@@ -34,7 +34,6 @@ class Folding:
     def push(self, frame: AudioFrame) -> list[Pcm]:
         """What can be had now, as the codec gives it: see `joined`. Raises `PeerError` for a rate that no sound has,
         and for so many channels that nobody knows how to mix them."""
-        from av.audio.resampler import AudioResampler
         from av.error import FFmpegError
 
         made: list[Pcm] = []
@@ -46,6 +45,8 @@ class Folding:
                     f"Send it at {LOWEST_HZ} Hz or more.",
                     code="invalid_audio",
                 )
+            from av.audio.resampler import AudioResampler
+
             made = self.flush()
             self._kind = kind
             self._resampler = AudioResampler(format="flt", layout="mono", rate=self._rate_hz)
