@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(300)]
 
 PORT = 18_765
 PATIENCE_S = 60.0  # for machines that share two cores
+FEWEST_PEOPLE, MOST_PEOPLE = 6, 40  # as many more as it takes until each machine has some of them
 ABOUT_A_SUM = "What is five times eleven?"
 
 
@@ -188,12 +191,12 @@ def test_a_call_is_joined_and_ended_and_a_session_taken_up_again_at_whichever_ma
 def test_when_a_machine_dies_its_people_are_served_by_the_other_and_nothing_acknowledged_is_lost(two: Two) -> None:
     said: dict[str, list[str]] = {}
 
-    async def talk(number: int, go_on: asyncio.Event, all_began: asyncio.Barrier) -> bool:
+    async def talk(number: int, go_on: asyncio.Event, has_begun: asyncio.Event) -> bool:
         """Holds a conversation, again with somebody else if its server goes; whether it had to."""
         was_dropped = False
         async with a_person() as person:
             said[person.session] = [await person.types(f"What is {number} plus one?")]
-            await all_began.wait()
+            has_begun.set()
             await go_on.wait()
             try:
                 said[person.session].append(await person.types(f"What is {number} plus two?"))
@@ -216,13 +219,18 @@ def test_when_a_machine_dies_its_people_are_served_by_the_other_and_nothing_ackn
                 await asyncio.sleep(0.5)
 
     async def story() -> None:
-        go_on, all_began = asyncio.Event(), asyncio.Barrier(9)
-        talks = [asyncio.create_task(talk(number, go_on, all_began)) for number in range(2, 10)]
-        await all_began.wait()
-        await asyncio.sleep(0.3)  # what was acknowledged so long ago is to survive
-        await asyncio.to_thread(two.lose_the_second)
-        go_on.set()
-        dropped = await asyncio.gather(*talks)
+        go_on = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            talks: list[asyncio.Task[bool]] = []
+            while len(talks) < FEWEST_PEOPLE or len(await asyncio.to_thread(servers_of, set(said))) < 2:
+                assert len(talks) < MOST_PEOPLE, "all of them come to the same machine"
+                has_begun = asyncio.Event()
+                talks.append(group.create_task(talk(len(talks) + 2, go_on, has_begun)))
+                await has_begun.wait()
+            await asyncio.sleep(0.3)  # what was acknowledged so long ago is to survive
+            await asyncio.to_thread(two.lose_the_second)
+            go_on.set()
+        dropped = [talk.result() for talk in talks]
         assert any(dropped), "one machine had some of them"
         assert not all(dropped), "and the other one the rest"
         for session, answers in said.items():
@@ -230,6 +238,12 @@ def test_when_a_machine_dies_its_people_are_served_by_the_other_and_nothing_ackn
                 assert answer in await transcript(session)
 
     asyncio.run(story())
+
+
+def servers_of(sessions: set[str]) -> set[str]:
+    """The processes that have these sessions, as far as it is written down: there is one on each machine."""
+    with closing(sqlite3.connect(os.environ["ANTIPHON_HISTORY__PATH"])) as database:
+        return {server for session, server in database.execute("SELECT id, worker FROM session") if session in sessions}
 
 
 async def transcript(session: str) -> str:

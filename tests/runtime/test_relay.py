@@ -202,6 +202,89 @@ def test_a_barge_in_ends_the_answer_and_what_was_heard_of_it_is_what_is_kept() -
     play(story())
 
 
+def test_an_answer_whose_sound_breaks_off_is_what_sounded_of_it() -> None:
+    async def story() -> None:
+        async with stage() as made:
+            made.voice.begin("resp_1")
+            made.voice.begin_message("resp_1", "item_b")
+            made.voice.speak("resp_1", "item_b", "One two three four five six seven eight. ", SECOND[:12_000])
+            made.voice.end_message("resp_1", "item_b", "One two", "incomplete")
+            made.voice.end("resp_1", "failed")
+            made.voice.begin("resp_2")
+            made.voice.begin_message("resp_2", "item_c")
+            made.voice.speak("resp_2", "item_c", "One two three four five six seven eight. ", SECOND[:12_000])
+            made.voice.hang_up()
+            await made.client.settle()
+            told, lost = (one["response"]["output"][0]["content"][0] for one in made.got("response.done"))
+            assert told["transcript"] == "One two"
+            assert lost["transcript"] == "One two"  # half a second of it, and nobody says more
+            made.client.send(
+                {"type": "conversation.item.truncate", "item_id": "item_b", "content_index": 0, "audio_end_ms": 500}
+            )
+            await made.client.settle(5.0)
+            entry = made.drive.session.conversation.entry("item_b")
+            assert entry is not None
+            assert entry.heard == "One two"
+
+    play(story())
+
+
+def test_an_item_that_comes_without_its_commit_or_before_it_is_committed_all_the_same() -> None:
+    async def story() -> None:
+        async with stage() as made:
+            await made.sound(1.0)
+            made.voice.say("input_audio_buffer.speech_started", item_id="item_a", audio_start_ms=100)
+            made.voice.say("input_audio_buffer.speech_stopped", item_id="item_a", audio_end_ms=900)
+            item = {"id": "item_a", "type": "message", "role": "user", "content": [{"type": "input_audio"}]}
+            made.voice.say("conversation.item.added", item=item, previous_item_id=None)
+            made.voice.say("input_audio_buffer.committed", item_id="item_a", previous_item_id=None)
+            made.voice.transcribe("item_a", "hello")
+            await made.client.settle()
+            assert made.kinds()[-4:] == [
+                "input_audio_buffer.committed",
+                "conversation.item.added",
+                "conversation.item.done",
+                "conversation.item.input_audio_transcription.completed",
+            ]
+
+    play(story())
+
+
+def test_who_switches_turn_detection_off_while_speaking_is_in_no_turn_any_more() -> None:
+    async def story() -> None:
+        async with stage() as made:
+            made.voice.confirm_updates()
+            await made.sound(0.5)
+            made.voice.say("input_audio_buffer.speech_started", item_id="item_a", audio_start_ms=100)
+            update = {"type": "realtime", "audio": {"input": {"turn_detection": None}}}
+            made.client.send({"type": "session.update", "session": update})
+            await made.client.settle()
+            made.voice.say("session.updated", session={})
+            made.client.send({"type": "input_audio_buffer.commit"})
+            await made.client.settle()
+            made.voice.commit("item_b")
+            await made.client.settle()
+            assert made.got("input_audio_buffer.committed")[0]["item_id"] == "item_b"
+            assert made.got("input_audio_buffer.speech_stopped") == []
+
+    play(story())
+
+
+def test_what_is_to_be_said_while_the_voice_is_away_waits_for_it_and_not_in_circles() -> None:
+    async def story() -> None:
+        async with stage(warm=False, fault=GONE) as made:
+            made.drive.announce("Your tea is ready.")
+            before = len(made.steps)
+            await made.client.settle(3.0)
+            assert len(made.steps) - before < 20
+            made.house.fault = None
+            voice = await made.voice_number(1)
+            await made.client.settle()
+            assert "Your tea is ready." in voice.asked("response.create")[0]["response"]["instructions"]
+
+    play(story())
+
+
 def test_a_client_cancels_and_is_told_when_there_is_nothing_to_cancel() -> None:
     async def story() -> None:
         async with stage() as made:
@@ -401,6 +484,28 @@ class Sell:
 
     async def call(self, arguments: dict[str, Any], context: ToolContext) -> str:
         return f"sold {arguments['city']}"
+
+
+def test_what_is_only_once_said_by_a_voice_that_stutters_is_done_once() -> None:
+    done: list[str] = []
+
+    @tool
+    async def count(city: str) -> str:
+        """Count a city."""
+        done.append(city)
+        return "counted"
+
+    async def story() -> None:
+        async with stage(tools=(count,)) as made:
+            made.voice.begin("resp_1")
+            for item_id in ("item_call", "item_same"):
+                made.voice.call("resp_1", item_id, "count", '{"city":"Paris"}', "call_1")
+            made.voice.end("resp_1")
+            await made.client.settle(1.0)
+            outputs_told = [one["item"]["call_id"] for one in made.voice.asked("conversation.item.create")]
+            assert (done, outputs_told) == (["Paris"], ["call_1"])
+
+    play(story())
 
 
 def test_our_tools_run_here_and_the_client_sees_one_answer() -> None:

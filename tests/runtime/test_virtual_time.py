@@ -36,3 +36,17 @@ def test_threads_are_refused() -> None:
 
     with pytest.raises(Bug, match="thread"):
         run(story())
+
+
+def test_a_clock_that_stands_still_is_found_out() -> None:
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+
+        def again() -> None:
+            loop.call_at(loop.time(), again)
+
+        again()
+        await asyncio.sleep(1)
+
+    with pytest.raises(Bug, match="time stands still"):
+        run(story())

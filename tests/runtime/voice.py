@@ -146,16 +146,17 @@ class Voice:
         self.end_message(response_id, item_id, words)
         self.end(response_id)
 
-    def call(self, response_id: str, item_id: str, name: str, arguments: str) -> None:
+    def call(self, response_id: str, item_id: str, name: str, arguments: str, call_id: str | None = None) -> None:
         """It wants a function to be run."""
-        item = {"id": item_id, "type": "function_call", "call_id": f"call_{item_id}", "name": name}
+        call_id = call_id or f"call_{item_id}"
+        item = {"id": item_id, "type": "function_call", "call_id": call_id, "name": name}
         self.say(
             "response.output_item.added",
             response_id=response_id,
             output_index=0,
             item={**item, "status": "in_progress", "arguments": ""},
         )
-        where = {"response_id": response_id, "item_id": item_id, "output_index": 0, "call_id": f"call_{item_id}"}
+        where = {"response_id": response_id, "item_id": item_id, "output_index": 0, "call_id": call_id}
         self.say("response.function_call_arguments.delta", delta=arguments[:3], **where)
         self.say("response.function_call_arguments.delta", delta=arguments[3:], **where)
         self.say("response.function_call_arguments.done", arguments=arguments, **where)

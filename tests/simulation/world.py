@@ -15,6 +15,7 @@ from functools import partial
 from typing import TypeVar, cast
 
 import legible
+from elsewhere import Elsewhere
 from msgspec import Struct
 from somebody import Person
 from weather import MarkingTts, UnrulyLlm, UnrulyStt, UnrulyTool, UnrulyTts, UnrulyTurnModel, UnrulyVad, Weather
@@ -25,8 +26,10 @@ from antiphon.engines.failover import FailoverLlm, FailoverTts, Link
 from antiphon.engines.stt.failover import FailoverStt
 from antiphon.hearing.hub import HearingHub
 from antiphon.hearing.runners import InPlace
-from antiphon.runtime.drive import Drive, Equipment
+from antiphon.relay.session import RelaySession, make_session
+from antiphon.runtime.drive import Drive, Equipment, Record
 from antiphon.runtime.phrases import KeptPhrases
+from antiphon.runtime.relay import RelayDrive
 from antiphon.runtime.workers import Engines
 from antiphon.session.ids import Ids
 from antiphon.session.inputs import Input
@@ -34,6 +37,7 @@ from antiphon.session.outputs import Output
 from antiphon.session.session import Session
 from antiphon.session.settings import (
     FunctionTool,
+    Relaying,
     SessionConfig,
     Settings,
     Speculating,
@@ -51,6 +55,7 @@ from antiphon.tools.runner import Workroom
 E = TypeVar("E", Llm, Stt, Tts)
 Steps = list[tuple[Seconds, Input, list[Output]]]
 PATIENCE_S: Seconds = 15.0  # of a chain of engines with the first byte
+RELAYED = 0.15  # of all worlds
 
 
 class Call(Struct):
@@ -59,7 +64,7 @@ class Call(Struct):
     seed: int
     """Of its ids."""
     config: SessionConfig
-    session: Session
+    session: Session | RelaySession
     person: Person
     steps: Steps
     kept: list[Change]
@@ -73,6 +78,8 @@ class Account(Struct):
     calls: list[Call]
     tools: list[UnrulyTool]
     stts: list[UnrulyStt]
+    elsewhere: Elsewhere | None
+    """Where the voices of its conversations are, if they are not here."""
     vad_failures: int
     left_tasks: list[str]
     """Names of tasks that outlived every session."""
@@ -106,6 +113,9 @@ class World:
         engines = self._engines()
         tools = cast("tuple[ServerTool, ...]", tuple(self._tools))
         self._equipment = Equipment(engines, self._hub, Workroom(Registry(tools)))
+        is_relayed = random.Random(seed ^ 0xFA2).random() < RELAYED
+        self._elsewhere = Elsewhere(self._session_elsewhere, self.weather) if is_relayed else None
+        self._drives: list[weakref.ref[Drive]] = []
 
     def _engines(self) -> Engines:
         weather = self.weather
@@ -143,20 +153,39 @@ class World:
             scores_turns=chance.random() < 0.2,
             greeting=chance.choice(("", "", "Good day.")),
             apologies={"en": "Sorry, that went wrong."} if chance.random() < 0.3 else {},
+            relay=None if self._elsewhere is None else Relaying("w"),
         )
 
     def _call(self, number: int, count: int) -> Call:
         config = self._config()
         seed = self.seed * 16 + number
-        session = Session(config, Ids(seed))
+        session = make_session(config, Ids(seed))
         kept: list[Change] = []
         steps: Steps = []
         began = self.weather.now().timestamp()
         keeping = Keeping(session.id, session.conversation, lambda draft: kept.append(made(draft)), 0.0, began)
-        drive = Drive(session, self._equipment, self._context, (partial(_note, steps), keeping.record))
+        drive = self._drive(session, (partial(_note, steps), keeping.record))
         drive.timeline.on_turn.append(keeping.turn_ended)
         words = list(range(number, legible.WORDS, count))
         return Call(seed, config, session, Person(drive, self.weather, words), steps, kept)
+
+    def _drive(self, session: Session | RelaySession, records: tuple[Record, ...] = ()) -> Drive:
+        if isinstance(session, RelaySession):
+            assert self._elsewhere is not None
+            drive: Drive = RelayDrive(session, self._equipment, self._context, self._elsewhere, records)
+        else:
+            drive = Drive(session, self._equipment, self._context, records)
+        self._drives.append(weakref.ref(drive))
+        return drive
+
+    def _session_elsewhere(self) -> Drive:
+        """One that is another one's voice. It has no tools of its own."""
+        equipment = Equipment(self._equipment.engines, self._hub)
+        config = SessionConfig(Settings(transcription=Transcription()))
+        ids = Ids((self.seed << 20) + 1024 + len(self._drives))
+        drive = Drive(Session(config, ids), equipment, self._context)
+        self._drives.append(weakref.ref(drive))
+        return drive
 
     def _context(self, drive: Drive) -> ToolContext:
         return ToolContext(self.weather.now(), "en-US", drive.session.id, drive.announce)
@@ -166,6 +195,9 @@ class World:
         count = self._chance.choice((1, 1, 1, 2))
         calls = [self._call(number, count) for number in range(count)]
         drives = [call.person.drive for call in calls]
+        for drive in drives:
+            if isinstance(drive, RelayDrive):
+                drive.start()
         async with asyncio.TaskGroup() as group:
             for call in calls:
                 group.create_task(call.person.live())
@@ -188,11 +220,12 @@ class World:
             calls,
             self._tools,
             self._stts,
+            self._elsewhere,
             self._vad.failures,
             [task.get_name() for task in asyncio.all_tasks() if task is not asyncio.current_task()],
             _timers(),
             len(self._hub.streams),
-            [weakref.ref(drive) for drive in drives],
+            self._drives,
             dies_in_storm,
             [],
         )

@@ -218,14 +218,25 @@ class Answer(Audible):
             piece.text += text
             self._emit(ArgumentsSent(self.id, piece.index, piece.item.id, piece.item.call_id, text))
 
-    def finish(self, piece: Piece, whole: str, *, completed: bool) -> None:
-        """It is final. `whole` are its words or arguments, of which the end may not have come before."""
-        rest = whole[len(piece.text) :] if whole.startswith(piece.text) else ""
+    def finish(self, piece: Piece, whole: str | None, *, completed: bool) -> None:
+        """It is final. `whole` are its words or arguments, if they were told again: their end may not have come before,
+        and there are fewer of them where its sound broke off."""
+        rest = whole[len(piece.text) :] if whole is not None and whole.startswith(piece.text) else ""
         if isinstance(piece.item, FunctionCall):
             self.add_arguments(piece, rest)
         else:
             self.begin_message(piece, speaks=self.manner.speaks)
             self.write(piece, rest, spoken=piece.ledger is not None)
+        if not completed and whole is not None and piece.text.startswith(whole):
+            piece.text = whole
+            self._close(piece, Status.INCOMPLETE)
+        else:
+            self._end(piece, completed=completed)
+
+    def _end(self, piece: Piece, *, completed: bool) -> None:
+        """It is final as it is. What would have been spoken next was not."""
+        if not completed and piece.ledger is not None:
+            piece.text = piece.ledger.text_until(piece.ledger.made)
         self._close(piece, Status.COMPLETED if completed else Status.INCOMPLETE)
 
     def _close(self, piece: Piece, status: Status) -> None:
@@ -240,7 +251,7 @@ class Answer(Audible):
                 piece.item = msgspec.structs.replace(item, content=(part,), status=status)
             case _:
                 pass
-        if piece.ledger is not None:
+        if piece.ledger is not None and status is Status.COMPLETED:
             piece.ledger.finish()
         if self.conversation is not None:
             self.conversation.replace(piece.item)
@@ -258,7 +269,7 @@ class Answer(Audible):
         for piece in self.pieces:
             if piece.is_open:
                 self.begin_message(piece, speaks=self.manner.speaks)
-                self._close(piece, Status.COMPLETED if completed else Status.INCOMPLETE)
+                self._end(piece, completed=completed)
 
     def stop(self, ending: Ending) -> None:
         """Nothing more of it goes out but how it ended, which the other server's last word on it brings."""

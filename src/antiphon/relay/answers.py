@@ -375,6 +375,10 @@ class Answers:
             return
         call.started = True
         call.arguments = arguments or call.arguments
+        if any(
+            other is not call and other.started and other.call_id == call.call_id for other in answer.hidden.values()
+        ):
+            return  # a model that says the same twice means it once
         if answer.conversation is not None:
             item = FunctionCall(item_id, call.call_id, call.name, call.arguments)
             self._room.conversation.add(Entry(item, hidden=True))
@@ -449,8 +453,11 @@ class Answers:
             self._run(answer, call)
 
 
-def _words(item: upstream.UpstreamItem) -> str:
-    return "".join(part.transcript or part.text or "" for part in item.content or ())
+def _words(item: upstream.UpstreamItem) -> str | None:
+    """What is said or written in it; None if it does not tell."""
+    words = [part.text if part.transcript is None else part.transcript for part in item.content or ()]
+    told = [text for text in words if text is not None]
+    return "".join(told) if told else None
 
 
 def check_tools(tools: tuple[Any, ...], param: str) -> None:

@@ -202,6 +202,12 @@ class Person:
         """The session is over, and nothing more is asked of this."""
         del self._interrupt  # it is the session's, which would wait for the garbage collector
 
+    def detection_changed(self) -> None:
+        """Without a detector, nobody there waits for the end of what somebody was just saying."""
+        if self._room.settings.turn_detection is None:
+            self.turn = None
+        self.keep_sound()
+
     def keep_sound(self) -> None:
         """What may have to be heard again."""
         if self._room.settings.turn_detection is None:

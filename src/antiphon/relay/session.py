@@ -95,7 +95,7 @@ class RelaySession(Course):
             moments.append(self._last_word + self._relaying.patience_s)
         if self._person.turn is not None and self._person.turn.until is not None:
             moments.append(self._person.turn.until)
-        if self._has_something_to_say and self._is_idle and not self._is_cut_off:
+        if self._line.is_open and self._has_something_to_say and self._is_idle and not self._is_cut_off:
             moments.append(self._heard.until)
         if (self._leaves_by is not None or self._own_voice.has_words) and self._hears_us:
             moments.append(self._heard.until)
@@ -350,7 +350,7 @@ class RelaySession(Course):
         self._room.settings = patched(self.settings, patch)
         self._emit(outputs.SettingsChanged(self.id, self.settings, self.expires_in_s))
         if self.settings.turn_detection != before:
-            self._person.keep_sound()
+            self._person.detection_changed()
 
     def _updated(self, message: upstream.SessionUpdated) -> None:
         asked = self._line.answered_next("update")
@@ -372,7 +372,7 @@ class RelaySession(Course):
         self._room.settings = patched(self.settings, SettingsPatch(tools=clients))
         self._line.retool(self._offered(self.settings))
 
-    # --- what joins the person and the answers
+    # --- what joins the person, the items and the answers
 
     def _item_added(self, message: upstream.ItemAdded | upstream.ItemCreated, heard: Samples) -> None:
         if self._person.is_speaking_in(message.item.id):

@@ -14,6 +14,7 @@ from typing import Any, NoReturn, TypeVar
 from antiphon.errors import Bug
 
 T = TypeVar("T")
+MOST_AT_ONCE = 100_000  # rounds of the loop without a moment passing
 TOO_LONG_S = 24 * 3600.0  # of virtual time: a test that gets here waits for something that never comes
 
 
@@ -36,6 +37,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self._virtual = 0.0
+        self._rounds_at_once = 0
         super().__init__(_JumpingSelector(self._jump))
 
     def time(self) -> float:
@@ -44,6 +46,9 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def _jump(self, timeout: float | None) -> None:
         if timeout is None:
             raise Bug("everything waits, and no timer is set", "Some task awaits a result that nothing will bring.")
+        self._rounds_at_once = 0 if timeout > 0 else self._rounds_at_once + 1
+        if self._rounds_at_once > MOST_AT_ONCE:
+            raise Bug("time stands still", "Some timer is set for a moment that is over, again and again.")
         self._virtual += max(0.0, timeout)
         if self._virtual > TOO_LONG_S:
             raise Bug("a day of virtual time has passed", "Some timer is set again and again, and nothing ends.")
