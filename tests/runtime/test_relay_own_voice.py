@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from voice import Stage, stage
 
+from antiphon.engines.fake import Fail, FakeTts
 from antiphon.errors import EngineError
 from antiphon.session.settings import Fillers, Relaying, SessionConfig, Settings, Transcription
 from antiphon.testing import virtual_time
@@ -70,6 +71,22 @@ def test_a_slow_tool_is_bridged_once_in_the_same_answer_and_the_voice_knows_the_
             assert said(made) == [MOMENT, "There is gold."]
             (done,) = made.got("response.done")
             assert [item["type"] for item in done["response"]["output"]] == ["message", "message"]
+            assert made.got("error") == []
+
+    play(story())
+
+
+def test_our_own_voice_may_fail_before_its_first_sound() -> None:
+    async def story() -> None:
+        async with stage(tools=(dig,), config=SPOKEN, tts=FakeTts(script=[Fail()])) as made:
+            await ask_for_gold(made)
+            await made.client.settle(5.0)
+            assert made.got("response.output_audio.delta") == []
+            await made.client.settle(3.0)
+            (request,) = made.voice.asked("response.create")
+            made.voice.answer("resp_2", "item_b", "There is gold.", **made.voice.grant(request))
+            await made.client.settle()
+            assert said(made)[-1] == "There is gold."
             assert made.got("error") == []
 
     play(story())

@@ -235,8 +235,10 @@ async def stage(
     warm: bool = True,
     config: SessionConfig | None = None,
     fault: EngineError | None = None,
+    tts: FakeTts | None = None,
 ) -> AsyncIterator[Stage]:
-    """A client that is connected. When the block is left, nothing that was said may have broken a rule."""
+    """A client that is connected; `tts` is our own voice. When the block is left, nothing that was said may have broken
+    a rule."""
     registry = Registry(tools)
     config = config or SessionConfig(Settings(transcription=Transcription()))
     offers = tuple(
@@ -246,7 +248,7 @@ async def stage(
         config, server_tools=offers, asks_before=registry.asks_before(), relay=config.relay or Relaying("whisper-1")
     )
     hub = HearingHub(EnergyVad(), InPlace())
-    engines = Engines(FakeStt(), FakeLlm(), FakeTts())
+    engines = Engines(FakeStt(), FakeLlm(), tts or FakeTts())
     house = House(warm=warm)
     house.fault = fault
     steps: list[tuple[Seconds, inputs.Input, list[Output]]] = []

@@ -222,12 +222,16 @@ def _received(person: Person) -> Iterator[Message]:
 
 
 def _whole(call: Call) -> Mapping[str, Heard]:
-    """Answers of which she got all that was sent: a connection that was down, or slow and then cut, misses some."""
+    """Answers of which she got all that was sent: a connection that was down, or slow and then cut, misses some, and so
+    does one that came when the words were told and the sound was not."""
+    received = _received(call.person)
+    begun = {message["item"]["id"] for message in received if message["type"] == "response.output_item.added"}
     sent: Counter[str] = Counter()
     for output in _outputs(call):
         if isinstance(output, outputs.AudioSent):
             sent[output.item_id] += output.stop - output.start
-    return {item_id: heard for item_id, heard in call.person.heard.items() if len(heard.sound) == 2 * sent[item_id]}
+    heard_of = {item_id: heard for item_id, heard in call.person.heard.items() if item_id in begun}
+    return {item_id: heard for item_id, heard in heard_of.items() if len(heard.sound) == 2 * sent[item_id]}
 
 
 def _letters(text: str) -> str:

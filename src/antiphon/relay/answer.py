@@ -166,7 +166,10 @@ class Answer(Audible):
         work, self.saying = self.saying, None
         piece = next((piece for piece in self.pieces if piece.work == work), None)
         if piece is not None:
-            self.finish(piece, piece.text, completed=completed)
+            is_all = self.state is AnswerState.SAYING
+            if not completed and not is_all and self.conversation is not None:
+                self.conversation.hear_until(piece.item.id, _sounded(piece))
+            self._end(piece, completed=completed or not is_all)  # an answer that goes on has not failed
         return piece
 
     def add_call(self, item_id: str, call_id: str, name: str) -> None:
@@ -235,8 +238,8 @@ class Answer(Audible):
 
     def _end(self, piece: Piece, *, completed: bool) -> None:
         """It is final as it is. What would have been spoken next was not."""
-        if not completed and piece.ledger is not None:
-            piece.text = piece.ledger.text_until(piece.ledger.made)
+        if not completed:
+            piece.text = _sounded(piece)
         self._close(piece, Status.COMPLETED if completed else Status.INCOMPLETE)
 
     def _close(self, piece: Piece, status: Status) -> None:
@@ -256,7 +259,7 @@ class Answer(Audible):
         if self.conversation is not None:
             self.conversation.replace(piece.item)
         if piece.work is not None:
-            if self.conversation is not None and piece.ledger is not None:
+            if self.conversation is not None and piece.ledger is not None and piece.ledger.made:
                 self._emit(RetainAudio(piece.item.id, 0, piece.ledger.made, piece.work))
             self._emit(DropAudio(piece.work))
         speaks, is_detached = piece.ledger is not None, self.conversation is None
@@ -282,3 +285,8 @@ class Answer(Audible):
         self.end_round(completed=ending.status == "completed")
         self.move("end")
         self._emit(ResponseEnded(self._info(ending.status, ending, tuple(piece.item for piece in self.pieces))))
+
+
+def _sounded(piece: Piece) -> str:
+    """Its words, without those that no sound has come for."""
+    return piece.text if piece.ledger is None else piece.ledger.text_until(piece.ledger.made)
