@@ -3,11 +3,13 @@
     python bench/webrtc.py                  one call and then four at a time, about three minutes
     python bench/webrtc.py --calls 8 --seconds 20
 
-Both servers have a process and a core of their own, on uvloop, one after the other; their callers are plain aiortc and
-have the other core. Speech goes both ways all the time. Plain aiortc does no more than carry it: it hands received
-frames to nobody and sends frames that lie ready. Ours carries it into a session and out of an answer, with the data
-channel and all messages of it: first without a voice detector, which plain aiortc has not either, then with Silero's,
-and what follows from it. (Somebody who talks without end is recognised anew at each breath: no figure of calls.)
+Both servers have a process and a core, on uvloop, first at once and then one after the other; their callers are plain
+aiortc and have the other core. At once, second by second, is how they are compared: what others take of the core, and
+how fast it is just then, is the same for both. One after the other, each is told as it is alone. Speech goes both ways
+all the time. Plain aiortc does no more than carry it: it hands received frames to nobody and sends frames that lie
+ready. Ours carries it into a session and out of an answer, with the data channel and all messages of it: first without
+a voice detector, which plain aiortc has not either, then with Silero's, and what follows from it. (Somebody who talks
+without end is recognised anew at each breath: no figure of calls.)
 Processor time is the kernel's count, of all threads. A call in which nobody speaks is told too, for a call is mostly
 that; and how often the process is woken while both sides speak, for that is most of what a call costs, and no noise.
 How long calls take to begin, and sound to pass through the process, is measured apart from it, with one short answer
@@ -56,7 +58,7 @@ from antiphon.server.http import HttpServer
 from antiphon.server.run import put_away_when_ready, running
 from antiphon.transport.webrtc.call import Call
 from antiphon.transport.webrtc.speaker import Speaker
-from common import CALLER_CORE, SERVER_CORE, TICK_S, arguments_of, machine, percentiles, pin, speech
+from common import CALLER_CORE, SERVER_CORE, arguments_of, machine, percentiles, pin, speech
 
 RATE_HZ = 48_000
 FRAME = RATE_HZ // 50
@@ -71,6 +73,7 @@ SHORT = "It is nine o'clock."
 PATH = "/v1/realtime/calls"
 WARM_UP_S = 3.0
 SET_UPS = 10
+PROCESS_CLOCK = 2  # in the number by which Linux knows the processor time of another process, beside its id
 ANSWERS = 8  # short ones, after each other
 ANSWER_S = 1.7  # from one of them to the next, at least: it is as long as that
 
@@ -265,8 +268,8 @@ class Server:
         return msgspec.json.decode(await self.line(), type=Passing)
 
     def cpu_s(self) -> Seconds:
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) * TICK_S
+        """Of all its threads, with those that have ended."""
+        return time.clock_gettime(~self._process.pid << 3 | PROCESS_CLOCK)
 
     def wakes(self) -> int:
         """How often any of its threads has gone to sleep."""
@@ -372,6 +375,35 @@ async def measure(role: str, sound: Pcm16, calls: int, seconds: float) -> None:
     print(await _told(role, frames, calls) if is_ours else "", flush=True)
 
 
+async def compare(sound: Pcm16, calls: int, seconds: float) -> None:
+    """Both at once on one core, second by second."""
+    frames = frames_of(sound)
+    async with contextlib.AsyncExitStack() as stack:
+        servers: list[Server] = []
+        callers: list[Caller] = []
+        for role in ("plain", "ours"):
+            server = await stack.enter_async_context(started(role))
+            http = await stack.enter_async_context(httpx.AsyncClient(base_url=server.address, timeout=30))
+            called = await _called(http, frames, calls, waits=role == "ours")
+            _talk_both_ways(called, role)
+            servers.append(server)
+            callers += called
+        await asyncio.sleep(WARM_UP_S)
+        spent = np.array([await _second(servers) for _ in range(round(seconds))])
+        await asyncio.gather(*(caller.hang_up() for caller in callers))
+    plain, ours = 100 * np.median(spent, axis=0) / calls
+    low, middle, high = 100 * np.percentile(spent[:, 1] / spent[:, 0], [25, 50, 75])
+    print(f"{'at once':>14} {calls:6d}   plain {plain:.2f} %, ours {ours:.2f} % in the median second;", end=" ")
+    print(f"ours to plain {middle:.0f} % (half of all seconds: {low:.0f} to {high:.0f})", flush=True)
+
+
+async def _second(servers: list[Server]) -> list[float]:
+    """What each of them spends in one."""
+    before = [server.cpu_s() for server in servers]
+    await asyncio.sleep(1)
+    return [server.cpu_s() - since for server, since in zip(servers, before, strict=True)]
+
+
 async def _called(
     http: httpx.AsyncClient, frames: list[av.AudioFrame], calls: int, *, waits: bool = True
 ) -> list[Caller]:
@@ -420,12 +452,17 @@ async def _let_them_answer(callers: list[Caller], role: str) -> None:
         await asyncio.sleep(ANSWER_S)
 
 
-async def _talk(server: Server, callers: list[Caller], role: str, seconds: float) -> tuple[float, float]:
-    """Processor time per second, and wakes, while both sides of all calls speak."""
+def _talk_both_ways(callers: list[Caller], role: str) -> None:
+    """The callers do it as soon as they are connected, and so does plain aiortc."""
     if role != "plain":
         for caller in callers:
             caller.listen_for_turns(role)
             caller.ask("response.create")
+
+
+async def _talk(server: Server, callers: list[Caller], role: str, seconds: float) -> tuple[float, float]:
+    """Processor time per second, and wakes, while both sides of all calls speak."""
+    _talk_both_ways(callers, role)
     await asyncio.sleep(WARM_UP_S)
     heard = sum(caller.frames for caller in callers)
     before, woken, loop = server.cpu_s(), server.wakes(), asyncio.get_running_loop()
@@ -458,6 +495,7 @@ def main() -> None:
     print(f"{'server':>14} {'calls':>6} {'wakes/s':>9} {'talking':>12} {'silent':>12}", end="   ")
     print("           set-up    packet to ear  mouth to packet    mean")
     for calls in arguments.calls:
+        uvloop.run(compare(sound, calls, arguments.seconds))
         for role in ("plain", *DETECTION):
             uvloop.run(measure(role, sound, calls, arguments.seconds))
 
