@@ -26,6 +26,7 @@ from antiphon.engines.api import (
     TtsRequest,
 )
 from antiphon.engines.llm.openai import OpenAiLlm
+from antiphon.engines.stt import pocketsphinx
 from antiphon.engines.stt.clip import spoken_clip
 from antiphon.engines.stt.openai import OpenAiStt
 from antiphon.engines.tts.openai import OpenAiTts
@@ -86,7 +87,8 @@ def test_remote_voice() -> None:
 @pytest.mark.real
 @pytest.mark.slow
 @pytest.mark.parametrize(("role", "name"), [("stt", "pocketsphinx"), ("llm", "assistant"), ("tts", "espeak")])
-def test_embedded_engines(role: str, name: str) -> None:
+def test_embedded_engines(role: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pocketsphinx, "START_S", 150.0)  # models that are long in coming are no worker that hangs
     clip = spoken_clip()  # which is soon understood
 
     async def check() -> None:
