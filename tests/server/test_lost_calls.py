@@ -6,6 +6,8 @@ A tunnel lies between the phone and the network; nobody says goodbye in it.
 from __future__ import annotations
 
 import asyncio
+import re
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,13 +15,19 @@ from typing import Any
 
 import aioice.ice
 import pytest
+from aiortc import RTCIceServer, RTCSessionDescription
 from calling import Client, client, server, web
 from phone import Phone, phone, tone48
 from test_resume import until_empty
 from websockets.exceptions import ConnectionClosed
 
 from antiphon.engines.fake import FakeLlm
+from antiphon.protocol.outbound import Projection
+from antiphon.server.calls import NOBODY
 from antiphon.server.run import Running
+from antiphon.transport.webrtc import peer
+from antiphon.transport.webrtc.call import Call, Chance, Manner
+from antiphon.transport.webrtc.offer import read_offer
 
 pytestmark = pytest.mark.real
 
@@ -33,10 +41,10 @@ class Tunnel:
         self.is_dark = False
         """Nothing comes in, nothing goes out."""
         (sender,) = call.connection.getSenders()
-        sockets: list[Any] = sender.transport.transport._connection._protocols
-        for socket in sockets:
-            socket.transport.sendto = self._guarded(socket.transport.sendto)
-            socket.datagram_received = self._guarded(socket.datagram_received)
+        paths: list[Any] = sender.transport.transport._connection._protocols
+        for path in paths:
+            path.transport.sendto = self._guarded(path.transport.sendto)
+            path.datagram_received = self._guarded(path.datagram_received)
 
     def _guarded(self, pass_on: Any) -> Any:
         def guarded(data: bytes, address: object) -> None:
@@ -88,6 +96,59 @@ def test_a_path_that_is_never_found_ends_the_call_and_whoever_watches_is_told(ca
 
     asyncio.run(story())
     assert "is over: not connected in time" in caplog.text
+
+
+@pytest.mark.slow
+def test_a_stun_and_a_turn_server_that_say_nothing_cost_their_own_candidates_alone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(peer, "GATHERING_LIMIT_S", 0.2)
+
+    async def story() -> None:
+        with socket.socket(type=socket.SOCK_DGRAM) as silent:
+            silent.bind(("127.0.0.1", 0))
+            where = f"127.0.0.1:{silent.getsockname()[1]}"
+            urls = {"urls": [f"stun:{where}"]}, {"urls": [f"turn:{where}"], "username": "u", "credential": "c"}
+            async with server(webrtc__ice_servers=list(urls)) as made, nothing_left(made), web(made) as http:
+                one = Phone()
+                await one.connection.setLocalDescription(await one.connection.createOffer())
+                # A browser hides its own addresses, so the way is found by ours or not at all.
+                hidden = re.sub(r"a=candidate.*\r\n", "", one.connection.localDescription.sdp)
+                answer = await http.post(
+                    "/v1/realtime/calls", content=hidden, headers={"Content-Type": "application/sdp"}, timeout=30
+                )
+                assert " typ host" in answer.text
+                await one.connection.setRemoteDescription(RTCSessionDescription(answer.text, "answer"))
+                await one.receive("session.created")
+                await one.hang_up()
+
+    asyncio.run(story())
+    assert "the STUN server and the TURN server did not answer" in caplog.text
+    assert "Exception in callback" not in caplog.text
+
+
+def test_whoever_leaves_while_a_stun_server_is_awaited_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(peer, "GATHERING_LIMIT_S", 0.1)
+    offer = read_offer(NOBODY)
+
+    async def story() -> None:
+        with socket.socket(type=socket.SOCK_DGRAM) as silent:
+            silent.bind(("127.0.0.1", 0))
+            before = _held()
+            stun = RTCIceServer(f"stun:127.0.0.1:{silent.getsockname()[1]}")
+            call = Call("left", offer, Projection("", 0), Manner((stun,)), Chance(1, 1, 1), lambda size: True)
+            answering = asyncio.create_task(call.answer())
+            await asyncio.sleep(0.05)
+            answering.cancel()
+            await asyncio.wait([answering])
+            await call.discard()
+            await asyncio.sleep(0)
+            assert _held() <= before
+
+    asyncio.run(story())
+    assert "Exception in callback" not in caplog.text
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 import pylibsrtp
@@ -79,6 +80,7 @@ class Peer:
         self._source = source
         self._listener = listener
         self._gatherer = RTCIceGatherer(iceServers=list(ice_servers))
+        self._gathering: asyncio.Task[None] | None = None
         self._ice = RTCIceTransport(self._gatherer)
         self._dtls = _Dtls(self._ice, listener, is_gone)
         # Whoever answers may choose. As the client we say hello as soon as there is a path.
@@ -93,11 +95,8 @@ class Peer:
 
     async def answer(self) -> str:
         """Find out where we can be reached, and accept the offer."""
-        try:
-            async with asyncio.timeout(GATHERING_LIMIT_S):
-                await self._gatherer.gather()
-        except TimeoutError:
-            log.warning("the STUN or TURN server did not answer within %.0f s", GATHERING_LIMIT_S)
+        self._gathering = asyncio.create_task(self._gather(), name="gathering candidates")
+        await asyncio.shield(self._gathering)
         ours = self._gatherer.getLocalParameters()
         fingerprints = self._dtls.getLocalParameters().fingerprints
         return write_answer(
@@ -112,6 +111,20 @@ class Peer:
                 sctp_port=self._sctp.port if self._sctp is not None else 0,
             ),
         )
+
+    async def _gather(self) -> None:
+        """Ask each STUN and TURN server where we are, and wait for none of them longer than the limit. It is not to be
+        cancelled: whom aioice has begun to ask, it would go on asking, over sockets that are closed."""
+        connection = self._gatherer._connection
+        asked = connection.get_component_candidates
+        # The limit is aioice's own, which gives up the servers and keeps our addresses; only its length is not.
+        connection.get_component_candidates = partial(asked, timeout=GATHERING_LIMIT_S)  # type: ignore[method-assign, arg-type]
+        await self._gatherer.gather()
+        told = {candidate.type for candidate in connection.local_candidates}
+        servers = ("STUN", connection.stun_server, "srflx"), ("TURN", connection.turn_server, "relay")
+        silent = [f"the {name} server" for name, address, kind in servers if address and kind not in told]
+        if silent:
+            log.warning("%s did not answer within %.0f s", " and ".join(silent), GATHERING_LIMIT_S)
 
     async def connect(self) -> None:
         """Open the path. Waits for the other side as long as it takes; raises `TransportClosed` if it cannot be."""
@@ -171,6 +184,8 @@ class Peer:
     async def close(self) -> None:
         """Say goodbye, and free the path. May be called again."""
         self._is_gone.set()
+        if self._gathering is not None:
+            await asyncio.wait([self._gathering])
         try:
             async with asyncio.timeout(CLOSING_LIMIT_S):
                 if self._sctp is not None:
