@@ -224,6 +224,9 @@ class Recogniser(Remote, frozen=True):
     a server on another network, which may want money for every look."""
     partials_model: Word | None = None
     """That other engine's model."""
+    partials_in_talk: Literal["asked", "always", "never"] = "asked"
+    """Who is told the words while they are spoken in a conversation, where they are for the screen alone: clients that
+    asked for our own messages (`antiphon=1`), all that want to know what was said, or none."""
     word_times: bool = False
     """Have a local engine find out when each word was said, where that costs something."""
     beam_size: Annotated[int, Meta(ge=1, le=10)] = 1

@@ -9,7 +9,7 @@ import pytest
 from ticking import TickingStt, word
 
 from antiphon.audio.units import WIRE_RATE, Pcm16
-from antiphon.engines.fake import Fail, FakeStt
+from antiphon.engines.fake import Fail, FakeLlm, FakeStt
 from antiphon.session import inputs, outputs
 from antiphon.session.settings import SessionConfig, Settings, Transcription, TurnDetection
 from antiphon.testing.conversation import Conversation
@@ -55,6 +55,24 @@ def test_a_turns_words_come_while_it_is_spoken() -> None:
             done = await call.hear(outputs.TranscriptionDone)
             assert (done.item_id, done.text) == (item_id, numbers(0, 12))
             assert told(call, item_id) == numbers(0, 12)
+
+    run(story())
+
+
+def test_in_a_conversation_too_and_what_is_answered_are_the_words_of_the_whole() -> None:
+    async def story() -> None:
+        settings = Settings(transcription=Transcription(language="en"))
+        config = SessionConfig(settings, follows_conversation=True)
+        async with Conversation(TickingStt(), FakeLlm("Well counted."), config=config) as call:
+            await call.play(np.concatenate((silence(1), counting(0, 12))))
+            item_id = (await call.hear(outputs.SpeechStarted, 0.1)).item_id
+            before = told(call, item_id)
+            assert len(before.split()) >= 6
+            await call.play(silence(1))
+            done = await call.hear(outputs.TranscriptionDone)
+            assert (done.item_id, done.text) == (item_id, numbers(0, 12))
+            assert numbers(0, 12).startswith(told(call, item_id))
+            assert (await call.hear(outputs.ResponseEnded)).response.status == "completed"
 
     run(story())
 

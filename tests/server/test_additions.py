@@ -38,6 +38,8 @@ def test_a_timeline_follows_each_answer_for_who_asked() -> None:
             assert told["response_id"] == done["response"]["id"]
             assert told["wait_ms"] == pytest.approx(sum(stage["ms"] for stage in told["stages"]), abs=0.5)
             assert "antiphon.timeline" not in await type_and_hear(other)
+            follows = [drive.session.config.follows_conversation for drive in made.state.sessions.running.values()]
+            assert follows == [True, False], "nor are the words that are being said told to who did not ask"
 
     asyncio.run(story())
 

@@ -87,6 +87,7 @@ class Chaos(Story):
             approval_s=self.chance.choice((2.0, 30.0)),
             plays=self.plays,
             follows=writes_down,
+            follows_conversation=self.chance.random() < 0.3,
             fillers=Fillers(phrases={"en": "One moment."} if self.chance.random() < 0.3 else {}),
             greeting=self.chance.choice(("", "", "Good day.")),
             apologies={"en": "Sorry."} if self.chance.random() < 0.3 else {},

@@ -1,4 +1,4 @@
-"""In a session that only writes down, words are told while they are spoken, under the id of the item to come."""
+"""Words are told while they are spoken, under the id of the item to come."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from story import Story
 
 from antiphon.session import inputs as i
 from antiphon.session import outputs as o
-from antiphon.session.settings import Settings, SettingsPatch, Transcription, TurnDetection
+from antiphon.session.settings import Settings, SettingsPatch, Speculating, Transcription, TurnDetection
 
 WISH = Transcription(language="en", prompt="names")
 
@@ -125,7 +125,60 @@ def test_conversations_and_servers_that_do_not_want_it_are_not_followed() -> Non
         dictation(TurnDetection(), follows=False),
         dictation(None, follows=False),
         Story(Settings(transcription=WISH), follows=True),
+        Story(Settings(transcription=None), follows=True, follows_conversation=True),
     ):
         story.talk(1.0)
         story.pause(0.6)
         assert not story.all(o.Follow)
+
+
+# --- in a conversation -----------------------------------------------------------------------------------------------
+
+
+def talk(detection: TurnDetection | None = TurnDetection()) -> Story:  # noqa: B008 - it is frozen
+    return Story(
+        Settings(transcription=WISH, turn_detection=detection),
+        follows_conversation=True,
+        speculation=Speculating(answers=True),
+    )
+
+
+def test_in_a_conversation_words_are_told_early_and_those_that_are_answered_are_recognised_as_ever() -> None:
+    story = talk()
+    story.talk(1.0)
+    follow = story.last(o.Follow)
+    story.give(i.TranscriptGrew(follow.work, "good", tail=" mourning"))
+    grew = story.last(o.TranscriptionGrew)
+    assert grew == o.TranscriptionGrew(story.last(o.SpeechStarted).item_id, "good", (), " mourning")
+    story.pause(0.6)
+    assert story.last(o.StopWork).work == follow.work
+    assert not story.all(o.Followed)
+    task = story.last(o.Transcribe)
+    assert (task.item_id, task.answer) == (grew.item_id, True)
+    story.give(i.TranscriptGrew(task.work, "good morning"))
+    assert told(story) == "good", "nothing is told twice"
+    story.give(i.TranscriptReady(task.work, "good morning", seconds=1.0, reading=i.Reading(1)))
+    assert story.last(o.TranscriptionDone).text == "good morning"
+    assert story.last(o.Generate)
+    assert not story.session._room.told_early
+
+
+def test_an_answer_is_prepared_although_somebody_follows() -> None:
+    story = talk()
+    story.talk(1.0)
+    story.pause(0.3)
+    assert story.last(o.Transcribe).is_provisional
+    assert story.last(o.Follow).work not in [stopped.work for stopped in story.all(o.StopWork)]
+
+
+def test_a_conversation_that_its_client_divides_is_followed_too() -> None:
+    story = talk(None)
+    first = story.last(o.Follow)
+    story.give(i.TranscriptGrew(first.work, "one", tail=""))
+    story.give(i.CommitAudio("browser", None, 24_000))
+    assert story.last(o.StopWork).work == first.work
+    assert story.last(o.Transcribe).item_id == first.item_id == story.last(o.AudioCommitted).item_id
+    assert story.last(o.Follow).start == 24_000
+    story.give(i.TranscriptGrew(story.last(o.Follow).work, "two", tail=""))
+    story.give(i.ClearAudio("browser", None, 48_000))
+    assert story.session._room.told_early == {first.item_id}

@@ -209,6 +209,7 @@ class State:
         self,
         settings: Settings,
         visitor: Visitor,
+        wish: Wish,
         addresses: McpAddresses,
         earlier: Earlier | None = None,
         *,
@@ -218,6 +219,8 @@ class State:
         if not self.is_ready:
             return WARMING
         config = _session_config(self, settings, self.key_of(visitor))
+        if wish.additions_version and self.config.stt.partials_in_talk == "asked":
+            config = msgspec.structs.replace(config, follows_conversation=config.follows)
         if earlier is not None:
             config = msgspec.structs.replace(config, earlier=earlier.items)
         if plays:
@@ -438,7 +441,7 @@ async def _realtime(state: State, socket: WebSocket) -> None:
     if isinstance(earlier, Refusal):
         await _turn_away(state, socket, earlier)
         return
-    drive = state.begin(settings, visitor, addresses, earlier)
+    drive = state.begin(settings, visitor, wish, addresses, earlier)
     if isinstance(drive, Refusal):
         await _turn_away(state, socket, drive)
         return
@@ -546,7 +549,11 @@ async def _call(state: State, request: Request) -> Response:
     if state.config.relay.url is not None and state.config.relay.calls == "there" and settings.kind == "realtime":
         return await _brokered_call(state, visitor, asked, settings, addresses)
     earlier = await _earlier(state, visitor, wish)
-    drive = earlier if isinstance(earlier, Refusal) else state.begin(settings, visitor, addresses, earlier, plays=True)
+    drive: Drive | Refusal
+    if isinstance(earlier, Refusal):
+        drive = earlier
+    else:
+        drive = state.begin(settings, visitor, wish, addresses, earlier, plays=True)
     if isinstance(drive, Refusal):
         state.note_refusal(drive)
         return drive.response
@@ -669,6 +676,7 @@ def _session_config(state: State, settings: Settings, key: str) -> SessionConfig
     defaults, mcp, turns = state.config.session, state.config.mcp, state.config.turns
     is_relayed = settings.kind == "realtime" and state.sessions.source is not None
     prepares = turns.prepare == "always" or (turns.prepare == "auto" and state.engines.costs_nothing)
+    tells = state.engines.partials != "off"
     narrower = offer_for(state.config.tools, key)
     offered = tool_offers(state.tools, narrower)
     return SessionConfig(
@@ -689,7 +697,8 @@ def _session_config(state: State, settings: Settings, key: str) -> SessionConfig
         retained_bytes=defaults.retained_audio_bytes,
         sees=state.engines.llm.sees or is_relayed,
         speculation=Speculating(prepares, turns.prepare_after_ms, turns.prepare_attempts, turns.prepare_most_wasted),
-        follows=state.engines.partials != "off",
+        follows=tells,
+        follows_conversation=tells and state.config.stt.partials_in_talk == "always",
         fillers=Fillers(turns.filler_after_s, FILLERS if turns.filler_after_s else {}),
         greeting=defaults.greeting,
         apologies=APOLOGIES if defaults.say_errors else {},

@@ -267,7 +267,7 @@ class Floor:
             return
         if not self._speculation.may_begin(wish.attempts):
             return
-        prepares = wish.answers and self._speculation.spent < wish.most_wasted and self.following.task is None
+        prepares = wish.answers and self._speculation.spent < wish.most_wasted and not self.following.brings_transcript
         if not (prepares or self.is_continuous(detection)):
             return
         start, stop = self.turn.start, self.turn.heard

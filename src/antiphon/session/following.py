@@ -1,7 +1,9 @@
-"""The words of what is being said, while it is being said: in sessions that only write down.
+"""The words of what is being said, while it is being said.
 
-What is followed becomes an item in the end; until then its words are told under the id that the item will have. It does
-not know who recognises, nor who says where an item begins and ends.
+What is followed becomes an item in the end; until then its words are told under the id that the item will have. In a
+session that only writes down, whoever follows also brings the transcript. In a conversation they are for the screen
+alone: what is answered are the words of the whole, recognised as if nobody had followed. It does not know who
+recognises, nor who says where an item begins and ends.
 """
 
 from __future__ import annotations
@@ -25,9 +27,14 @@ class Following:
 
     @property
     def is_wanted(self) -> bool:
-        settings = self._room.settings
-        writes_down = settings.kind == "transcription" and settings.transcription is not None
-        return writes_down and self._room.config.follows
+        settings, config = self._room.settings, self._room.config
+        follows = config.follows if settings.kind == "transcription" else config.follows_conversation
+        return follows and settings.transcription is not None
+
+    @property
+    def brings_transcript(self) -> bool:
+        """Whether the words of what is said now will not be asked for again."""
+        return self.task is not None and self._room.settings.kind == "transcription"
 
     def begin(self, item_id: str, start: Samples, *, is_turn: bool) -> None:
         """Follow what is said from here on, if somebody wants to read it. `is_turn`: the detector heard it begin."""
@@ -49,15 +56,22 @@ class Following:
 
     def end(self, stop: Samples, voiced_to: Samples | None = None) -> outputs.Follow | None:
         """It becomes an item, and was said up to here; after `voiced_to` was no voice. Returns the work that brings its
-        transcript; None if nobody follows."""
-        task, self.task = self.task, None
-        self.item_id, self._has_failed = None, False
-        if task is not None:
-            self._room.emit(outputs.Followed(task.work, stop, stop if voiced_to is None else voiced_to))
+        transcript; None if none does."""
+        task = self.task
+        if task is None or not self.brings_transcript:
+            self._stop()
+            return None
+        self.task, self.item_id = None, None
+        self._room.emit(outputs.Followed(task.work, stop, stop if voiced_to is None else voiced_to))
         return task
 
     def drop(self) -> None:
         """It will not be an item."""
+        if self.item_id is not None:
+            self._room.told_early.discard(self.item_id)
+        self._stop()
+
+    def _stop(self) -> None:
         task, self.task = self.task, None
         self.item_id, self._has_failed = None, False
         if task is not None:
@@ -71,6 +85,7 @@ class Following:
         """More words; or a failure, after which the item's words will be asked for anew."""
         assert self.task is not None
         if isinstance(result, inputs.TranscriptGrew):
+            self._room.told_early.add(self.task.item_id)
             logprobs = result.logprobs if self.task.logprobs else ()
             self._room.emit(outputs.TranscriptionGrew(self.task.item_id, result.text, logprobs, result.tail))
             return

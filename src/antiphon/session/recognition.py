@@ -66,11 +66,13 @@ class Recognition:
         tell = self._room.settings.transcription is not None and not is_clip
         match result:
             case inputs.TranscriptGrew(text=text, logprobs=logprobs, tail=tail):
-                if tell:
+                # What was told while it was spoken is not told again, bit by bit, by who hears the whole.
+                is_told = isinstance(task, outputs.Transcribe) and item_id in self._room.told_early
+                if tell and not is_told:
                     wanted = logprobs if task.logprobs else ()
                     self._room.emit(outputs.TranscriptionGrew(item_id, text, wanted, tail))
             case inputs.TranscriptReady(text=text, seconds=seconds, language=language, logprobs=logprobs):
-                del self._tasks[result.work]
+                self._end(result.work, item_id)
                 self.last = (item_id, result.reading)
                 if tell:
                     wanted = logprobs if task.logprobs else ()
@@ -80,13 +82,17 @@ class Recognition:
                     self._allowances.hear(result.reading.consent)
                 self._note(item_id, text)
             case inputs.WorkFailed(code=code, message=message):
-                del self._tasks[result.work]
+                self._end(result.work, item_id)
                 if tell:
                     self._room.emit(outputs.TranscriptionFailed(item_id, code, message))
                 self._recognised.failed(item_id, code, message)
                 self._note(item_id, "")
             case _:
                 raise TypeError(f"no transcription expects {result!r}")
+
+    def _end(self, work: int, item_id: str) -> None:
+        del self._tasks[work]
+        self._room.told_early.discard(item_id)
 
     def _note(self, item_id: str, text: str) -> None:
         entry = self._room.conversation.visible(item_id)

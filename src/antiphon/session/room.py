@@ -37,6 +37,8 @@ class Room:
         """The person was asked aloud whether something may be done."""
         self.summary = ""
         """Of what the conversation has left behind; empty until there is one."""
+        self.told_early: set[str] = set()
+        """Items of which words were told before they were items, until their transcript is told."""
         self._out: list[Output] = []
         self._works = 0
 

@@ -146,8 +146,7 @@ class Session(Course):
     def _settle(self) -> None:
         while self._floor.replayed:
             self._take(self._floor.replayed.popleft())
-        if self.settings.kind == "transcription":
-            self._floor.follow_stream()
+        self._floor.follow_stream()
         self._settle_responses()
         if self._go_on():
             self._settle_responses()

@@ -276,6 +276,8 @@ class SessionConfig(Struct, frozen=True):
     """Model, tools, model, tools ...: after this many the response ends, so that a confused model cannot loop."""
     follows: bool = False
     """Whether a session that only writes down tells the words while they are spoken."""
+    follows_conversation: bool = False
+    """Whether any other tells them then, if it tells them at all."""
     fillers: Fillers = Fillers()
     greeting: str = ""
     """Said to the first connection, unasked."""
