@@ -34,6 +34,7 @@ MAY_BLOCK = (
     ("antiphon/tools/amplifier.py", {"_start", "_mounted", "_execute"}),  # on a loop of its own, made for that
     ("antiphon/server/sessions.py", {"_open_trace"}),  # a trace has to survive a crash, and is off by default
     ("antiphon/observe/tracefile.py", {"record", "close"}),
+    ("simulation/world.py", {"_read"}),  # under a clock that waits for it
 )
 """Functions of ours that touch files or processes on the loop's thread, and why they may."""
 

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator, Mapping
 
 import legible
 from somebody import Heard, Person
-from world import Account, Call
+from world import UNWRITTEN_S, Account, Call
 
 from antiphon.audio.units import Samples
 from antiphon.relay.session import make_session
-from antiphon.session import outputs, trace
+from antiphon.session import items, outputs, trace
 from antiphon.store.changes import ItemGone, ItemKept
 from antiphon.testing.loopback import Message
 
@@ -23,7 +23,6 @@ LATE_RULES = frozenset({"schema", "official", "ids"})
 """Those that hold for a connection that came in the middle."""
 RESUMED = "antiphon.session.resumed"
 LOSSES = ("wire loses", "wire swaps")
-"""With which the other server's word on what was said may not come, or come before what it is about."""
 GUESSED: Samples = 2_400  # that our clock may be off where a client does not say what it has played
 
 
@@ -71,6 +70,8 @@ WORLD_LAWS: tuple[Callable[[Account], Breaches], ...] = (
 
 
 def the_protocol_is_kept(account: Account, call: Call) -> Breaches:
+    if _is_garbled(account):
+        return
     for number, line in enumerate(call.person.lines):
         for fault in line.checker.faults:
             if number == 0 or fault.rule in LATE_RULES:
@@ -86,7 +87,7 @@ def every_response_ends_once(account: Account, call: Call) -> Breaches:
 
 
 def who_asks_in_fair_weather_is_answered(account: Account, call: Call) -> Breaches:
-    if not account.died_in_storm and not call.person.was_answered:
+    if call.died_at is None and not account.died_in_storm and not call.person.was_answered:
         yield f"nobody answered to {legible.name(call.person.last_word or 0)}"
 
 
@@ -121,8 +122,10 @@ def what_was_said_is_written_down(account: Account, call: Call) -> Breaches:
     foreign = {word for word in written if word[0] == "w"} - {legible.name(word) for word in person.said}
     if foreign:
         yield f"somebody else said {foreign}"
-    if account.died_in_storm or account.vad_failures or any(account.weather.faults.get(fault) for fault in LOSSES):
+    if call.died_at is not None or account.died_in_storm or account.vad_failures:
         return
+    if account.elsewhere is not None:
+        return  # of sound that is heard again by the next connection, in one piece, some words are not found
     lost = set().union(*(stt.lost for stt in account.stts)) | person.unsaid
     for word in person.said:
         if word not in lost and legible.name(word) not in written:
@@ -130,13 +133,15 @@ def what_was_said_is_written_down(account: Account, call: Call) -> Breaches:
 
 
 def what_was_heard_is_written_down(account: Account, call: Call) -> Breaches:
+    if _is_garbled(account):
+        return
     written = _transcripts(call.person)
     kept = _kept(call)
     for item_id, heard in _whole(call).items():
         sounded = _letters(legible.text_in(heard.sound))
         if not _letters(written.get(item_id, "")).startswith(sounded):
             yield f"{item_id} sounded {sounded!r}, and its transcript is {written.get(item_id)!r}"
-        if item_id in kept:
+        if item_id in kept and call.died_at is None:
             yield from _kept_as_heard(kept[item_id], heard, sounded)
 
 
@@ -150,9 +155,47 @@ def _kept_as_heard(kept: ItemKept, heard: Heard, sounded: str) -> Breaches:
         yield f"{kept.item_id} is kept as {kept.text!r}, and only {sounded!r} ever sounded"
 
 
+def who_goes_on_elsewhere_finds_what_was_acknowledged(account: Account, call: Call) -> Breaches:
+    """At another worker, when the first has died: all words that stood fast for long enough, and in their order."""
+    dead = call.goes_on_with
+    if dead is None:
+        return
+    found = [(item.id, items.text_of(item)) for item in call.config.earlier if isinstance(item, items.Message)]
+    texts = dict(found)
+    for item_id, text in fast_words(dead).items():
+        if text not in texts.get(item_id, ""):
+            yield f"{item_id} stood fast as {text!r}, and is found as {texts.get(item_id)!r}"
+    order = [entry.item.id for entry in dead.session.conversation.latest(dead.session.conversation.count)][::-1]
+    known = [item_id for item_id, _ in found if item_id in order]
+    if known != [item_id for item_id in order if item_id in texts]:
+        yield f"the order was {order}, and is {known}"
+
+
+def fast_words(dead: Call) -> dict[str, str]:
+    """The person's words, by item, that were told to be final for long enough before its worker died, and that nobody
+    deleted."""
+    until = (dead.died_at or 0.0) - UNWRITTEN_S
+    words: dict[str, str] = {}
+    for now, _, out in dead.steps:
+        for output in out:
+            match output:
+                case outputs.TranscriptionDone(item_id=item_id, text=text) if now <= until and text:
+                    words[item_id] = text
+                case outputs.ItemAdded(item=items.Message(role=items.Role.USER) as item) if now <= until:
+                    words |= {item.id: items.text_of(item)} if items.text_of(item) else {}
+                case outputs.ItemDeleted(item_id=item_id):
+                    words.pop(item_id, None)
+                case _:
+                    pass
+    return words
+
+
 def what_was_acknowledged_is_kept(account: Account, call: Call) -> Breaches:
+    if call.died_at is not None:
+        return
     kept = _kept(call)
     gone = {change.item_id for change in call.kept if isinstance(change, ItemGone)}
+    gone |= {item.id for item in call.config.earlier}  # with another session
     for message in _received(call.person):
         match message:
             case {"type": "conversation.item.done", "item": {"id": item_id}}:
@@ -175,7 +218,7 @@ def it_goes_the_same_way_again(account: Account, call: Call) -> Breaches:
 CALL_LAWS: tuple[Callable[[Account, Call], Breaches], ...] = (
     the_protocol_is_kept, every_response_ends_once, who_asks_in_fair_weather_is_answered,
     who_comes_back_misses_nothing, what_was_said_is_written_down, what_was_heard_is_written_down,
-    what_was_acknowledged_is_kept, it_goes_the_same_way_again,
+    what_was_acknowledged_is_kept, who_goes_on_elsewhere_finds_what_was_acknowledged, it_goes_the_same_way_again,
 )  # fmt: skip
 
 
@@ -186,6 +229,12 @@ def recorded(call: Call) -> list[bytes]:
     """The conversation as a trace."""
     lines = [trace.header_line(call.seed, call.config, redacted=False)]
     return lines + [trace.step_line(item, out, now, redacted=False) for now, item, out in call.steps]
+
+
+def _is_garbled(account: Account) -> bool:
+    """Whether what another server said did not all come, or not in order: then we may say, and keep, less than was said
+    there, and in another order."""
+    return any(account.weather.faults.get(fault) for fault in LOSSES)
 
 
 def _outputs(call: Call) -> Iterator[object]:

@@ -77,6 +77,11 @@ class Person:
         assert self._line is not None
         return self._line
 
+    @property
+    def unsaid_words(self) -> list[int]:
+        """Those that she has not come to yet."""
+        return self._words
+
     # --- the call
 
     async def live(self) -> None:

@@ -22,6 +22,8 @@ def seed() -> int:
         heard = account.calls[0].person.heard.values()
         if account.weather.faults or account.died_in_storm or not account.calls[0].steps[3:]:
             continue
+        if account.calls[0].died_at is not None:
+            continue
         if any(answer.played > 2 * laws.GUESSED for answer in heard):
             return seed
     raise AssertionError("chance has become unkind: no conversation goes well")
@@ -105,6 +107,22 @@ def bring_a_message_twice(account: world.Account) -> None:
 
 def speak_out_of_turn(account: world.Account) -> None:
     account.calls[0].person.lines[0].checker.received({"type": "response.done"})
+
+
+@pytest.mark.slow
+def test_words_that_are_lost_with_a_worker_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(world, "DEADLY", 1.0)
+    for seed in range(100):
+        account = world.live(seed)
+        last = account.calls[-1]
+        assert last.goes_on_with is not None
+        if list(laws.fast_words(last.goes_on_with)):
+            assert laws.breaches(account) == []
+            last.config = msgspec.structs.replace(last.config, earlier=())
+            law = laws.who_goes_on_elsewhere_finds_what_was_acknowledged
+            assert law.__name__ in {breach.partition(":")[0] for breach in laws.breaches(account)}
+            return
+    raise AssertionError("chance has become unkind: nobody has said anything before a worker died")
 
 
 @pytest.mark.slow

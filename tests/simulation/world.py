@@ -10,11 +10,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import tempfile
 import weakref
 from functools import partial
+from pathlib import Path
 from typing import TypeVar, cast
 
 import legible
+import msgspec
 from elsewhere import Elsewhere
 from msgspec import Struct
 from somebody import Person
@@ -31,8 +34,10 @@ from antiphon.runtime.drive import Drive, Equipment, Record
 from antiphon.runtime.phrases import KeptPhrases
 from antiphon.runtime.relay import RelayDrive
 from antiphon.runtime.workers import Engines
+from antiphon.server.continuing import MOST_ITEMS, in_writing
 from antiphon.session.ids import Ids
 from antiphon.session.inputs import Input
+from antiphon.session.items import Item
 from antiphon.session.outputs import Output
 from antiphon.session.session import Session
 from antiphon.session.settings import (
@@ -44,9 +49,11 @@ from antiphon.session.settings import (
     Transcription,
     TurnDetection,
 )
-from antiphon.store.changes import Change
-from antiphon.store.drafts import made
+from antiphon.store.changes import Change, SessionBegan
+from antiphon.store.database import SqliteShelf
+from antiphon.store.drafts import Draft, made
 from antiphon.store.keeping import Keeping
+from antiphon.store.reading import SqliteReader
 from antiphon.testing.virtual_time import run
 from antiphon.tools.api import Conduct, ServerTool, ToolContext
 from antiphon.tools.registry import Registry
@@ -56,6 +63,8 @@ E = TypeVar("E", Llm, Stt, Tts)
 Steps = list[tuple[Seconds, Input, list[Output]]]
 PATIENCE_S: Seconds = 15.0  # of a chain of engines with the first byte
 RELAYED = 0.15  # of all worlds
+DEADLY = 0.15  # of all worlds: a worker dies, and who talked to it goes on with another
+UNWRITTEN_S: Seconds = 0.25  # what was handed over to be kept so long ago has been written
 
 
 class Call(Struct):
@@ -68,6 +77,12 @@ class Call(Struct):
     person: Person
     steps: Steps
     kept: list[Change]
+    kept_at: list[Seconds]
+    """When each of them was handed over."""
+    died_at: Seconds | None = None
+    """When its worker was gone, and with it what was not written yet. What happened to it since, nobody knows."""
+    goes_on_with: Call | None = None
+    """One that has died."""
 
 
 class Account(Struct):
@@ -116,6 +131,7 @@ class World:
         is_relayed = random.Random(seed ^ 0xFA2).random() < RELAYED
         self._elsewhere = Elsewhere(self._session_elsewhere, self.weather) if is_relayed else None
         self._drives: list[weakref.ref[Drive]] = []
+        self._fate = random.Random(seed ^ 0xDEAD)
 
     def _engines(self) -> Engines:
         weather = self.weather
@@ -156,18 +172,39 @@ class World:
             relay=None if self._elsewhere is None else Relaying("w"),
         )
 
-    def _call(self, number: int, count: int) -> Call:
-        config = self._config()
+    def _call(self, number: int, config: SessionConfig, words: list[int]) -> Call:
+        """A session, and who is to say these words in it."""
         seed = self.seed * 16 + number
         session = make_session(config, Ids(seed))
         kept: list[Change] = []
+        kept_at: list[Seconds] = []
         steps: Steps = []
         began = self.weather.now().timestamp()
-        keeping = Keeping(session.id, session.conversation, lambda draft: kept.append(made(draft)), 0.0, began)
+        loop = asyncio.get_running_loop()
+        keeping = Keeping(session.id, session.conversation, partial(_keep, kept, kept_at), loop.time(), began)
         drive = self._drive(session, (partial(_note, steps), keeping.record))
         drive.timeline.on_turn.append(keeping.turn_ended)
-        words = list(range(number, legible.WORDS, count))
-        return Call(seed, config, session, Person(drive, self.weather, words), steps, kept)
+        if isinstance(drive, RelayDrive):
+            drive.start()
+        return Call(seed, config, session, Person(drive, self.weather, words), steps, kept, kept_at)
+
+    def _go_on(self, number: int, dead: Call) -> Call:
+        """With another worker, from what has been written down."""
+        config = msgspec.structs.replace(dead.config, earlier=_read(dead))
+        call = self._call(number, config, dead.person.unsaid_words)
+        call.goes_on_with = dead
+        return call
+
+    async def _die(self, calls: list[Call]) -> list[Call]:
+        """The worker of these was gone some time ago; returns those that go on with them."""
+        now = asyncio.get_running_loop().time()
+        for call in calls:
+            call.died_at = self._fate.uniform(0.0, now)
+            await call.person.drive.close("its worker has died")
+            call.person.finish()
+            written_to = call.died_at - self._fate.uniform(0.0, UNWRITTEN_S)
+            del call.kept[sum(at <= written_to for at in call.kept_at) :]
+        return [self._go_on(len(calls) + number, call) for number, call in enumerate(calls)]
 
     def _drive(self, session: Session | RelaySession, records: tuple[Record, ...] = ()) -> Drive:
         if isinstance(session, RelaySession):
@@ -193,22 +230,21 @@ class World:
     async def live(self) -> Account:
         """Everything, to its end."""
         count = self._chance.choice((1, 1, 1, 2))
-        calls = [self._call(number, count) for number in range(count)]
-        drives = [call.person.drive for call in calls]
-        for drive in drives:
-            if isinstance(drive, RelayDrive):
-                drive.start()
-        async with asyncio.TaskGroup() as group:
-            for call in calls:
-                group.create_task(call.person.live())
+        words = [list(range(number, legible.WORDS, count)) for number in range(count)]
+        calls = [self._call(number, self._config(), words[number]) for number in range(count)]
+        await _all_live(calls)
+        dead: list[Call] = []
+        if self._fate.random() < DEADLY:
+            dead, calls = calls, await self._die(calls)
+            await _all_live(calls)
         dies_in_storm = self._chance.random() < 0.2
         if not dies_in_storm:
             self.weather.is_clear = True
             async with asyncio.TaskGroup() as group:
                 for call in calls:
                     group.create_task(call.person.ask_at_last())
-        for drive in drives:
-            await drive.close("the story is over")
+        for call in calls:
+            await call.person.drive.close("the story is over")
         for chain in self._chains:
             await chain.close()
         await self._hub.close()
@@ -217,7 +253,7 @@ class World:
         return Account(
             self.seed,
             self.weather,
-            calls,
+            dead + calls,
             self._tools,
             self._stts,
             self._elsewhere,
@@ -265,6 +301,29 @@ def live(seed: int) -> Account:
 
 async def _born(seed: int) -> Account:
     return await World(seed).live()
+
+
+async def _all_live(calls: list[Call]) -> None:
+    async with asyncio.TaskGroup() as group:
+        for call in calls:
+            group.create_task(call.person.live())
+
+
+def _keep(kept: list[Change], kept_at: list[Seconds], draft: Change | Draft) -> None:
+    kept.append(made(draft))
+    kept_at.append(asyncio.get_running_loop().time())
+
+
+def _read(dead: Call) -> tuple[Item, ...]:
+    """What another worker finds of it in a file that both use."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "conversations.sqlite3")
+        shelf = SqliteShelf(path)
+        began = SessionBegan(dead.session.id, "", 0.0, "realtime", "")
+        shelf.write("worker", [began, *dead.kept], [])
+        shelf.close()
+        items = SqliteReader(path).conversation(dead.session.id, MOST_ITEMS)
+    return tuple(told for item in items if (told := in_writing(item)) is not None)
 
 
 def _note(steps: Steps, now: Seconds, item: Input, out: list[Output]) -> None:

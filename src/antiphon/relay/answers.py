@@ -34,7 +34,6 @@ from antiphon.session.settings import McpServer, ResponseOptions
 
 TURN = "the last turn"
 """What an answer is about that we ask for since nobody else did."""
-OVERTAKEN = Ending("cancelled", "turn_detected")
 SUPERSEDED = Ending("failed", None, "superseded", "The upstream began another answer before this one was over.")
 ENDINGS = frozenset({"completed", "cancelled", "failed", "incomplete"})
 REASONS = frozenset({"turn_detected", "client_cancelled", "max_output_tokens", "content_filter"})
@@ -103,7 +102,7 @@ class Answers:
         if asked is None and response.conversation_id is None and self.active is not None:
             options = ResponseOptions(detached=True)
         if not options.detached and self.active is not None:
-            self.end(self.active, OVERTAKEN if self.active.state is AnswerState.SAYING else SUPERSEDED)
+            self.end(self.active, SUPERSEDED)
         if response.output_modalities is not None:
             speaks = "audio" in response.output_modalities
             options = msgspec.structs.replace(options, speaks=speaks)
