@@ -27,6 +27,7 @@ from antiphon.engines.tts.espeak import (
     LONGEST_PIECE,
     RATE_HZ,
     SHORTEST_CHUNK,
+    START_S,
     VOICES,
     Espeak,
     Helper,
@@ -394,10 +395,10 @@ def test_a_helper_that_hangs_is_replaced_and_others_get_their_turn(monkeypatch: 
 
 @pytest.mark.real
 def test_a_helper_may_take_longer_to_start_than_to_speak(monkeypatch: pytest.MonkeyPatch) -> None:
-    ready = Helper.wait_until_ready
+    ready, may_start = Helper.wait_until_ready, threading.Event()
 
     def late(helper: Helper) -> None:
-        time.sleep(0.1)
+        may_start.wait(START_S)
         ready(helper)
 
     monkeypatch.setattr(Helper, "wait_until_ready", late)
@@ -407,8 +408,9 @@ def test_a_helper_may_take_longer_to_start_than_to_speak(monkeypatch: pytest.Mon
         speaking = asyncio.create_task(said(voice, "Hello."))
         while not helpers():  # noqa: ASYNC110 - another thread starts it
             await asyncio.sleep(0.01)
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)  # which is longer than it may be silent later
         monkeypatch.undo()
+        may_start.set()
         assert (await speaking).size
 
     run(story)
