@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from antiphon.audio.units import Seconds
 from antiphon.protocol.codec import encode
 from antiphon.protocol.outbound import Outgoing, Projection
 from antiphon.runtime.drive import Drive
@@ -27,8 +28,8 @@ class Wiretap:
         """By the projection's identity; the projection is kept, so that the identity stays its own."""
         messages, take_text, take_message = Projection.messages, WebSocketLink._take_text, Call._take
 
-        def project(projection: Projection, notice: Notice, audio: bytes = b"") -> list[Outgoing]:
-            found = messages(projection, notice, audio)
+        def project(projection: Projection, notice: Notice, audio: bytes = b"", now: Seconds = 0.0) -> list[Outgoing]:
+            found = messages(projection, notice, audio, now)
             for message in found:
                 self._checker(projection).received(json.loads(encode(message)))
             return found

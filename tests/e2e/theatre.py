@@ -26,7 +26,7 @@ ARGUMENTS = [
 
 EAVESDROP = """
 // What is heard, and when the server said what: a second listener at the loudspeaker and at the wire.
-window.heard = { lastLoudMs: 0, messages: [] }
+window.heard = { lastLoudMs: 0, messages: [], session: { asked: 0, answered: 0, now: null } }
 const connect = AudioNode.prototype.connect
 function listen(node, isOn = () => true) {
   const ear = new AnalyserNode(node.context, { fftSize: 256 })
@@ -42,13 +42,19 @@ AudioNode.prototype.connect = function (to, ...rest) {
   return connect.call(this, to, ...rest)
 }
 function note(event) {
-  const { type } = JSON.parse(event.data)
+  const { type, session } = JSON.parse(event.data)
   window.heard.messages.push({ type, atMs: performance.now(), lastLoudMs: window.heard.lastLoudMs })
+  if (session) window.heard.session.now = session
+  if (type === 'session.updated' || type === 'error') window.heard.session.answered += 1
 }
 window.WebSocket = class extends WebSocket {
   constructor(...given) {
     super(...given)
     this.addEventListener('message', note)
+  }
+  send(data) {
+    if (typeof data === 'string' && JSON.parse(data).type === 'session.update') window.heard.session.asked += 1
+    super.send(data)
   }
 }
 const play = HTMLMediaElement.prototype.play
@@ -77,15 +83,19 @@ async def open_page(
     ours: bool = True,
     size: ViewportSize = DESK,
     choices: str = "{}",
+    has_udp: bool = True,
 ) -> AsyncIterator[Page]:
     """A page that has not gone anywhere yet. `microphone` is played once, and without it nobody speaks; `choices` is
-    what the person has set. If it is not `ours`, the page's own rules of what may run in it do not count.
+    what the person has set. If it is not `ours`, the page's own rules of what may run in it do not count. Without
+    UDP no call finds a way.
 
     A message on the browser's console that is an error fails the test, and so does a script that broke.
     """
     arguments = [*ARGUMENTS]
     if allowed:
         arguments.append("--use-fake-ui-for-media-stream")
+    if not has_udp:
+        arguments.append("--force-webrtc-ip-handling-policy=disable_non_proxied_udp")
     with tempfile.TemporaryDirectory() as folder:
         # Chromium's own microphone beeps once a second, and a voice detector may take that for anything.
         tape = microphone or recorded(Path(folder) / "quiet.wav", np.zeros(24_000, np.int16))

@@ -46,6 +46,7 @@ KNOWN_TO_READ: Mapping[str, str] = {
 
 KNOWN_TO_WRITE: Mapping[str, str] = {
     "ConversationItemCreatedEvent: only there": "it belongs to the beta, and clients of today hang up on it",
+    "AudioDelta.sent_ms: only here": "ours, and left out for whoever has not asked for what is ours",
     "AudioPart|TextPart.audio: only there": "the sound of a part comes in deltas, and is not repeated",
     "McpTool.connector_id: a string only here": "what a client gave is shown as it came; we know no connectors",
     **dict.fromkeys(

@@ -58,6 +58,22 @@ def test_what_was_played_is_taken_in_silence_and_checked() -> None:
     asyncio.run(story())
 
 
+def test_sound_says_when_it_was_sent_to_who_asked() -> None:
+    async def story() -> None:
+        async with server() as made, client(made, "?antiphon=1") as asking, client(made) as other:
+            for caller in (asking, other):
+                await type_and_hear(caller)
+            sent, without = (
+                [event.get("sent_ms") for event in caller.events if event["type"] == "response.output_audio.delta"]
+                for caller in (asking, other)
+            )
+            assert len(sent) > 1
+            assert sent == sorted(sent)
+            assert set(without) == {None}
+
+    asyncio.run(story())
+
+
 class Clock:
     """A tool of the server."""
 

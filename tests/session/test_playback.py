@@ -49,9 +49,21 @@ def test_sound_waits_for_the_speaker_and_its_end_is_told_after_the_response() ->
     assert call.sent() == 0.2, "nobody has said that anything is played"
     call.names()
     call.play(2.0)
-    told = [name for name in call.names() if name not in ("AudioSent", "TextSent")]
+    told = [name for name in call.names() if name not in ("AudioSent", "TextSent", "PlaybackReached")]
     assert told == ["PlaybackBegan", "OutputEnded", "ResponseEnded", "PlaybackEnded"]
     assert call.sent() == 2.0
+
+
+def test_what_is_heard_is_told_in_words_while_the_server_plays() -> None:
+    call = Call()
+    call.say_turn("hello")
+    words = "One two three four."
+    call.answer(words, 2.0)
+    call.wait(5.0)
+    call.play(2.0)
+    reached = call.all(o.PlaybackReached)
+    assert [each.played / SECOND for each in reached] == [0.5, 1.0, 1.5, 2.0]
+    assert [words[: each.letters] for each in reached] == ["One", "One two", "One two three", words]
 
 
 def test_an_interruption_is_told_in_order_and_leaves_what_was_heard() -> None:

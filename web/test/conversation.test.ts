@@ -13,7 +13,7 @@ beforeEach(async () => {
   devices = stage()
   conversation = new Conversation({ origin: 'http://here', key: null }, 'websocket', [], { onState: () => undefined })
   await conversation.connect()
-  socket().says({ type: 'session.created', event_id: 'event_1', session: { type: 'realtime', audio: { input: {} } } as never })
+  socket().says({ type: 'session.created', event_id: 'event_1', session: { type: 'realtime', audio: { input: {}, output: { voice: 'marin' } } } as never })
 })
 
 afterEach(() => {
@@ -29,6 +29,40 @@ function socket(): FakeSocket {
 function kinds(of = socket()): string[] {
   return of.sent.map((message) => message.type)
 }
+
+describe('push-to-talk', () => {
+  beforeEach(() => conversation.want({ ...USUAL, detection: { kind: 'none' } }))
+
+  async function hold(ms: number): Promise<void> {
+    conversation.press()
+    await vi.advanceTimersByTimeAsync(ms)
+    conversation.release()
+    conversation.release() // both the button and the page hear of a key
+    await vi.advanceTimersByTimeAsync(500)
+  }
+
+  test('commits once what was said while it was held', async () => {
+    await hold(800)
+    expect(kinds().slice(-3)).toEqual(['input_audio_buffer.clear', 'input_audio_buffer.commit', 'response.create'])
+    expect(conversation.state.isPressed).toBe(false)
+  })
+
+  test('that was only touched asks for nothing', async () => {
+    await hold(30)
+    expect(kinds().slice(-2)).toEqual(['input_audio_buffer.clear', 'input_audio_buffer.clear'])
+    expect(kinds()).not.toContain('response.create')
+    expect(conversation.state.isPressed).toBe(false)
+  })
+
+  test('pressed again at once goes on with the same turn', async () => {
+    conversation.press()
+    await vi.advanceTimersByTimeAsync(800)
+    conversation.release()
+    await vi.advanceTimersByTimeAsync(50)
+    await hold(800)
+    expect(kinds().filter((kind) => kind === 'input_audio_buffer.commit')).toHaveLength(1)
+  })
+})
 
 describe('a microphone that is unplugged', () => {
   function unplug(...left: string[]): void {
@@ -61,6 +95,7 @@ describe('a microphone that is unplugged', () => {
   test('while it is held ends what was said', async () => {
     conversation.want({ ...USUAL, detection: { kind: 'none' } })
     conversation.press()
+    await vi.advanceTimersByTimeAsync(300)
     devices.speak(5)
     unplug()
     await vi.advanceTimersByTimeAsync(500)

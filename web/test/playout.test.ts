@@ -56,12 +56,40 @@ describe('a playout', () => {
     const playout = new Playout(RATE)
     const before = playout.jitter.targetMs
     playout.push('a', piece(), PIECE_MS, 0)
-    expect(play(playout, 0, 300).news.map((one) => one.kind)).toEqual(['began', 'dry'])
+    expect(play(playout, 0, 300).news.map((one) => one.kind)).toEqual(['began'])
+    playout.push('a', piece(), PIECE_MS, 300)
     expect(playout.jitter.underruns).toBe(1)
     expect(playout.jitter.targetMs).toBeCloseTo(before * 1.5)
-    playout.push('a', piece(), PIECE_MS, 300)
     playout.push('a', piece(), PIECE_MS, 301)
     expect(play(playout, 305, 100).samples.some((sample) => sample > 0.4)).toBe(true)
+  })
+
+  test('does not take a server that is slow for a network that is', () => {
+    const ahead = 1e6 // of our clock is the server's
+    const playout = new Playout(RATE)
+    const before = playout.jitter.targetMs
+    let now = 0
+    for (let sentence = 0; sentence < 4; sentence++, now += 1800) {
+      for (let n = 0; n < 3; n++) playout.push('a', piece(), PIECE_MS, now + n, ahead + now + n - 20)
+      play(playout, now + 5, 1790)
+    }
+    expect(playout.jitter).toMatchObject({ underruns: 0, jitterMs: 0 })
+    expect(playout.jitter.targetMs).toBeLessThanOrEqual(before)
+    // The server goes on in time, and the network keeps it for a second.
+    playout.push('a', piece(), PIECE_MS, now, ahead + now - 20)
+    play(playout, now + 5, 1095)
+    playout.push('a', piece(), PIECE_MS, now + 1100, ahead + now + 80)
+    expect(playout.jitter.underruns).toBe(1)
+    expect(playout.jitter.targetMs).toBeGreaterThan(before)
+  })
+
+  test('that has run dry when all has come did not stutter', () => {
+    const playout = new Playout(RATE)
+    playout.push('a', piece(), PIECE_MS, 0)
+    play(playout, 0, 300)
+    playout.complete('a')
+    expect(play(playout, 300, 10).news.map((one) => one.kind)).toEqual(['ended'])
+    expect(playout.jitter.underruns).toBe(0)
   })
 
   test('falls silent within 5 ms of a flush, without a click, and says how far each answer got', () => {

@@ -3,6 +3,7 @@ import { describe, expect, test, vi } from 'vitest'
 import type { ClientMessage, ServerMessage } from '../src/client/messages'
 import { NO_COUNTERS, between, counters, judged } from '../src/client/quality'
 import { type PageTool, ToolCalls } from '../src/client/tools'
+import type { RealtimeSession } from '../src/client/messages'
 import { USUAL, patchFrom } from '../src/client/wishes'
 import { toolFrom } from '../src/page/settings'
 
@@ -104,6 +105,22 @@ test('push-to-talk turns detection off; what the server should choose is left ou
   expect(patch.audio?.input?.turn_detection).toBe(null)
   expect(patch).not.toHaveProperty('instructions')
   expect(patch.audio?.output).toEqual({ speed: 1 })
+})
+
+describe('a change of a session', () => {
+  const session = (voice: string) => ({ type: 'realtime', instructions: 'Be kind.', audio: { input: {}, output: { voice } } }) as unknown as RealtimeSession
+  const known = { session: session('onyx'), own: session('marin'), hasSpoken: false }
+
+  test('goes back to what was the server’s own', () => {
+    expect(patchFrom(USUAL, known)).toMatchObject({ instructions: 'Be kind.', audio: { output: { voice: 'marin' } } })
+    expect(patchFrom({ ...USUAL, instructions: 'Be brief.' }, known).instructions).toBe('Be brief.')
+  })
+
+  test('names no voice that it has already, nor any once something was said', () => {
+    expect(patchFrom({ ...USUAL, voice: 'onyx' }, known).audio?.output).toEqual({ speed: 1 })
+    expect(patchFrom({ ...USUAL, voice: 'ash' }, known).audio?.output).toEqual({ speed: 1, voice: 'ash' })
+    expect(patchFrom({ ...USUAL, voice: 'ash' }, { ...known, hasSpoken: true }).audio?.output).toEqual({ speed: 1 })
+  })
 })
 
 test('a function that a person writes down is checked, in words', () => {

@@ -43,10 +43,23 @@ describe('captions', () => {
 
   test('an answer is set apart by how far it was heard, clause by clause and in whole words', () => {
     const state = after(...QUESTION, ...ANSWER, { kind: 'played', itemId: 'a', playedMs: 1500 })
-    expect(heardAndNot(answerOf(state))).toEqual({ heard: 'One two three four. Five six', rest: ' seven eight.' })
+    expect(heardAndNot(answerOf(state))).toEqual({ heard: 'One two three four. Five', rest: ' six seven eight.' })
     const cut = reduce(state, { kind: 'cut', itemId: 'a', playedMs: 1000 })
     expect(answerOf(cut).state).toBe('cut')
     expect(heardAndNot(answerOf(cut))).toEqual({ heard: 'One two three four. ', rest: 'Five six seven eight.' })
+  })
+
+  test('what is shown as heard stays so while its clause grows', () => {
+    const words = told({ type: 'response.output_audio_transcript.delta', item_id: 'a', delta: 'One two three four five six seven eight nine ten.' })
+    const piece = told({ type: 'response.output_audio.delta', response_id: 'r', item_id: 'a', delta: SECOND })
+    let state = after(...ANSWER.slice(0, 2), words)
+    const lengths = Array.from({ length: 30 }, (_, n) => {
+      if (n % 6 === 0) state = reduce(state, piece)
+      state = reduce(state, { kind: 'played', itemId: 'a', playedMs: 150 * n })
+      return heardAndNot(answerOf(state)).heard.length
+    })
+    expect(lengths).toEqual([...lengths].sort((a, b) => a - b))
+    expect(lengths[6]).toBeLessThan(20) // after 0.9 s of two that have come
   })
 
   test('an answer that was heard to its end is all heard', () => {
@@ -60,14 +73,45 @@ describe('captions', () => {
     expect(answerOf(state).playedMs).toBe(900)
   })
 
-  test('where the server plays, it says what was heard', () => {
-    const retrieved = { type: 'message', id: 'a', role: 'assistant', content: [{ type: 'output_audio', transcript: 'One two' }] }
-    const state = after(
+  describe('where the server plays', () => {
+    const CALL = [
       ...ANSWER.filter((one) => one.kind === 'message' && one.message.type !== 'response.output_audio.delta'),
-      told({ type: 'conversation.item.truncated', item_id: 'a', audio_end_ms: 500 }),
-      told({ type: 'conversation.item.retrieved', item: retrieved }),
-    )
-    expect(heardAndNot(answerOf(state))).toEqual({ heard: 'One two', rest: ' three four. Five six seven eight.' })
+      told({ type: 'output_audio_buffer.started', response_id: 'r' }),
+    ]
+    const DONE = [
+      told({ type: 'response.output_item.done', response_id: 'r', item: { type: 'message', id: 'a', role: 'assistant', status: 'completed', content: [] } }),
+      told({ type: 'response.done', response: { id: 'r', status: 'completed', status_details: null } }),
+    ]
+    const reached = (letters: number) => told({ type: 'antiphon.output_audio.heard', response_id: 'r', item_id: 'a', played_ms: 400, letters })
+
+    test('nothing is heard before it says so, and then what it says, though all has been sent', () => {
+      expect(heardAndNot(answerOf(after(...CALL, ...DONE))).heard).toBe('')
+      const state = after(...CALL, reached(13), ...DONE, reached(7))
+      expect(heardAndNot(answerOf(state))).toEqual({ heard: 'One two three', rest: ' four. Five six seven eight.' })
+    })
+
+    test('all is heard when it has played to the end', () => {
+      const state = after(...CALL, reached(7), ...DONE, told({ type: 'output_audio_buffer.stopped', response_id: 'r' }))
+      expect(heardAndNot(answerOf(state)).rest).toBe('')
+    })
+
+    test('its letters are code points', () => {
+      const words = told({ type: 'response.output_audio_transcript.delta', item_id: 'a', delta: '🎉🎉 Hurrah.' })
+      expect(heardAndNot(answerOf(after(...CALL.slice(0, 2), words, reached(2)))).heard).toBe('🎉🎉')
+    })
+
+    test('of what is cut it says the words', () => {
+      const retrieved = { type: 'message', id: 'a', role: 'assistant', content: [{ type: 'output_audio', transcript: 'One two' }] }
+      const cut = after(...CALL, reached(3), told({ type: 'conversation.item.truncated', item_id: 'a', audio_end_ms: 500 }))
+      expect(heardAndNot(answerOf(cut)).heard).toBe('One')
+      const state = reduce(cut, told({ type: 'conversation.item.retrieved', item: retrieved }))
+      expect(heardAndNot(answerOf(state))).toEqual({ heard: 'One two', rest: ' three four. Five six seven eight.' })
+    })
+  })
+
+  test('an answer that makes no sound is heard when it is read', () => {
+    const silent = after(...ANSWER.slice(0, 3), told({ type: 'response.done', response: { id: 'r', status: 'completed', status_details: null } }))
+    expect(heardAndNot(answerOf(silent))).toEqual({ heard: 'One two three four. ', rest: '' })
   })
 
   test('the length of a sound is told from its base64', () => {
@@ -159,9 +203,41 @@ describe('a connection that is lost', () => {
   })
 })
 
-test('errors are kept, and a message that nobody knows changes nothing', () => {
-  const error = told({ type: 'error', error: { message: 'No.', code: 'invalid_value' } }, 5)
-  expect(after(error).problems).toEqual([{ message: 'No.', code: 'invalid_value', atMs: 5 }])
+describe('a problem', () => {
+  const error = told({ type: 'error', error: { message: 'No.', code: 'invalid_value' } })
+  const began = told({ type: 'response.created', response: { id: 'r' } })
+  const ended = (status: string) => told({ type: 'response.done', response: { id: 'r', status, status_details: null } })
+
+  test('is shown until an answer that began after it is complete', () => {
+    expect(after(error).problem).toEqual({ message: 'No.', code: 'invalid_value', isPast: false })
+    expect(after(began, error, ended('completed')).problem).not.toBe(null)
+    expect(after(error, began, ended('cancelled')).problem).not.toBe(null)
+    expect(after(error, began, ended('completed')).problem).toBe(null)
+  })
+
+  test('goes when the person has read it', () => {
+    expect(after(error, { kind: 'dismissed' }).problem).toBe(null)
+  })
+
+  test('of an answer that failed is told in its words', () => {
+    const failed = { id: 'r', status: 'failed', status_details: { error: { message: 'The voice is away.' } } }
+    expect(after(error, began, told({ type: 'response.done', response: failed })).problem).toMatchObject({ message: 'The voice is away.' })
+  })
+})
+
+test('a message that nobody knows changes nothing', () => {
   const state = after(...QUESTION)
   expect(reduce(state, told({ type: 'antiphon.of.tomorrow' }))).toBe(state)
+})
+
+test('how long a tool took is told by the server’s clock, not by when its messages came', () => {
+  const call = { response_id: 'r', call_id: 'c', name: 'search' }
+  const done = after(
+    told({ type: 'antiphon.tool.started', arguments: '{}', ...call }, 100),
+    told({ type: 'antiphon.tool.done', output: '1', ok: true, ...call }, 990),
+  )
+  expect(done.entries).toMatchObject([{ tookMs: null }])
+  const tools = [{ call_id: 'c', name: 'search', start_ms: 10, ms: 181 }]
+  const timeline = { type: 'antiphon.timeline', response_id: 'r', item_id: null, status: 'completed', reason: null, wait_ms: 700, was_prepared: false, stages: [], tools }
+  expect(reduce(done, told(timeline)).entries).toMatchObject([{ tookMs: 181 }])
 })

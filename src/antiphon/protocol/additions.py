@@ -102,6 +102,17 @@ class ToolDone(Struct, frozen=True, tag_field="type", tag="antiphon.tool.done", 
     ok: bool
 
 
+class OutputAudioHeard(Struct, frozen=True, tag_field="type", tag="antiphon.output_audio.heard", kw_only=True):
+    """How far the server, where it plays, has come with an item: about twice a second, and at its end."""
+
+    event_id: str
+    response_id: str
+    item_id: str
+    played_ms: int
+    letters: int
+    """Of its transcript that were spoken by then, from the beginning: Unicode code points."""
+
+
 class ApprovalRequested(Struct, frozen=True, tag_field="type", tag="antiphon.approval.requested", kw_only=True):
     """This call of one of the server's tools runs only if the person allows it. The answer that follows asks them."""
 
@@ -194,6 +205,7 @@ AdditionMessage = (
     | ToolProgress
     | ToolDone
     | TaskDone
+    | OutputAudioHeard
     | ApprovalRequested
     | ApprovalDone
     | TranscriptionTail

@@ -12,7 +12,7 @@ from typing import Any, Literal, assert_never, cast
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from antiphon.audio.units import ms_from_samples
+from antiphon.audio.units import Seconds, ms_from_samples
 from antiphon.errors import Bug
 from antiphon.protocol import additions, server
 from antiphon.protocol import items as wire
@@ -65,10 +65,10 @@ class Projection:
         self.with_sound = with_sound
         self._count = 0
 
-    def messages(self, notice: Notice, audio: bytes = b"") -> list[Outgoing]:
+    def messages(self, notice: Notice, audio: bytes = b"", now: Seconds = 0.0) -> list[Outgoing]:
         """What the notice is on the wire, in order. `audio` is the sound of an `AudioSent` or an `ItemRetrieved`, in
-        the format that goes out."""
-        return list(self._project(notice, audio))
+        the format that goes out; `now` is any clock that only runs on."""
+        return list(self._project(notice, audio, now))
 
     def timeline(self, report: additions.Timeline) -> list[Outgoing]:
         """A turn's timeline, for a connection that wants to know."""
@@ -82,14 +82,14 @@ class Projection:
         self._count += 1
         return f"event_{self._prefix}{self._count:06d}"
 
-    def _project(self, notice: Notice, audio: bytes) -> Iterator[Outgoing]:
+    def _project(self, notice: Notice, audio: bytes, now: Seconds) -> Iterator[Outgoing]:
         match notice:
             case outputs.AudioSent(response_id=response_id, index=index, item_id=item_id):
                 if not self.with_sound:
                     return
                 yield server.AudioDelta(
                     event_id=self._id(), response_id=response_id, item_id=item_id, output_index=index, content_index=0,
-                    delta=audio,
+                    delta=audio, sent_ms=round(1000 * now) if self._with_additions else UNSET,
                 )  # fmt: skip
             case outputs.TextSent():
                 yield self._text(notice)
@@ -116,6 +116,12 @@ class Projection:
             case outputs.PlaybackCleared(response_id, began):
                 if began:
                     yield server.OutputAudioCleared(event_id=self._id(), response_id=response_id)
+            case outputs.PlaybackReached(response_id=response_id, item_id=item_id, played=played, letters=letters):
+                if self._with_additions:
+                    yield additions.OutputAudioHeard(
+                        event_id=self._id(), response_id=response_id, item_id=item_id,
+                        played_ms=ms_from_samples(played), letters=letters,
+                    )  # fmt: skip
             case outputs.ApprovalAsked() | outputs.ApprovalSettled():
                 if self._with_additions:
                     yield self._approval(notice)

@@ -270,6 +270,9 @@ class AudioDelta(OfOutputPart, frozen=True, kw_only=True, tag="response.output_a
 
     delta: bytes
     """In the response's output format."""
+    sent_ms: int | UnsetType = UNSET
+    """Of ours, for connections that asked for such: when it was sent, by a clock that only runs on. What took longer
+    than others on its way is the network's doing; what was sent late is not."""
 
 
 class AudioDone(OfOutputPart, frozen=True, kw_only=True, tag="response.output_audio.done"):

@@ -445,6 +445,16 @@ class PlaybackBegan(Struct, frozen=True, tag="playback_began"):
     response_id: str
 
 
+class PlaybackReached(Struct, frozen=True, tag="playback_reached"):
+    """So far the server has come with playing this item."""
+
+    response_id: str
+    item_id: str
+    played: Samples
+    letters: int
+    """Of its words, from the beginning, that were spoken by then."""
+
+
 class PlaybackEnded(Struct, frozen=True, tag="playback_ended"):
     """The response is over and was played to its end."""
 
@@ -641,6 +651,7 @@ Notice = (
     | OutputEnded
     | ResponseEnded
     | PlaybackBegan
+    | PlaybackReached
     | PlaybackEnded
     | PlaybackCleared
     | ToolBegan

@@ -12,7 +12,7 @@ from antiphon.audio.units import Samples, Seconds
 from antiphon.session import inputs
 from antiphon.session.audible import Audible, Emit
 from antiphon.session.items import Message
-from antiphon.session.outputs import PlaybackBegan, PlaybackCleared, PlaybackEnded
+from antiphon.session.outputs import PlaybackBegan, PlaybackCleared, PlaybackEnded, PlaybackReached
 
 
 class Unheard(Struct, frozen=True):
@@ -45,7 +45,10 @@ class Playback:
             return None  # it was cleared while the report was on its way
         if response.playout.reported is None:
             self._emit(PlaybackBegan(response.id))
+        before = response.playout.reported or 0
         response.playout.report(played.samples, now)
+        for reached in _reached(response, before):
+            self._emit(reached)
         if not response.is_over or response.playout.reported != response.playout.sent:
             return None
         del self._responses[response.id]
@@ -69,6 +72,19 @@ class Playback:
             self._emit(PlaybackCleared(response.id, response.playout.reported is not None))
             unheard += _unheard(response, now)
         return unheard
+
+
+def _reached(response: Audible, before: Samples) -> list[PlaybackReached]:
+    """How far each item is of which something was played since `before`."""
+    now = response.playout.reported or 0
+    found = []
+    for piece in response.pieces:
+        if piece.ledger is None or now <= piece.offset or before >= piece.offset + piece.ledger.sent:
+            continue
+        played = min(now - piece.offset, piece.ledger.sent)
+        letters = len(piece.ledger.text_until(played))
+        found.append(PlaybackReached(response.id, piece.item.id, played, letters))
+    return found
 
 
 def _unheard(response: Audible, now: Seconds) -> list[Unheard]:

@@ -121,7 +121,7 @@ class WebSocketLink:
     def show(self, notice: Notice, audio: bytes) -> None:
         if self._reason is not None:
             return
-        self._post(self._projection.messages(notice, audio))
+        self._post(self._projection.messages(notice, audio, self._loop.time()))
 
     def report(self, turn: Turn) -> None:
         if self._reason is None:

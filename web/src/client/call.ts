@@ -7,6 +7,7 @@ import {
 } from './transport'
 
 const OPENING_MS = 15_000
+const NO_PATH = 'The call was taken, but no way to the server was found. Choose WebSocket.'
 const LISTENING_MS = 2_000
 const LOOK_MS = 10
 const FRESH_MS = 60
@@ -29,6 +30,7 @@ export class CallTransport implements Transport {
     this.#channel = channel
     this.#output = output
     this.#events = events
+    // Only now: a call that does not come about ends by an error, and is not one that was lost.
     channel.onmessage = (event: MessageEvent<string>) => events.onMessage(JSON.parse(event.data) as ServerMessage)
     channel.onclose = () => this.#lose('The server ended the call.')
     peer.onconnectionstatechange = () => this.#watch()
@@ -56,9 +58,8 @@ export class CallTransport implements Transport {
       const channel = peer.createDataChannel('oai-events')
       await peer.setLocalDescription(await peer.createOffer())
       await peer.setRemoteDescription({ type: 'answer', sdp: await answer(address, peer, back, signal) })
-      const call = new CallTransport(peer, channel, output, events)
-      await opened(channel, signal)
-      return call
+      await opened(peer, channel, signal)
+      return new CallTransport(peer, channel, output, events)
     } catch (error) {
       peer.close()
       throw error
@@ -136,17 +137,21 @@ async function answer(
   return await reply.text()
 }
 
-async function opened(channel: RTCDataChannel, signal?: AbortSignal): Promise<void> {
+/** The channel is open. Throws `ConnectionError` if no packet gets through, be it by UDP or by a relay. */
+async function opened(peer: RTCPeerConnection, channel: RTCDataChannel, signal?: AbortSignal): Promise<void> {
   if (channel.readyState === 'open') return
-  await new Promise<void>((resolve, reject) => {
-    const timer = setTimeout(
-      () => reject(new ConnectionError('away', 'The call was taken, but no way to the server was found. Choose WebSocket.')),
-      OPENING_MS,
-    )
-    signal?.addEventListener('abort', () => reject(new DOMException('given up', 'AbortError')), { once: true })
-    channel.addEventListener('open', () => {
-      clearTimeout(timer)
-      resolve()
-    }, { once: true })
-  })
+  const over = new AbortController()
+  const until = { once: true, signal: over.signal }
+  try {
+    await new Promise<void>((resolve, reject) => {
+      const noPath = () => reject(new ConnectionError('unable', NO_PATH))
+      const timer = setTimeout(noPath, OPENING_MS)
+      over.signal.addEventListener('abort', () => clearTimeout(timer))
+      signal?.addEventListener('abort', () => reject(new DOMException('given up', 'AbortError')), until)
+      peer.addEventListener('connectionstatechange', () => peer.connectionState === 'failed' && noPath(), { signal: over.signal })
+      channel.addEventListener('open', () => resolve(), until)
+    })
+  } finally {
+    over.abort()
+  }
 }

@@ -21,6 +21,8 @@ export interface ToolEntry {
   readonly place: 'server' | 'page' | 'mcp'
   readonly beganMs: number
   readonly endedMs: number | null
+  /** How long it took by the server's own clock, once the server has said so. */
+  readonly tookMs: number | null
   /** Null: nobody has to be asked. */
   readonly permission: Permission | null
 }
@@ -37,7 +39,7 @@ export interface Permission {
 type Beginning = Pick<ToolEntry, 'id' | 'responseId' | 'name' | 'arguments' | 'place' | 'beganMs'>
 
 export function called(beginning: Beginning): ToolEntry {
-  return { kind: 'tool', output: null, progress: '', ok: true, endedMs: null, permission: null, ...beginning }
+  return { kind: 'tool', output: null, progress: '', ok: true, endedMs: null, tookMs: null, permission: null, ...beginning }
 }
 
 /** The call that this message is about, as it is now; null if it is about none. */
@@ -58,8 +60,8 @@ export function toldOfCall(
     case 'antiphon.tool.progress':
       return changed(known(message.call_id), { progress: message.text })
     case 'antiphon.tool.done':
-    case 'antiphon.task.done':
-      return changed(known(message.call_id), { output: message.output, ok: message.ok, endedMs: atMs })
+    case 'antiphon.task.done': // which took longer than what was told of it before
+      return changed(known(message.call_id), { output: message.output, ok: message.ok, endedMs: atMs, tookMs: null })
     default:
       return null
   }

@@ -62,6 +62,7 @@ const LEAST_SILENCES = 10 // a second: that somebody speaks may not be known her
 const MOST_SILENCES = 100
 const MOST_UNSENT = 100 // messages, while the connection is broken
 const SOUND_PATIENCE_MS = 2_000 // for the browser to let us sound: some never say no
+const LEAST_PRESS_MS = 200 // of push-to-talk: a shorter one is a slip
 const TAIL_MS = 120 // after push-to-talk is let go: people let go a little before they are done
 
 export class Conversation {
@@ -80,6 +81,8 @@ export class Conversation {
   #attempt: AbortController | null = null
   #failures = 0
   #retry: ReturnType<typeof setTimeout> | undefined
+  #pressedAtMs = 0
+  #tail: ReturnType<typeof setTimeout> | undefined
   #looking: ReturnType<typeof setInterval> | undefined
   /** Null until one has succeeded: where none does, they say nothing. */
   #failedLooks: number | null = null
@@ -123,6 +126,7 @@ export class Conversation {
   /** Hang up. What was said stays to be read, and the next connection goes on from it. */
   disconnect(): void {
     clearTimeout(this.#retry)
+    clearTimeout(this.#tail)
     this.#leave()
     this.#hearing?.close()
     void this.#context?.suspend()
@@ -251,7 +255,7 @@ export class Conversation {
   /** Take these from now on; at once if there is a session. */
   want(wishes: Wishes): void {
     this.#wishes = wishes
-    this.#send({ type: 'session.update', session: patchFrom(wishes) })
+    this.#send({ type: 'session.update', session: patchFrom(wishes, this.#state.session) })
   }
 
   /** The functions that this page runs; `Wishes.tools` says which are offered. */
@@ -276,6 +280,11 @@ export class Conversation {
     void this.#hush()
   }
 
+  /** The person has read of the problem. */
+  dismiss(): void {
+    this.#happen({ kind: 'dismissed' })
+  }
+
   mute(isMuted: boolean): void {
     this.#change({ isMuted })
     this.#applyMute()
@@ -283,22 +292,29 @@ export class Conversation {
 
   /** Push-to-talk: from here on the microphone is heard. */
   press(): void {
+    clearTimeout(this.#tail)
     if (this.#state.isPressed) return
+    this.#pressedAtMs = performance.now()
     this.interrupt()
     this.#change({ isPressed: true })
     this.#applyMute()
     this.#send({ type: 'input_audio_buffer.clear' })
   }
 
-  /** Push-to-talk: that was it, and an answer is wanted. */
+  /** Push-to-talk: that was it, and an answer is wanted; unless it was so short that nobody can have said anything. */
   release(): void {
     if (!this.#state.isPressed) return
-    setTimeout(() => {
-      this.#change({ isPressed: false })
-      this.#applyMute()
-      this.#send({ type: 'input_audio_buffer.commit' })
-      this.#send({ type: 'response.create' })
-    }, TAIL_MS)
+    clearTimeout(this.#tail)
+    if (performance.now() - this.#pressedAtMs < LEAST_PRESS_MS) return this.#endPress({ type: 'input_audio_buffer.clear' })
+    this.#tail = setTimeout(
+      () => this.#endPress({ type: 'input_audio_buffer.commit' }, { type: 'response.create' }), TAIL_MS,
+    )
+  }
+
+  #endPress(...messages: ClientMessage[]): void {
+    this.#change({ isPressed: false })
+    this.#applyMute()
+    for (const message of messages) this.#send(message)
   }
 
   /** Speak through this microphone; null is the browser's usual. */
@@ -339,7 +355,7 @@ export class Conversation {
     this.#calls.take(message)
     switch (message.type) {
       case 'response.output_audio.delta':
-        if (!this.#silenced.has(message.response_id)) this.#speaker?.play(message.item_id, message.delta)
+        if (!this.#silenced.has(message.response_id)) this.#speaker?.play(message.item_id, message.delta, message.sent_ms ?? null)
         return
       case 'output_audio_buffer.started':
         void this.#listen(message.response_id)

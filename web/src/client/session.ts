@@ -6,7 +6,7 @@
  */
 
 import { type ToolEntry, called, toldOfCall, toldOfMcp } from './calls'
-import type { Item, ServerMessage, Session, Stage, Timeline, ToolSpan } from './messages'
+import type { Item, RealtimeSession, ResponseDone, ServerMessage, Session, Stage, Timeline, ToolSpan } from './messages'
 
 /** A stretch of an answer's words, and where its sound begins. */
 export interface Span {
@@ -29,10 +29,11 @@ export interface AssistantEntry {
   readonly spans: readonly Span[]
   readonly isSpoken: boolean
   readonly state: 'coming' | 'done' | 'cut'
+  /** Of its sound; 0 in a call, where it comes by another way. */
   readonly receivedMs: number
   readonly playedMs: number
-  /** What the server says was heard of it, if it was asked. */
-  readonly heardText: string | null
+  /** Letters from the beginning that were heard. It never shrinks while the answer is spoken. */
+  readonly heardLength: number
 }
 
 /** The connection broke here and was taken up again. */
@@ -64,14 +65,20 @@ export interface Timing {
 export interface Problem {
   readonly message: string
   readonly code: string | null
-  readonly atMs: number
+  /** An answer has begun since. */
+  readonly isPast: boolean
 }
 
 export interface SessionState {
   readonly session: Session | null
+  /** As the server made it, before anything was asked of it. Null: there is none, or it is not for talking. */
+  readonly own: RealtimeSession | null
+  /** Something was said aloud in this session: from then on a server keeps the voice. */
+  readonly hasSpoken: boolean
   readonly entries: readonly Entry[]
   readonly timings: readonly Timing[]
-  readonly problems: readonly Problem[]
+  /** The newest, until it is dismissed or an answer that began after it is complete. */
+  readonly problem: Problem | null
   readonly isPersonSpeaking: boolean
   /** Id of the response that is being made, if there is one. */
   readonly responding: string | null
@@ -95,6 +102,8 @@ export type Happening =
   | { readonly kind: 'ended'; readonly itemId: string }
   | { readonly kind: 'cut'; readonly itemId: string; readonly playedMs: number }
   | { readonly kind: 'answered'; readonly callId: string; readonly output: string; readonly ok: boolean; readonly atMs: number }
+  /** The person has read of the problem. */
+  | { readonly kind: 'dismissed' }
   /** The connection broke, and may be taken up again. */
   | { readonly kind: 'broken'; readonly atMs: number }
   /** It is over, and with it the session. */
@@ -102,12 +111,12 @@ export type Happening =
   | { readonly kind: 'forgotten' }
 
 export const NOTHING: SessionState = {
-  session: null, entries: [], timings: [], problems: [], isPersonSpeaking: false, responding: null, playing: null,
-  marks: {}, brokenAtMs: null,
+  session: null, own: null, hasSpoken: false, entries: [], timings: [], problem: null, isPersonSpeaking: false,
+  responding: null, playing: null, marks: {}, brokenAtMs: null,
 }
 
 const KEPT_TIMINGS = 200
-const KEPT_PROBLEMS = 20
+const MS_PER_LETTER = 1000 / 15 // of English read aloud; only used for a clause whose sound still comes
 const WIRE_BYTES_PER_MS = 48 // 24 kHz, 16 bits
 
 /** What there is after it happened. */
@@ -124,13 +133,13 @@ export function reduce(state: SessionState, happening: Happening): SessionState 
     case 'ended':
       return withAssistant(state, happening.itemId, (entry) => ({ ...entry, playedMs: entry.receivedMs }))
     case 'cut':
-      return withAssistant(state, happening.itemId, (entry) => ({
-        ...entry, playedMs: happening.playedMs, state: 'cut',
-      }))
+      return withAssistant(state, happening.itemId, (entry) => cutAt(entry, happening.playedMs))
     case 'answered':
       return withTool(state, happening.callId, (entry) => ({
         ...entry, output: happening.output, ok: happening.ok, endedMs: happening.atMs,
       }))
+    case 'dismissed':
+      return { ...state, problem: null }
     case 'broken':
       return { ...state, brokenAtMs: happening.atMs }
     case 'disconnected':
@@ -142,20 +151,34 @@ export function reduce(state: SessionState, happening: Happening): SessionState 
 
 /** An answer's words: those that were heard, and those that were not, or not yet. */
 export function heardAndNot(entry: AssistantEntry): { heard: string; rest: string } {
-  const whole = entry.spans.map((span) => span.text).join('')
-  if (entry.heardText !== null) return { heard: entry.heardText, rest: whole.slice(entry.heardText.length) }
-  if (!entry.isSpoken || (entry.state === 'done' && entry.playedMs >= entry.receivedMs)) return { heard: whole, rest: '' }
-  let heard = ''
+  const whole = wordsOf(entry)
+  return { heard: whole.slice(0, entry.heardLength), rest: whole.slice(entry.heardLength) }
+}
+
+function wordsOf(entry: AssistantEntry): string {
+  return entry.spans.map((span) => span.text).join('')
+}
+
+/** How many letters were heard, as far as one can tell here: in a call the server has to say. */
+function heardLengthOf(entry: AssistantEntry): number {
+  const whole = wordsOf(entry).length
+  if (!entry.isSpoken) return whole
+  if (entry.receivedMs === 0) return 0
+  if (entry.state === 'done' && entry.playedMs >= entry.receivedMs) return whole
+  let heard = 0
   for (const [n, span] of entry.spans.entries()) {
-    const end = entry.spans[n + 1]?.startMs ?? Math.max(entry.receivedMs, span.startMs)
+    const end = entry.spans[n + 1]?.startMs ?? expectedEndMs(entry, span)
     const share = end > span.startMs ? (entry.playedMs - span.startMs) / (end - span.startMs) : entry.playedMs >= end ? 1 : 0
-    if (share < 1) {
-      heard += wholeWords(span.text, Math.max(0, share))
-      break
-    }
-    heard += span.text
+    if (share < 1) return heard + wholeWords(span.text, Math.max(0, share)).length
+    heard += span.text.length
   }
-  return { heard, rest: whole.slice(heard.length) }
+  return heard
+}
+
+/** Where the sound of the last clause ends: while it comes, its words say how long it will be. */
+function expectedEndMs(entry: AssistantEntry, span: Span): number {
+  const leastMs = entry.state === 'coming' ? span.text.length * MS_PER_LETTER : 0
+  return Math.max(entry.receivedMs, span.startMs + leastMs)
 }
 
 function wholeWords(text: string, share: number): string {
@@ -170,12 +193,11 @@ function wholeWords(text: string, share: number): string {
 function hear(state: SessionState, message: ServerMessage, atMs: number): SessionState {
   switch (message.type) {
     case 'session.created':
+      return { ...state, session: message.session, own: message.session.type === 'realtime' ? message.session : null, hasSpoken: false }
     case 'session.updated':
       return { ...state, session: message.session }
-    case 'error': {
-      const problem = { message: message.error.message, code: message.error.code ?? null, atMs }
-      return { ...state, problems: [...state.problems, problem].slice(-KEPT_PROBLEMS) }
-    }
+    case 'error':
+      return { ...state, problem: { message: message.error.message, code: message.error.code ?? null, isPast: false } }
     case 'input_audio_buffer.speech_started':
       return {
         ...withEntry(state, { kind: 'user', id: message.item_id, text: '', isSpoken: true, state: 'speaking' }, undefined),
@@ -196,9 +218,7 @@ function hear(state: SessionState, message: ServerMessage, atMs: number): Sessio
     case 'conversation.item.deleted':
       return { ...state, entries: state.entries.filter((entry) => entry.id !== message.item_id) }
     case 'conversation.item.truncated':
-      return withAssistant(state, message.item_id, (entry) => ({
-        ...entry, state: 'cut', playedMs: message.audio_end_ms,
-      }))
+      return withAssistant(state, message.item_id, (entry) => cutAt(entry, message.audio_end_ms))
     case 'conversation.item.retrieved':
       return retrieved(state, message.item)
     case 'conversation.item.input_audio_transcription.delta':
@@ -208,9 +228,9 @@ function hear(state: SessionState, message: ServerMessage, atMs: number): Sessio
     case 'conversation.item.input_audio_transcription.failed':
       return withUser(state, message.item_id, (entry) => ({ ...entry, state: 'failed' }))
     case 'response.created':
-      return { ...state, responding: message.response.id }
+      return { ...state, responding: message.response.id, problem: state.problem && { ...state.problem, isPast: true } }
     case 'response.done':
-      return done(state, message.response.id, message.response.status_details?.error?.message ?? null, atMs)
+      return done(state, message.response)
     case 'response.output_item.added':
       if (message.item.type === 'message') return began(state, message.item, message.response_id)
       return ofMcp(state, message.item, message.response_id, atMs)
@@ -226,10 +246,13 @@ function hear(state: SessionState, message: ServerMessage, atMs: number): Sessio
     case 'response.output_audio.delta':
       return sound(state, message.item_id, message.response_id, lengthMs(message.delta), atMs)
     case 'output_audio_buffer.started':
-      return { ...came(state, message.response_id, atMs), playing: message.response_id }
+      return { ...came(state, message.response_id, atMs), playing: message.response_id, hasSpoken: true }
     case 'output_audio_buffer.stopped':
+      return withHeardOut(state.playing === message.response_id ? { ...state, playing: null } : state, message.response_id)
     case 'output_audio_buffer.cleared':
       return state.playing === message.response_id ? { ...state, playing: null } : state
+    case 'antiphon.output_audio.heard':
+      return withAssistant(state, message.item_id, (entry) => heardTo(entry, message.played_ms, message.letters))
     case 'antiphon.session.resumed':
       return resumed(state, message.event_id, message.is_complete, atMs)
     case 'antiphon.timeline':
@@ -270,7 +293,7 @@ function added(state: SessionState, item: Item, previous: string | null, atMs: n
 function restoredAnswer(id: string, text: string): AssistantEntry {
   return {
     kind: 'assistant', id, responseId: '', spans: [{ text, startMs: 0 }], isSpoken: false, state: 'done',
-    receivedMs: 0, playedMs: 0, heardText: null,
+    receivedMs: 0, playedMs: 0, heardLength: text.length,
   }
 }
 
@@ -284,7 +307,7 @@ function words(item: Extract<Item, { type: 'message' }>): string {
 function began(state: SessionState, item: Extract<Item, { type: 'message' }>, responseId: string): SessionState {
   return withEntry(state, {
     kind: 'assistant', id: item.id ?? '', responseId, spans: [], isSpoken: false, state: 'coming', receivedMs: 0,
-    playedMs: 0, heardText: null,
+    playedMs: 0, heardLength: 0,
   }, undefined)
 }
 
@@ -310,11 +333,34 @@ function ofMcp(state: SessionState, item: Item, responseId: string, atMs: number
 /** What the server kept of an answer is what was heard of it. */
 function retrieved(state: SessionState, item: Item): SessionState {
   if (item.type !== 'message' || item.role !== 'assistant' || !item.id) return state
-  return withAssistant(state, item.id, (entry) => (entry.state === 'cut' ? { ...entry, heardText: words(item) } : entry))
+  return withAssistant(state, item.id, (entry) => (entry.state === 'cut' ? { ...entry, heardLength: words(item).length } : entry))
+}
+
+/** No more of it will be heard. Of a call's answer it is not known yet how much that is. */
+function cutAt(entry: AssistantEntry, playedMs: number): AssistantEntry {
+  const cut = { ...entry, state: 'cut' as const, playedMs }
+  return entry.receivedMs === 0 ? cut : { ...cut, heardLength: heardLengthOf(cut) }
+}
+
+/** The server plays, and says how far it is; its letters are code points. */
+function heardTo(entry: AssistantEntry, playedMs: number, letters: number): AssistantEntry {
+  if (entry.state === 'cut') return entry
+  const heard = [...wordsOf(entry)].slice(0, letters).join('').length
+  return { ...entry, playedMs: Math.max(entry.playedMs, playedMs), heardLength: Math.max(entry.heardLength, heard) }
+}
+
+/** All that was said in this response was heard. */
+function withHeardOut(state: SessionState, responseId: string): SessionState {
+  return changed(state, (entry) =>
+    entry.kind === 'assistant' && entry.responseId === responseId && entry.state !== 'cut'
+      ? { ...entry, heardLength: wordsOf(entry).length }
+      : entry,
+  )
 }
 
 function sound(state: SessionState, itemId: string, responseId: string, ms: number, atMs: number): SessionState {
-  return withAssistant(came(state, responseId, atMs), itemId, (entry) => ({ ...entry, receivedMs: entry.receivedMs + ms }))
+  const after = { ...came(state, responseId, atMs), hasSpoken: true }
+  return withAssistant(after, itemId, (entry) => ({ ...entry, receivedMs: entry.receivedMs + ms }))
 }
 
 /** Something was to be heard of this response, for the first time or not. */
@@ -356,13 +402,22 @@ function timed(state: SessionState, told: Timeline): SessionState {
   }
   const { [told.response_id]: _, ...rest } = state.marks
   const marks = timing.playerMs === null ? state.marks : rest
-  return { ...state, marks, timings: [...state.timings, timing].slice(-KEPT_TIMINGS) }
+  const after = told.tools.reduce((before, tool) => withTool(before, tool.call_id, (call) => ({ ...call, tookMs: tool.ms })), state)
+  return { ...after, marks, timings: [...state.timings, timing].slice(-KEPT_TIMINGS) }
 }
 
-function done(state: SessionState, responseId: string, failure: string | null, atMs: number): SessionState {
-  const after = state.responding === responseId ? { ...state, responding: null } : state
-  if (failure === null) return after
-  return { ...after, problems: [...after.problems, { message: failure, code: 'response_failed', atMs }].slice(-KEPT_PROBLEMS) }
+function done(state: SessionState, response: ResponseDone['response']): SessionState {
+  const wasHeard = state.marks[response.id]?.cameMs != null || state.playing === response.id
+  // What has no sound at all is heard when it is read.
+  const told = wasHeard ? state : withHeardOut(state, response.id)
+  const responding = state.responding === response.id ? null : state.responding
+  return { ...told, responding, problem: problemAfter(state.problem, response) }
+}
+
+function problemAfter(problem: Problem | null, response: ResponseDone['response']): Problem | null {
+  const failure = response.status_details?.error?.message
+  if (failure) return { message: failure, code: 'response_failed', isPast: false }
+  return problem?.isPast && response.status === 'completed' ? null : problem
 }
 
 /** What was missed follows, as if it had come late. */
@@ -375,6 +430,8 @@ function resumed(state: SessionState, id: string, isComplete: boolean, atMs: num
 function disconnected(state: SessionState): SessionState {
   return {
     ...state,
+    own: null,
+    hasSpoken: false,
     isPersonSpeaking: false,
     responding: null,
     playing: null,
@@ -383,11 +440,15 @@ function disconnected(state: SessionState): SessionState {
     entries: state.entries
       .filter((entry) => entry.kind !== 'user' || entry.state !== 'speaking')
       .map((entry) => {
-        if (entry.kind === 'assistant' && entry.state === 'coming') return { ...entry, state: 'cut' as const }
+        if (entry.kind === 'assistant' && isUnfinished(entry)) return { ...entry, state: 'cut' as const }
         if (entry.kind === 'user' && entry.state === 'recognising') return { ...entry, state: 'failed' as const }
         return entry
       }),
   }
+}
+
+function isUnfinished(entry: AssistantEntry): boolean {
+  return entry.state === 'coming' || entry.heardLength < wordsOf(entry).length
 }
 
 // --- entries ----------------------------------------------------------------------------------------------------------
@@ -410,7 +471,12 @@ function withUser(state: SessionState, id: string, change: (entry: UserEntry) =>
 }
 
 function withAssistant(state: SessionState, id: string, change: (entry: AssistantEntry) => AssistantEntry): SessionState {
-  return changed(state, (entry) => (entry.kind === 'assistant' && entry.id === id ? change(entry) : entry))
+  return changed(state, (entry) => (entry.kind === 'assistant' && entry.id === id ? measured(change(entry)) : entry))
+}
+
+/** With what was heard of it by now, and never less than before. */
+function measured(entry: AssistantEntry): AssistantEntry {
+  return { ...entry, heardLength: Math.max(entry.heardLength, heardLengthOf(entry)) }
 }
 
 function callOf(state: SessionState, id: string): ToolEntry | undefined {

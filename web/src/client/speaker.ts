@@ -37,10 +37,13 @@ export class Speaker {
     return new Speaker(context, node, events)
   }
 
-  /** Play this after what was given before. 16-bit mono at 24 kHz, as base64. */
-  play(track: string, base64: string): void {
+  /**
+   * Play this after what was given before. 16-bit mono at 24 kHz, as base64; `sentMs` is when it was sent, in ms by the
+   * server's clock, or null.
+   */
+  play(track: string, base64: string, sentMs: number | null): void {
     const samples = floatsFromBytes(bytesFromBase64(base64))
-    this.#order({ kind: 'sound', track, samples }, [samples.buffer])
+    this.#order({ kind: 'sound', track, samples, sentMs }, [samples.buffer])
   }
 
   /** No more of this track will come. */
@@ -91,8 +94,6 @@ export class Speaker {
         }
         this.#events.onState(news.state)
         return
-      case 'dry':
-        return // counted in the state
     }
   }
 }

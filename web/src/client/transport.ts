@@ -76,7 +76,7 @@ export async function asked(url: string, init: RequestInit): Promise<Response> {
     return await fetch(url, init)
   } catch (error) {
     if (error instanceof DOMException && error.name === 'AbortError') throw error
-    throw new ConnectionError('away', 'The server does not answer. Is `antiphon serve` running?')
+    throw new ConnectionError('away', 'The server does not answer. Is “antiphon serve” running?')
   }
 }
 

@@ -1,6 +1,7 @@
 /** What a person wants of a session, and how one asks a server for it. Pure. */
 
 import type { FunctionTool, SessionPatch } from './messages'
+import { NOTHING, type SessionState } from './session'
 
 export type Detection =
   | {
@@ -35,18 +36,31 @@ export const USUAL: Wishes = {
   isSpoken: true,
 }
 
-/** The whole of it, as a change of the session. */
-export function patchFrom(wishes: Wishes): SessionPatch {
+/** The whole of it, as a change of the session of which this is known: by default one of which nothing is, yet. */
+export function patchFrom(wishes: Wishes, known: Pick<SessionState, 'session' | 'own' | 'hasSpoken'> = NOTHING): SessionPatch {
+  const instructions = wishes.instructions ?? known.own?.instructions
+  const voice = voiceFor(wishes, known)
   return {
     type: 'realtime',
-    ...(wishes.instructions === null ? {} : { instructions: wishes.instructions }),
+    ...(instructions === undefined ? {} : { instructions }),
     output_modalities: [wishes.isSpoken ? 'audio' : 'text'],
     tools: wishes.tools,
     audio: {
       input: { transcription: {}, turn_detection: detectionFrom(wishes.detection) },
-      output: { ...(wishes.voice === null ? {} : { voice: wishes.voice }), speed: wishes.speed },
+      output: { ...(voice === null ? {} : { voice }), speed: wishes.speed },
     },
   }
+}
+
+/** The voice to ask for; null if there is nothing to change, or no server would change it any more. */
+function voiceFor(wishes: Wishes, { session, own, hasSpoken }: Pick<SessionState, 'session' | 'own' | 'hasSpoken'>): string | null {
+  if (own === null || session?.type !== 'realtime') return wishes.voice
+  const wanted = wishes.voice ?? nameOf(own.audio.output.voice)
+  return hasSpoken || wanted === nameOf(session.audio.output.voice) ? null : wanted
+}
+
+export function nameOf(voice: string | { id: string }): string {
+  return typeof voice === 'string' ? voice : voice.id
 }
 
 type WireDetection = NonNullable<NonNullable<NonNullable<SessionPatch['audio']>['input']>['turn_detection']>

@@ -53,7 +53,13 @@ export function App() {
   useEffect(() => void conversation.choose(choices.microphoneId), [choices.microphoneId])
   useShortcuts(conversation, isHandsFree, state)
 
-  const connect = () => void conversation.connect({ origin: location.origin, key }, choices.transport)
+  const log = useRef<HTMLDivElement>(null)
+  const connectWith = (key: string | null) => {
+    // The button is about to go, and the keys are for speaking now.
+    log.current?.focus({ preventScroll: true })
+    void conversation.connect({ origin: location.origin, key }, choices.transport)
+  }
+  const connect = () => connectWith(key)
   const useTransport = (transport: TransportKind) => {
     setChoices({ ...choices, transport })
     if (isOn) {
@@ -73,9 +79,9 @@ export function App() {
         <div class="bar-end">
           <Transports chosen={choices.transport} onChoose={useTransport} />
           {isOn ? (
-            <button class="button" onClick={() => conversation.disconnect()}>Hang up</button>
+            <button key="hang-up" class="button" onClick={() => conversation.disconnect()}>Hang up</button>
           ) : (
-            <button class="button primary" onClick={connect}>Connect</button>
+            <button key="connect" class="button primary" onClick={connect}>Connect</button>
           )}
         </div>
       </header>
@@ -89,7 +95,7 @@ export function App() {
             state={state} hasKey={key !== null} onConnect={connect} onStop={() => conversation.disconnect()}
             onKey={(typed) => {
               setKey(typed)
-              void conversation.connect({ origin: location.origin, key: typed }, choices.transport)
+              connectWith(typed)
             }}
             onSound={() => void conversation.unhold()}
             onMicrophone={(chosen) => {
@@ -98,7 +104,8 @@ export function App() {
             }}
           />
           <Captions
-            state={state} onConnect={connect} onSuggest={(text) => conversation.write(text)}
+            state={state} log={log} onConnect={connect} onSuggest={(text) => conversation.write(text)}
+            onDismiss={() => conversation.dismiss()}
             onAnswer={(callId, output) => conversation.answer(callId, output)}
             onStopTool={(callId) => conversation.stopTool(callId)}
             onAllow={(callId, isAllowed) => conversation.allow(callId, isAllowed)}
@@ -166,17 +173,18 @@ function useConversation(transport: TransportKind, onLevel: (dbfs: number) => vo
   return [made.conversation, state]
 }
 
-/** Space to speak, M to mute, Escape to stop the answer; never while something is being typed or a button has the focus. */
+const TYPING = 'input:not([type=radio], [type=checkbox], [type=range]), textarea, select'
+
+/** Space to speak, M to mute, Escape to stop the answer; no letter where one types, no space where it presses something. */
 function useShortcuts(conversation: Conversation, isHandsFree: boolean, state: ConversationState): void {
   const now = useRef({ isHandsFree, isMuted: state.isMuted })
   now.current = { isHandsFree, isMuted: state.isMuted }
   useEffect(() => {
-    const isElsewhere = (event: KeyboardEvent) =>
-      event.target instanceof Element && event.target.closest('input, textarea, select, button, summary, [role=tab]') !== null
+    const isIn = (event: KeyboardEvent, places: string) => event.target instanceof Element && event.target.closest(places) !== null
     const down = (event: KeyboardEvent) => {
       if (event.key === 'Escape') return conversation.interrupt()
-      if (isElsewhere(event) || event.ctrlKey || event.metaKey || event.altKey) return
-      if (event.key === ' ' && !now.current.isHandsFree) {
+      if (isIn(event, TYPING) || event.ctrlKey || event.metaKey || event.altKey) return
+      if (event.key === ' ' && !now.current.isHandsFree && !isIn(event, 'input, button, summary')) {
         event.preventDefault()
         if (!event.repeat) conversation.press()
       }

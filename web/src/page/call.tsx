@@ -122,8 +122,13 @@ function stateOf(entry: ToolEntry): string {
   const said = entry.permission?.state
   if (entry.output === null && (said === 'refused' || said === 'expired')) return NOT_DONE[said]
   if (entry.output === null) return `${entry.progress || 'running…'} ${PLACES[entry.place]}`
-  const ms = Math.max(1, Math.round((entry.endedMs ?? entry.beganMs) - entry.beganMs))
-  return `${entry.ok ? '' : 'failed, '}${ms} ms ${PLACES[entry.place]}`
+  return `${entry.ok ? '' : 'failed, '}${durationOf(entry)}${PLACES[entry.place]}`
+}
+
+/** By the server's own clock where it ran the tool; of an MCP server's call there is only when its messages came. */
+function durationOf({ place, beganMs, endedMs, tookMs }: ToolEntry): string {
+  const ms = place === 'server' ? tookMs : (endedMs ?? beganMs) - beganMs
+  return ms === null ? '' : `${place === 'mcp' ? 'about ' : ''}${Math.max(1, Math.round(ms))} ms `
 }
 
 function isForbidden({ permission, output }: ToolEntry): boolean {

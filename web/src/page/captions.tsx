@@ -13,11 +13,12 @@ interface Props extends CallActions {
   state: ConversationState
   onConnect: () => void
   onSuggest: (text: string) => void
+  onDismiss: () => void
+  log: { current: HTMLDivElement | null }
 }
 
-export function Captions({ state, onConnect, onSuggest, ...calls }: Props) {
-  const { entries, problems } = state.session
-  const log = useRef<HTMLDivElement>(null)
+export function Captions({ state, onConnect, onSuggest, onDismiss, log, ...calls }: Props) {
+  const { entries, problem } = state.session
   useStuckToTheEnd(log, entries)
   return (
     <div class="log" ref={log} tabIndex={0} aria-label="What was said">
@@ -29,11 +30,12 @@ export function Captions({ state, onConnect, onSuggest, ...calls }: Props) {
           </li>
         ))}
       </ol>
-      {problems.slice(-1).map((problem) => (
-        <p key={problem.atMs} class="problem" role="alert">
-          The server said: {problem.message}
-        </p>
-      ))}
+      {problem && (
+        <div class="problem dismissible" role="alert">
+          <p>The server said: {problem.message}</p>
+          <button class="button small" onClick={onDismiss}>Dismiss</button>
+        </div>
+      )}
     </div>
   )
 }

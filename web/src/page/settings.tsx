@@ -1,10 +1,11 @@
-/** Everything about a session that a person may want otherwise. Changes hold at once. */
+/** Everything about a session that a person may want otherwise. Changes hold at once, but for the voice: see there. */
 
 import type { ComponentChildren } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
 
 import {
-  type ConversationState, type Detection, type FunctionTool, type PageTool, USUAL, type Wishes, microphones,
+  type ConversationState, type Detection, type FunctionTool, type PageTool, USUAL, type Wishes, microphones, nameOf,
+  voices,
 } from '../client'
 import type { Choices, Theme } from './choices'
 
@@ -21,8 +22,6 @@ interface Props {
 export function SettingsPanel({ choices, tools, state, keyText, onChange, onKey, onForget }: Props) {
   const { wishes } = choices
   const want = (changes: Partial<Wishes>) => onChange({ ...choices, wishes: { ...wishes, ...changes } })
-  const session = state.session.session
-  const effective = session?.type === 'realtime' ? session : null
   return (
     <div class="settings">
       <fieldset>
@@ -32,13 +31,11 @@ export function SettingsPanel({ choices, tools, state, keyText, onChange, onKey,
 
       <fieldset>
         <legend>The answer</legend>
-        <Field label="Voice" note={effective ? `now: ${voiceOf(effective.audio.output.voice)}` : undefined}>
-          <LateInput value={wishes.voice ?? ''} placeholder="the server's own" onChange={(text) => want({ voice: text || null })} />
-        </Field>
+        <Voice state={state} keyText={keyText} value={wishes.voice ?? ''} onChange={(text) => want({ voice: text || null })} />
         <Slider label="Speed" value={wishes.speed} least={0.5} most={1.5} step={0.05} unit="×" onChange={(speed) => want({ speed })} />
         <Field label="Instructions">
           <LateText
-            value={wishes.instructions ?? ''} placeholder={effective?.instructions || "the server's own"}
+            value={wishes.instructions ?? ''} placeholder={state.session.own?.instructions || "the server's own"}
             onChange={(text) => want({ instructions: text || null })}
           />
         </Field>
@@ -88,8 +85,36 @@ export function SettingsPanel({ choices, tools, state, keyText, onChange, onKey,
   )
 }
 
-function voiceOf(voice: string | { id: string }): string {
-  return typeof voice === 'string' ? voice : voice.id
+// --- the voice --------------------------------------------------------------------------------------------------------
+
+interface VoiceProps {
+  state: ConversationState
+  keyText: string
+  value: string
+  onChange: (voice: string) => void
+}
+
+/** A server keeps the voice with which a conversation was begun. */
+function Voice({ state, keyText, value, onChange }: VoiceProps) {
+  const { session, hasSpoken } = state.session
+  const [names, setNames] = useState<readonly string[]>([])
+  useEffect(() => {
+    const given = new AbortController()
+    voices({ origin: location.origin, key: keyText || null }, given.signal).then(setNames, () => undefined)
+    return () => given.abort()
+  }, [keyText, state.link.state === 'connected'])
+  const now = session?.type === 'realtime' ? `now: ${nameOf(session.audio.output.voice)}` : undefined
+  return (
+    <Field label="Voice" note={hasSpoken ? `${now}; another from the next conversation on` : now}>
+      <input
+        list="voices" value={value} placeholder="the server's own" autocomplete="off" spellcheck={false} disabled={hasSpoken}
+        onChange={(event) => onChange(event.currentTarget.value.trim())}
+      />
+      <datalist id="voices">
+        {names.map((name) => <option key={name} value={name} />)}
+      </datalist>
+    </Field>
+  )
 }
 
 // --- turn-taking ------------------------------------------------------------------------------------------------------
@@ -250,13 +275,7 @@ function Slider({ label, value, least, most, step, unit, onChange }: SliderProps
   )
 }
 
-/** Tells of what was typed when one leaves it or presses Enter: a session is not changed letter by letter. */
-function LateInput({ value, placeholder, onChange }: { value: string; placeholder: string; onChange: (text: string) => void }) {
-  return (
-    <input value={value} placeholder={placeholder} autocomplete="off" spellcheck={false} onChange={(event) => onChange(event.currentTarget.value.trim())} />
-  )
-}
-
+/** Tells of what was typed when one leaves it: a session is not changed letter by letter. */
 function LateText({ value, placeholder, onChange }: { value: string; placeholder: string; onChange: (text: string) => void }) {
   return <textarea rows={4} value={value} placeholder={placeholder} onChange={(event) => onChange(event.currentTarget.value.trim())} />
 }

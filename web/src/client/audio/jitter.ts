@@ -2,8 +2,9 @@
  * How long to gather sound before playing it, from how unevenly it has come.
  *
  * Grows at once when pieces come late or the player ran dry, and shrinks slowly while all goes well. A TCP connection
- * loses nothing, so lateness is all there is to measure. It knows neither samples nor sockets; times are in
- * milliseconds on any one clock.
+ * loses nothing, so lateness is all there is to measure; and where the server says when it sent each piece, a slow model
+ * or voice is not taken for a slow network. It knows neither samples nor sockets; times are in milliseconds, ours on any
+ * one clock and the server's on any other.
  */
 
 /** Bounds and starting point of the gathering time, in ms. */
@@ -31,7 +32,9 @@ export class JitterEstimate {
   #profile: Profile
   #targetMs: number
   #lateness: number[] = Array<number>(TAKEN_FOR_EVEN).fill(0)
-  #before: { arrivedMs: number; endsMs: number } | null = null
+  #before: { arrivedMs: number; endsMs: number; sentMs: number | null } | null = null
+  /** From the server's clock to ours, for each piece: how far they are apart, and how long it was on its way. */
+  #transits: number[] = []
   #heldUntilMs = -Infinity
   #underruns = 0
 
@@ -59,20 +62,34 @@ export class JitterEstimate {
   }
 
   /**
-   * A piece of sound came. `startMs` and `endMs` say where it lies in its utterance. A piece may come as late after the
-   * one before it as that one lasts; what is beyond is lateness.
+   * A piece of sound came. `startMs` and `endMs` say where it lies in its utterance; `sentMs` is when the server sent it,
+   * by its own clock, if it says so. A piece may come as late after the one before it as that one lasts, and as the
+   * server itself waited; what is beyond is lateness.
    */
-  arrive(nowMs: number, startMs: number, endMs: number): void {
+  arrive(nowMs: number, startMs: number, endMs: number, sentMs: number | null = null): void {
     const before = this.#before
-    this.#before = { arrivedMs: nowMs, endsMs: endMs }
+    this.#before = { arrivedMs: nowMs, endsMs: endMs, sentMs }
+    if (sentMs !== null) this.#transits = [...this.#transits.slice(1 - REMEMBERED), nowMs - sentMs]
     if (before === null || startMs !== before.endsMs) return // another utterance: the pause says nothing
-    const late = Math.max(0, nowMs - before.arrivedMs - (endMs - startMs))
+    const pauseMs = sentMs === null || before.sentMs === null ? 0 : sentMs - before.sentMs
+    const late = Math.max(0, nowMs - before.arrivedMs - Math.max(endMs - startMs, pauseMs))
     this.#lateness.push(late)
     if (this.#lateness.length > REMEMBERED) this.#lateness.shift()
     this.#adapt(nowMs)
   }
 
-  /** The player had nothing to play in the middle of an utterance. */
+  /** Whether the next piece would have been here at this time, had it been no longer on its way than those before. */
+  wasDue(sentMs: number | null, atMs: number): boolean {
+    return sentMs === null || sentMs + Math.min(...this.#transits) < atMs
+  }
+
+  /** Another server may follow, with another clock. */
+  forgetClock(): void {
+    this.#transits = []
+    this.rest()
+  }
+
+  /** The player had nothing to play in the middle of an utterance, for something came late. */
   ranDry(nowMs: number): void {
     this.#underruns += 1
     this.#heldUntilMs = nowMs + HOLD_MS

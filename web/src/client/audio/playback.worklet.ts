@@ -7,7 +7,7 @@ import { Resampler } from './resample'
 const REPORT_MS = 100
 
 export type PlaybackOrder =
-  | { readonly kind: 'sound'; readonly track: string; readonly samples: Float32Array }
+  | { readonly kind: 'sound'; readonly track: string; readonly samples: Float32Array; readonly sentMs: number | null }
   | { readonly kind: 'complete'; readonly track: string }
   | { readonly kind: 'flush' }
 
@@ -55,7 +55,7 @@ class Playback extends AudioWorkletProcessor {
         }
         this.#playout.push(
           order.track, this.#resampler.process(order.samples), (order.samples.length / WIRE_RATE) * 1000,
-          currentTime * 1000,
+          currentTime * 1000, order.sentMs,
         )
         return
       case 'complete':

@@ -12,7 +12,6 @@ const FADE = 96 // samples in which a cut sound falls silent: 2 ms at 48 kHz, to
 export type PlayoutNews =
   | { readonly kind: 'began'; readonly track: string }
   | { readonly kind: 'ended'; readonly track: string; readonly playedMs: number }
-  | { readonly kind: 'dry'; readonly track: string }
 
 /** A track that was thrown away, and how much of it had been played. */
 export interface Cut {
@@ -30,6 +29,8 @@ interface Track {
   isComplete: boolean
   hasBegun: boolean
   firstAtMs: number
+  /** When there was nothing more to play, if more was to come. */
+  dryAtMs: number | null
 }
 
 export class Playout {
@@ -45,10 +46,15 @@ export class Playout {
     this.jitter = jitter
   }
 
-  /** More of a track's sound; `lengthMs` is its length on the wire. */
-  push(track: string, samples: Float32Array, lengthMs: number, nowMs: number): void {
+  /**
+   * More of a track's sound; `lengthMs` is its length on the wire, and `sentMs` when the server sent it, by its clock. A
+   * player that ran dry before the server had sent anything has waited for the server, and not for the network.
+   */
+  push(track: string, samples: Float32Array, lengthMs: number, nowMs: number, sentMs: number | null = null): void {
     const found = this.#track(track, nowMs)
-    this.jitter.arrive(nowMs, found.receivedMs, found.receivedMs + lengthMs)
+    if (found.dryAtMs !== null && this.jitter.wasDue(sentMs, found.dryAtMs)) this.jitter.ranDry(nowMs)
+    found.dryAtMs = null
+    this.jitter.arrive(nowMs, found.receivedMs, found.receivedMs + lengthMs, sentMs)
     found.receivedMs += lengthMs
     if (found.waiting === 0 && this.#isGathering) found.firstAtMs = nowMs
     found.pieces.push(samples)
@@ -71,7 +77,8 @@ export class Playout {
       if (track === undefined) break
       if (track.waiting === 0) {
         if (!track.isComplete) {
-          this.#starve(track, nowMs, news)
+          if (!this.#isGathering) track.dryAtMs = nowMs
+          this.#isGathering = true
           break
         }
         this.#tracks.shift()
@@ -100,7 +107,7 @@ export class Playout {
     this.#fading = tail.map((sample, n) => sample * (1 - (n + 1) / tail.length))
     this.#tracks = []
     this.#isGathering = true
-    this.jitter.rest()
+    this.jitter.forgetClock()
     return cuts
   }
 
@@ -120,7 +127,7 @@ export class Playout {
     for (const one of this.#tracks) one.isComplete = true // what comes next is another's: nothing more of these will
     const made: Track = {
       name, pieces: [], offset: 0, waiting: 0, played: 0, receivedMs: 0, isComplete: false, hasBegun: false,
-      firstAtMs: nowMs,
+      firstAtMs: nowMs, dryAtMs: null,
     }
     this.#tracks.push(made)
     return made
@@ -130,13 +137,6 @@ export class Playout {
   #hasGathered(track: Track, nowMs: number): boolean {
     const target = this.jitter.targetMs
     return track.isComplete || this.#ms(track.waiting) >= target || nowMs - track.firstAtMs >= target
-  }
-
-  #starve(track: Track, nowMs: number, news: PlayoutNews[]): void {
-    if (this.#isGathering) return
-    this.#isGathering = true
-    this.jitter.ranDry(nowMs)
-    news.push({ kind: 'dry', track: track.name })
   }
 
   #take(track: Track, output: Float32Array, from: number): number {

@@ -1,6 +1,6 @@
 /** The messages of both directions, as the server's own structs define them. */
 
-export type { Error as ErrorMessage, RealtimeSession, ServerMessage, Stage, Timeline, ToolSpan } from './received'
+export type { Error as ErrorMessage, RealtimeSession, ResponseDone, ServerMessage, Stage, Timeline, ToolSpan } from './received'
 export type { ClientMessage, FunctionTool, SessionPatch } from './sent'
 
 import type { ItemAdded, SessionCreated } from './received'

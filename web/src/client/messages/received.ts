@@ -63,6 +63,7 @@ export interface AudioDelta {
   output_index: number
   content_index: number
   delta: string
+  sent_ms?: number
 }
 
 export interface AudioDone {
@@ -424,6 +425,15 @@ export interface OutputAudioCleared {
   type: "output_audio_buffer.cleared"
   event_id: string
   response_id: string
+}
+
+export interface OutputAudioHeard {
+  type: "antiphon.output_audio.heard"
+  event_id: string
+  response_id: string
+  item_id: string
+  played_ms: number
+  letters: number
 }
 
 export interface OutputAudioStarted {
@@ -911,6 +921,7 @@ export type ServerMessage =
   | ToolProgress
   | ToolDone
   | TaskDone
+  | OutputAudioHeard
   | ApprovalRequested
   | ApprovalDone
   | TranscriptionTail
