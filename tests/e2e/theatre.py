@@ -83,19 +83,15 @@ async def open_page(
     ours: bool = True,
     size: ViewportSize = DESK,
     choices: str = "{}",
-    has_udp: bool = True,
 ) -> AsyncIterator[Page]:
     """A page that has not gone anywhere yet. `microphone` is played once, and without it nobody speaks; `choices` is
-    what the person has set. If it is not `ours`, the page's own rules of what may run in it do not count. Without
-    UDP no call finds a way.
+    what the person has set. If it is not `ours`, the page's own rules of what may run in it do not count.
 
     A message on the browser's console that is an error fails the test, and so does a script that broke.
     """
     arguments = [*ARGUMENTS]
     if allowed:
         arguments.append("--use-fake-ui-for-media-stream")
-    if not has_udp:
-        arguments.append("--force-webrtc-ip-handling-policy=disable_non_proxied_udp")
     with tempfile.TemporaryDirectory() as folder:
         # Chromium's own microphone beeps once a second, and a voice detector may take that for anything.
         tape = microphone or recorded(Path(folder) / "quiet.wav", np.zeros(24_000, np.int16))
