@@ -370,7 +370,7 @@ def test_what_is_set_is_what_holds(embedded: House) -> None:
         async with open_page() as page:
             await connect_at_once(page, embedded)
             await page.get_by_role("tab", name="Settings").click()
-            voice, instructions = page.get_by_label("Voice"), page.get_by_label("Instructions")
+            voice, instructions = page.get_by_role("combobox", name="Voice"), page.get_by_label("Instructions")
             own = await instructions.get_attribute("placeholder")
             await expect(page.locator("#voices option").first).to_be_attached()
             await voice.fill("onyx")
