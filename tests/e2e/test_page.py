@@ -358,7 +358,7 @@ def test_a_call_for_which_there_is_no_path_says_so_and_is_not_tried_for_ever(emb
             await expect(page.get_by_role("alert")).to_contain_text("no way to the server was found. Choose WebSocket.")
             await picture(page, "17-no-path")
             await expect(page.get_by_role("status")).to_have_text("Not connected")
-            await page.get_by_text("WebSocket", exact=True).click()
+            await page.get_by_role("radio", name="WebSocket").check()
             await page.get_by_role("button", name="Try again").click()
             await expect(page.get_by_role("status")).to_have_text("Connected")
 
