@@ -22,7 +22,7 @@ from antiphon.engines.api import (
     UserSaid,
     WordMark,
 )
-from antiphon.engines.breaker import FIRST_REST_S, LONGEST_REST_S
+from antiphon.engines.breaker import DOUBT_S, FIRST_REST_S, LONGEST_REST_S
 from antiphon.engines.failover import FailoverLlm, FailoverTts, Link
 from antiphon.engines.fake import FakeLlm, FakeStt, FakeTts
 from antiphon.engines.http import UpstreamError
@@ -238,6 +238,68 @@ def test_if_all_rest_by_our_own_guess_the_last_is_asked_all_the_same() -> None:
     tell(story)
 
 
+def stalled(now: float) -> EngineError:
+    return UpstreamError(f"silent until {now:g}", "x", code="upstream_timeout")
+
+
+class Staller(Model):
+    """Gives up by itself once its budget is gone, as an engine over HTTP does; it answers whenever it has words."""
+
+    async def write(self, request: LlmRequest) -> AsyncIterator[TextDelta | CallDelta | LlmEnd]:
+        self.asked.append(now())
+        if self.script:
+            yield TextDelta(str(self.script.pop(0)))
+            yield LlmEnd()
+            return
+        await asyncio.sleep(BUDGET_S)
+        raise stalled(now())
+
+
+def test_one_that_stalls_and_is_the_only_one_costs_a_turn_a_minute_its_whole_time_and_the_others_a_fourth() -> None:
+    async def story() -> None:
+        model = Staller()
+        llm, took = chain(model), []
+        for pause_s in (0.0, 5.0, 20.0, 30.0, DOUBT_S):  # its probes are answered all the while
+            await asyncio.sleep(pause_s)
+            began = now()
+            with pytest.raises(EngineError) as caught:
+                await written(llm)
+            assert getattr(caught.value, "code", "") == "upstream_timeout"
+            took.append(now() - began)
+        assert took == pytest.approx([BUDGET_S, BUDGET_S / 4, BUDGET_S / 4, BUDGET_S / 4, BUDGET_S])
+        model.script = ["it is back"]
+        assert await written(llm) == "it is back"
+        began = now()
+        with pytest.raises(EngineError, match="silent"):
+            await written(llm)
+        assert now() - began == pytest.approx(BUDGET_S), "it is trusted again"
+        await llm.close()
+
+    tell(story)
+
+
+def test_the_only_one_is_not_asked_before_its_time_and_asked_all_the_same_after_other_failures() -> None:
+    async def story() -> None:
+        limited = UpstreamError("too many", "x", code="upstream_rate_limited", status=429, retry_after_s=60.0)
+        model = Model(BROKEN, "one hiccup costs one turn", limited, "welcome back")
+        llm = chain(model)
+        with pytest.raises(EngineError, match="it broke"):
+            await written(llm)
+        assert await written(llm) == "one hiccup costs one turn"
+        with pytest.raises(EngineError, match="too many"):
+            await written(llm)
+        for _ in range(3):
+            with pytest.raises(EngineError, match="llm 1 asked to be left alone") as caught:
+                await written(llm)
+            assert "Ask again in 60 s" in caught.value.hint
+        assert len(model.asked) == 3
+        await asyncio.sleep(61)
+        assert await written(llm) == "welcome back"
+        await llm.close()
+
+    tell(story)
+
+
 def test_a_question_that_one_refuses_says_nothing_about_the_engine() -> None:
     async def story() -> None:
         refused = UpstreamError("too long", "x", code="upstream_rejected", status=400)
@@ -389,6 +451,19 @@ def test_chains_are_made_of_what_the_configuration_lists() -> None:
     assert len(engines.traffic["llm"]) == 1
     assert "if it fails: openai, fake" in next(choice.reason for choice in engines.choices if choice.role == "llm")
     asyncio.run(engines.close())
+
+
+def test_a_server_is_a_chain_of_one_so_that_it_rests_and_is_probed_and_what_is_embedded_is_not() -> None:
+    url = "http://127.0.0.1:9/v1"
+    settings = {f"{role}.base_url": url for role in ("stt", "llm", "tts")} | {"tts.model": "m", "stt.model": "m"}
+    engines = registry.make(load(None, {}, settings | {"llm.model": "m"}))
+    assert names(engines.stt) == ["stt 1 (openai)"]
+    assert names(engines.llm) == ["llm 1 (openai)"]
+    assert names(engines.tts) == ["tts 1 (openai)"]
+    assert {role: len(links) for role, links in engines.chains.items()} == {"vad": 0, "stt": 1, "llm": 1, "tts": 1}
+    asyncio.run(engines.close())
+    embedded = registry.make(load(None, {}, {"llm.engine": "fake", "stt.engine": "fake", "tts.engine": "fake"}))
+    assert not any(embedded.chains.values())
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,24 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
+import time
+from email.utils import formatdate
 
+import httpx
 import pytest
 from remote import KEY, connected, everything, failure, talk
 
 from antiphon.engines.api import LlmRequest, TextDelta, UserSaid
 from antiphon.engines.deadlines import Deadlines
-from antiphon.engines.http import Answer, Call, Upstream, UpstreamError, error_message, open_client
+from antiphon.engines.http import (
+    Answer,
+    Call,
+    Upstream,
+    UpstreamError,
+    _retry_after_s,
+    error_message,
+    open_client,
+)
 from antiphon.engines.llm.openai import OpenAiLlm
 from antiphon.errors import ConfigError
 from antiphon.testing.upstream import Act, Fault, Script, ScriptedUpstream
@@ -56,6 +67,32 @@ def test_a_rate_limit_says_how_long_to_wait() -> None:
     error = failing(Act(status=429, retry_after_s=7))
     assert error.retry_after_s == 7.0
     assert "wait 7 s" in error.hint
+
+
+@pytest.mark.parametrize(
+    ("said", "means_s"),
+    [
+        ("Sat, 21 Nov 2026 12:00:30 GMT", 30.0),
+        ("Sat, 21 Nov 2026 11:00:00 GMT", 0.0),
+        ("Sun, 29 Nov 2026 12:00:00 GMT", 86_400.0),
+        ("90000", 86_400.0),
+        ("inf", 86_400.0),
+        ("0.5", 0.5),
+        ("-1", None),
+        ("nan", None),
+        ("soon", None),
+        ("Sat, 99 Nov 2026 12:00:30 GMT", None),
+        ("", None),
+    ],
+)
+def test_a_server_may_say_when_to_come_back_in_seconds_or_as_a_date(said: str, means_s: float | None) -> None:
+    headers = {"retry-after": said, "date": "Sat, 21 Nov 2026 12:00:00 GMT"}
+    assert _retry_after_s(httpx.Response(429, headers=headers)) == means_s
+
+
+def test_a_date_is_compared_with_our_clock_if_the_server_tells_nothing_of_its_own() -> None:
+    response = httpx.Response(429, headers={"retry-after": formatdate(time.time() + 600, usegmt=True)})
+    assert _retry_after_s(response) == pytest.approx(600, abs=60)
 
 
 def test_an_error_that_quotes_our_key_is_masked() -> None:

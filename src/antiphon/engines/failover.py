@@ -1,9 +1,10 @@
-"""Several engines for one role, which look like one: the same question goes to the next when one fails or is slow.
+"""The engines of one role, which look like one: the same question goes to the next when one fails or is slow.
 
 What was asked is asked again only while nothing of an answer has come, for nobody wants to hear a beginning twice. An
 engine that says nothing for half of the time that it may take has company then: who begins first answers, the others
-are stopped. One that failed is left alone for a while, and found out to be back by a probe, not by somebody's turn. It
-does not know what is asked or answered.
+are stopped. One that failed is left alone for a while, and found out to be back by a probe, not by somebody's turn. A
+server that is the only one of its role is a chain as well: it is asked as long as it does not say that it wants to be
+left alone, but not waited for at length again and again. What is asked or answered is not known here.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ AHEAD = 2  # pieces that an engine may be ahead of who reads it: a stalled reade
 FAULTS_OF_THE_QUESTION = frozenset({"upstream_rejected", "context_length_exceeded"})
 """Codes that say nothing about the engine: the next question may suit it."""
 
+STALLED = "upstream_timeout"
+
 E = TypeVar("E", Llm, Stt, Tts)
 T = TypeVar("T")
 
@@ -64,12 +67,14 @@ class End(Struct):
 class Attempt(Generic[T]):
     """One engine at work on one question, in a task of its own, so that it can be stopped whatever it waits for."""
 
-    def __init__(self, link: Link[Any], answer: AsyncIterator[T]) -> None:
+    def __init__(self, link: Link[Any], answer: AsyncIterator[T], patience_s: Seconds | None = None) -> None:
+        """It fails if nothing has come after `patience_s`; without, the engine knows how long it may take."""
         loop = asyncio.get_running_loop()
         self.link = link
         self.asked = loop.time()
         self.began: asyncio.Future[None] = loop.create_future()
         """Done when the first piece has come; fails if none will."""
+        self._patience_s = patience_s
         self._pieces: asyncio.Queue[T | End] = asyncio.Queue(AHEAD)
         self._task = loop.create_task(self._work(cast("AsyncGenerator[T, None]", answer)), name=link.name)
 
@@ -95,20 +100,29 @@ class Attempt(Generic[T]):
 
     async def _work(self, answer: AsyncGenerator[T, None]) -> None:
         error: Exception | None = None
+        limit = asyncio.timeout(self._patience_s)
         try:
-            async with aclosing(answer) as pieces:
+            async with limit, aclosing(answer) as pieces:
                 async for piece in pieces:
                     if not self.began.done():
+                        limit.reschedule(None)
                         self.began.set_result(None)
                     await self._pieces.put(piece)
         except Exception as failure:  # noqa: BLE001 - handed on whole to who waits
-            error = failure
+            error = self._hurried() if limit.expired() else failure
         if not self.began.done():
             if error is None:
                 self.began.set_result(None)
             else:
                 self.began.set_exception(error)
         await self._pieces.put(End(error))
+
+    def _hurried(self) -> EngineError:
+        return EngineError(
+            f"{self.link.name} has stalled a moment ago, and did not begin within {self._patience_s:g} s now",
+            "Is the server overloaded? Its log may say; first_byte_timeout_s is how long it may take when it is well.",
+            code=STALLED,
+        )
 
 
 class Chain(Generic[E]):
@@ -124,7 +138,6 @@ class Chain(Generic[E]):
         failures = [result for result in results if isinstance(result, BaseException)]
         for link, result in zip(self.links, results, strict=True):
             if isinstance(result, BaseException):
-                log.warning("%s is not ready: %s", link.name, result)
                 self.failed(link, result)
         if len(failures) == len(results):
             raise failures[0]
@@ -175,7 +188,8 @@ class Chain(Generic[E]):
 
         def start() -> None:
             link = waiting.popleft()
-            attempt = Attempt(link, ask(link))
+            hurry = link.breaker.hurry(loop.time())
+            attempt = Attempt(link, ask(link), None if hurry == 1.0 else hurry * link.first_byte_s)
             attempts.append(attempt)
             running.append(attempt)
 
@@ -218,8 +232,8 @@ class Chain(Generic[E]):
             return guessed[-1:]
         wait_s = min(link.breaker.rests_until for link in links) - asyncio.get_running_loop().time()
         raise EngineError(
-            "every engine has asked to be left alone for now",
-            f"Ask again in {max(1.0, wait_s):.0f} s; add another engine, or raise the limits with the providers.",
+            f"{' and '.join(link.name for link in links)} asked to be left alone for now",
+            f"Ask again in {max(1.0, wait_s):.0f} s; add another engine, or raise the limits with the provider.",
             code="upstream_rate_limited",
         )
 
@@ -233,7 +247,8 @@ class Chain(Generic[E]):
         if not isinstance(error, EngineError | TimeoutError):
             log.error("%s broke", link.name, exc_info=error)
         now = asyncio.get_running_loop().time()
-        link.breaker.failed(now, getattr(error, "retry_after_s", None))
+        stalled = getattr(error, "code", None) == STALLED
+        link.breaker.failed(now, getattr(error, "retry_after_s", None), stalled=stalled)
         rest_s = link.breaker.rests_until - now
         log.warning("%s failed and rests for %.0f s: %s", link.name, rest_s, _message(error))
         if link.name not in self._probes:

@@ -12,10 +12,12 @@ import functools
 import re
 import socket
 import ssl
+import time
 import urllib.request
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
+from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 import httpx
@@ -35,6 +37,7 @@ LONGEST_BODY_BYTES = 4 << 20  # of an answer that is read whole; an hour's trans
 LONGEST_QUOTE_BYTES = 8 << 10  # of an error's body: enough for its message
 QUOTE_CHARACTERS = 300
 QUOTE_WAIT_S = 2.0  # the status has said what matters; its explanation must not hold up a spoken apology
+LONGEST_RETRY_AFTER_S = 86_400.0  # whoever means longer, or nothing of the kind, is asked again after a day
 LAST_BYTES_WAIT_S = 0.1  # after the last event only the end of the body is due, mostly in the same packet
 
 T = TypeVar("T")
@@ -449,12 +452,24 @@ def _meaning(response: httpx.Response, path: str) -> tuple[str, str]:
 
 
 def _retry_after_s(response: httpx.Response) -> float | None:
-    """Seconds, as all model services write it; a date is not understood, and None."""
+    """Seconds from now, at most a day; None if it says nothing that can be understood."""
+    said = response.headers.get("retry-after", "")
     try:
-        seconds = float(response.headers.get("retry-after", ""))
+        seconds = float(said)
     except ValueError:
+        until = _seconds_of(said)
+        # Measured by the server's own clock, which its other clocks agree with, whatever ours says.
+        since = _seconds_of(response.headers.get("date", "")) or time.time()
+        seconds = max(0.0, until - since) if until is not None else -1.0
+    return min(seconds, LONGEST_RETRY_AFTER_S) if seconds >= 0 else None
+
+
+def _seconds_of(date: str) -> float | None:
+    """Since 1970, of a date as HTTP writes it."""
+    try:
+        return parsedate_to_datetime(date).timestamp()
+    except (ValueError, OverflowError):
         return None
-    return seconds if 0 <= seconds < 86_400 else None
 
 
 def _broken(error: httpx.HTTPError, origin: str) -> UpstreamError:

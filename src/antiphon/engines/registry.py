@@ -109,7 +109,7 @@ class EngineSet(Struct, frozen=True):
     traffic: Mapping[Role, tuple[Any, ...]] = {}
     """How the requests of the remote ones go: an `engines.http.Traffic` for each server."""
     chains: Mapping[Role, tuple[Any, ...]] = {}
-    """The `engines.failover.Link`s of roles that have others to fall back on."""
+    """The `engines.failover.Link`s of roles that servers have, or that have others to fall back on."""
     costs_nothing: bool = True
     """None of them is on another network, where what is written for nothing may be billed."""
     turns: TurnModel | None = None
@@ -301,10 +301,10 @@ def choose(role: Role, settings: Engine) -> Choice:
 
 
 def _made(role: Role, settings: Engine, choice: Choice, workshop: Workshop) -> Any:
-    """The role's engine; where it has others to fall back on, all of them as one."""
+    """The role's engine; a server, or one that has others to fall back on, as a chain that knows who fails."""
     first = FACTORIES[role][choice.name](settings, workshop)
     others = fallbacks(role, settings)
-    if not others:
+    if not others and choice.name != "openai":
         return first
     from antiphon.engines import failover
     from antiphon.engines.stt.failover import FailoverStt

@@ -52,7 +52,7 @@ def standing_of(state: State) -> Standing:
 
 
 def engine_states(engines: EngineSet) -> tuple[EngineState, ...]:
-    """Of all that share a role with others."""
+    """Of all that are servers, or share a role with others."""
     return tuple(
         EngineState(role, link.name, link.breaker.is_open, link.breaker.opened)
         for role, links in engines.chains.items()
