@@ -136,7 +136,7 @@ class SessionDefaults(Section, frozen=True):
     voice: str = "marin"
     greeting: str = ""
     """Said when a client connects, unasked."""
-    say_errors: bool = False
+    say_errors: bool = True
     """Say so aloud when a spoken turn cannot be answered, besides the error that the client is told."""
     lead_ms: Annotated[int, Meta(ge=200, le=60_000)] = 500
     """How far audio is sent ahead of being played. Less than two messages of 100 ms would leave gaps."""

@@ -1,4 +1,4 @@
-"""Who speaks hears that something cannot be reached, also when that is the voice."""
+"""Who speaks hears that something cannot be reached, also when that is the voice, and it was not there at first."""
 
 from __future__ import annotations
 
@@ -22,27 +22,31 @@ pytestmark = pytest.mark.real
 
 
 class Unreachable(FakeTts):
-    """A voice that speaks until it is gone."""
+    """A voice that comes late, and speaks until it is gone."""
 
     is_gone = False
     said = 0
+    refused = 0
 
     async def speak(self, text: str, request: TtsRequest) -> AsyncIterator[Pcm]:
-        if self.is_gone:
+        if self.is_gone or self.refused < 2:
+            self.refused += 1
             raise EngineError("nobody listens there", "It is a test.", code="upstream_unreachable")
         self.said += 1
         async for piece in super().speak(text, request):
             yield piece
 
 
-def test_a_voice_that_is_gone_still_says_that_it_is() -> None:
+def test_a_voice_that_is_gone_still_says_that_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("antiphon.server.run.FIRST_REST_S", 0.05)
+
     async def story() -> None:
         voice = Unreachable(letters_per_second=150.0)  # who waits for the end does not wait long
-        config = load(None, {}, {"server.port": 0, "server.drain_s": 0.5, "session.say_errors": True})
+        config = load(None, {}, {"server.port": 0, "server.drain_s": 0.5, "history.keep": False})
         engines = EngineSet(EnergyVad(), FakeStt("hello"), FakeLlm("Hello there."), voice, ())
         async with running(config, engines=engines, tools=()) as made:
             async with asyncio.timeout(20):
-                while voice.said < 4:  # noqa: ASYNC110 - two apologies of two sentences each, learned at the start
+                while voice.said < 4:  # noqa: ASYNC110 - two apologies of two sentences each, learned as soon as it is there
                     await asyncio.sleep(0.01)
             voice.is_gone = True
             async with client(made) as call:

@@ -104,7 +104,9 @@ async def speak(client: ClientConnection) -> None:
 
 def test_binary_frames_are_sound_and_an_engine_that_dies_is_survived() -> None:
     async def story() -> None:
-        async with server(FakeLlm([Fail("upstream_reset", "gone"), "Here again."]), turns__prepare="never") as made:
+        async with server(
+            FakeLlm([Fail("upstream_reset", "gone"), "Here again."]), turns__prepare="never", session__say_errors=False
+        ) as made:
             async with connect(made.url) as client:
                 await speak(client)
                 done = (await receive(client, "response.done"))["response"]

@@ -121,6 +121,31 @@ def test_who_spoke_hears_that_it_was_another_server() -> None:
     assert story.last(o.Say).text == "I cannot reach it."
 
 
+def test_an_apology_gives_way_to_a_client_that_asks_again() -> None:
+    story = Story(apologies={"en": "Sorry."})
+    story.say_turn("what is the weather")
+    story.give(i.WorkFailed(story.last(o.Generate).work, "upstream_reset", "gone"))
+    assert story.last(o.Say).text == "Sorry."
+    story.respond()
+    ended = story.last(o.ResponseEnded).response
+    assert (ended.id, ended.status, ended.reason) == (story.last(o.Say).response_id, "cancelled", "client_cancelled")
+    assert len(story.all(o.Generate)) == 2
+    assert not story.all(o.Refused)
+
+
+def test_an_apology_that_waits_for_its_turn_is_not_said_when_a_client_has_asked_again() -> None:
+    story = Story(apologies={"en": "Sorry."})
+    story.say_turn("what is the weather")
+    story.write("It is", end="stop")
+    story.voice("It is", 2.0)
+    story.give(i.WorkFailed(story.last(o.Generate).work, "upstream_reset", "gone"))
+    assert not story.all(o.Say), "what was sent is still being played"
+    story.respond()
+    story.answer("It is sunny.", 1.0)
+    story.wait(10)
+    assert not story.all(o.Say)
+
+
 def test_who_typed_is_told_of_it_by_their_client() -> None:
     story = Story(apologies={"en": "Sorry."})
     story.respond()

@@ -74,7 +74,8 @@ class Answers:
     def create(self, request: inputs.CreateResponse) -> None:
         options = request.options
         if not options.detached:
-            self._requests.check_active(self.active)
+            is_ours = self.active is not None and self.active.state is AnswerState.SAYING
+            self._requests.check_active(None if is_ours else self.active)  # what we say is overtaken when theirs begins
         self._requests.check_count(sum(answer.stopped is None for answer in self.all.values()))
         if options.tools is not UNSET:
             check_tools(options.tools, "response.tools")

@@ -17,7 +17,7 @@ from antiphon.errors import EngineError
 from antiphon.session.clauses import ClauseSplitter
 from antiphon.session.spoken_text import SpokenText
 
-MOST_BYTES = 8_000_000  # 83 s of float32 at 24 kHz: a few phrases in a few dozen voices
+MOST_BYTES = 12_000_000  # 125 s of float32 at 24 kHz: apologies in four languages, a few phrases in a few dozen voices
 
 Key = tuple[str, TtsRequest]
 

@@ -25,11 +25,12 @@ import uvicorn
 from msgspec import Struct
 from starlette.types import ASGIApp
 
-from antiphon.config import Config, SessionDefaults
+from antiphon.config import Config
 from antiphon.config import History as HistorySection
 from antiphon.config import Server as ServerSection
 from antiphon.engines import registry
 from antiphon.engines.api import TtsRequest
+from antiphon.engines.breaker import FIRST_REST_S, LONGEST_REST_S
 from antiphon.engines.llm.tokens import token_counter
 from antiphon.engines.registry import EngineSet
 from antiphon.errors import ConfigError, EngineError
@@ -476,17 +477,38 @@ async def _warm(state: State, phrases: KeptPhrases, started: McpConnections | No
     await state.calls.rehearse()
     state.warmed.set()
     log.info("the engines are loaded: ready")
-    await _learn_apologies(state.config.session, phrases)
+    if state.config.session.say_errors:
+        await _learn_apologies(state, phrases)
 
 
-async def _learn_apologies(defaults: SessionDefaults, phrases: KeptPhrases) -> None:
-    """So that they can be said when the voice itself is what cannot be reached."""
-    language = defaults.locale.partition("-")[0]
-    for words in (APOLOGIES, UNREACHABLE) if defaults.say_errors else ():
+async def _learn_apologies(state: State, phrases: KeptPhrases) -> None:
+    """So that they can be said when the voice itself is what cannot be reached: in the server's own language at once,
+    in the others that are understood here when nobody is there whom the work could disturb."""
+    defaults, understood = state.config.session, state.engines.stt.languages
+    own = defaults.locale.partition("-")[0]
+    own = own if own in UNREACHABLE else "en"
+    for language in (own, *(each for each in UNREACHABLE if each != own)):
+        if language != own and understood is not None and language not in understood:
+            continue
+        if language != own:
+            await state.sessions.until_empty()
+        request = TtsRequest(defaults.voice, language=language)
+        await _learn(UNREACHABLE[language], request, phrases)
+        await _learn(APOLOGIES[language], request, phrases)
+
+
+async def _learn(words: str, request: TtsRequest, phrases: KeptPhrases) -> None:
+    """Have them ready, however often that has to be tried."""
+    rest_s = FIRST_REST_S
+    while True:
         try:
-            await phrases.learn(words.get(language, words["en"]), TtsRequest(defaults.voice, language=language))
+            await phrases.learn(words, request)
         except EngineError as error:
-            log.warning("an apology could not be prepared: %s", error.message)
+            log.warning("an apology could not be prepared, the next attempt is in %.0f s: %s", rest_s, error.message)
+        else:
+            return
+        await asyncio.sleep(rest_s)
+        rest_s = min(2 * rest_s, LONGEST_REST_S)
 
 
 async def _sweep(state: State) -> None:

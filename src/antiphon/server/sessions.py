@@ -222,12 +222,16 @@ class Sessions:
             if self.minutes is not None and not stay.goes_on(within_s):
                 self.running[session_id].dismiss(Refused(None, None, self.minutes.words, CODE), CODE)
 
+    async def until_empty(self) -> None:
+        """Wait for a moment in which no session runs."""
+        await self._is_empty.wait()
+
     async def drain(self, patience_s: float) -> None:
         """Let nobody in any more, and wait until all have left, or have been waited for long enough."""
         self.admission.is_draining = True
         try:
             async with asyncio.timeout(patience_s):
-                await self._is_empty.wait()
+                await self.until_empty()
         except TimeoutError:
             log.warning("%d sessions were still running after %.0f s: ended", len(self.running), patience_s)
         for drive in list(self.running.values()):

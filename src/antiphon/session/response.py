@@ -128,6 +128,8 @@ class Response(Audible):
         self.pieces: list[Piece] = []
         self.answers_turn: str | None = None
         """The user item that this response was made for without being asked, if any."""
+        self.is_apology = False
+        """It says nothing but that another one has failed."""
         self.note = ""
         """What the model is told besides its instructions."""
         self.context: tuple[Item | str, ...] | None = None

@@ -400,14 +400,21 @@ class Session(Course):
                 code="invalid_value",
                 param="type",
             )
+        apology = self._active if self._active is not None and self._active.is_apology else None
         if not request.options.detached:
-            self._requests.check_active(self._active)
+            self._requests.check_active(None if apology is not None else self._active)
         self._requests.check_count(len(self._responses))
         context = request.options.input
         if context is not None:
             check_context(context, self.conversation, self._items)
             context = named(context, self._ids)
-        self._begin_response(self._wishes.check_options(request.options), context)
+        options = self._wishes.check_options(request.options)
+        if not options.detached:
+            # Clients ask again when a response has failed: nothing that they did not ask for is to be in their way.
+            self._unasked.forget_apologies()
+            if apology is not None:
+                self._end(apology, Ending("cancelled", "client_cancelled"))
+        self._begin_response(options, context)
         for part in context or ():
             speech = None if isinstance(part, str) else clip_of(part)
             if speech is not None and not isinstance(part, str):
@@ -641,7 +648,9 @@ class Session(Course):
         return ignoring_playback or self._heard.until <= self._now
 
     def _say(self, announcement: Announcement) -> None:
-        self._say_in(self._begin_response(ResponseOptions(), None), announcement)
+        response = self._begin_response(ResponseOptions(), None)
+        response.is_apology = announcement.is_apology
+        self._say_in(response, announcement)
 
     def _say_in(self, response: Response, announcement: Announcement) -> None:
         work = self._new_work(response)

@@ -24,6 +24,8 @@ class Announcement(Struct, frozen=True):
     text: str
     is_fixed: bool = False
     """It is said again and again, in the same words."""
+    is_apology: bool = False
+    """It gives way to a response that a client asks for: that is the better answer to a failure."""
 
 
 class Unasked:
@@ -53,7 +55,12 @@ class Unasked:
         is_elsewhere = code.startswith("upstream_") and language in config.unreachable
         sorry = (config.unreachable if is_elsewhere else config.apologies).get(language)
         if sorry:
-            self.announcements.append(Announcement(sorry, is_fixed=True))
+            self.announcements.append(Announcement(sorry, is_fixed=True, is_apology=True))
+
+    def forget_apologies(self) -> None:
+        """What they are for is asked anew."""
+        for announcement in [each for each in self.announcements if each.is_apology]:
+            self.announcements.remove(announcement)
 
     @property
     def has_filler(self) -> bool:
