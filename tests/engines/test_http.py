@@ -19,9 +19,9 @@ from antiphon.engines.http import (
     Call,
     Upstream,
     UpstreamError,
-    _retry_after_s,
     error_message,
     open_client,
+    retry_after_s,
 )
 from antiphon.engines.llm.openai import OpenAiLlm
 from antiphon.errors import ConfigError
@@ -87,12 +87,12 @@ def test_a_rate_limit_says_how_long_to_wait() -> None:
 )
 def test_a_server_may_say_when_to_come_back_in_seconds_or_as_a_date(said: str, means_s: float | None) -> None:
     headers = {"retry-after": said, "date": "Sat, 21 Nov 2026 12:00:00 GMT"}
-    assert _retry_after_s(httpx.Response(429, headers=headers)) == means_s
+    assert retry_after_s(httpx.Response(429, headers=headers)) == means_s
 
 
 def test_a_date_is_compared_with_our_clock_if_the_server_tells_nothing_of_its_own() -> None:
     response = httpx.Response(429, headers={"retry-after": formatdate(time.time() + 600, usegmt=True)})
-    assert _retry_after_s(response) == pytest.approx(600, abs=60)
+    assert retry_after_s(response) == pytest.approx(600, abs=60)
 
 
 def test_an_error_that_quotes_our_key_is_masked() -> None:

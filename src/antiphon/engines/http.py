@@ -28,7 +28,7 @@ from antiphon.engines.deadlines import Deadlines
 from antiphon.engines.sse import EventStream
 from antiphon.errors import ConfigError, EngineError
 
-__all__ = ["Answer", "Call", "Deadlines", "Traffic", "Upstream", "UpstreamError", "open_client"]
+__all__ = ["Answer", "Call", "Deadlines", "Traffic", "Upstream", "UpstreamError", "open_client", "retry_after_s"]
 
 KEEP_ALIVE_S = 300.0  # people pause for minutes between two questions; servers that close earlier are noticed
 UNLIMITED = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=KEEP_ALIVE_S)
@@ -257,7 +257,7 @@ class Upstream:
             hint,
             code=code,
             status=status,
-            retry_after_s=_retry_after_s(response),
+            retry_after_s=retry_after_s(response),
         )
 
 
@@ -438,7 +438,7 @@ def _meaning(response: httpx.Response, path: str) -> tuple[str, str]:
         case 404 | 405:
             return "upstream_not_found", (f"Check model, and that base_url ends where {path} begins, usually in /v1.")
         case 429:
-            wait_s = _retry_after_s(response)
+            wait_s = retry_after_s(response)
             when = f"It asks to wait {wait_s:g} s. " if wait_s is not None else ""
             return "upstream_rate_limited", f"{when}Raise the limit or the quota with the provider."
         case status if 300 <= status < 400:
@@ -451,7 +451,7 @@ def _meaning(response: httpx.Response, path: str) -> tuple[str, str]:
             return "upstream_rejected", "Check that the model takes this kind of request; see its documentation."
 
 
-def _retry_after_s(response: httpx.Response) -> float | None:
+def retry_after_s(response: httpx.Response) -> float | None:
     """Seconds from now, at most a day; None if it says nothing that can be understood."""
     said = response.headers.get("retry-after", "")
     try:

@@ -34,7 +34,7 @@ from antiphon.runtime.drive import Drive
 from antiphon.runtime.warm import Pools
 from antiphon.server import pages
 from antiphon.server.admission import Turnstile
-from antiphon.server.broker import Beside, Broker
+from antiphon.server.broker import Beside, Broker, refusal_of_call
 from antiphon.server.calls import DELTA_MS, LEAD_MS, Caller, CallRequest, Calls, read_call, worker_of
 from antiphon.server.client_secrets import make_client_secret, read_body
 from antiphon.server.continuing import Earlier, earlier_items
@@ -534,7 +534,7 @@ async def _call(state: State, request: Request) -> Response:
     if request.query_params.get("resume"):  # its session has a place
         return await _resume_call(state, request, request.query_params["resume"])
     visitor: Visitor = request.state.visitor
-    state.calls.check_room(visitor.owner)
+    state.calls.check_room(visitor.owner, state.broker.placing[visitor.owner])
     asked = await read_call(request)
     wish = read_wish(request.query_params)
     addresses = addresses_for_session(state.config.mcp)
@@ -609,19 +609,25 @@ async def _brokered_call(
     config = _session_config(state, settings, state.key_of(visitor))
     assert config.relay is not None
     config = msgspec.structs.replace(config, relay=msgspec.structs.replace(config.relay, joins=True))
-    try:
-        placed = await state.broker.place(address, asked.sdp, session_asked_for(config, state.config.relay.model))
-    except EngineError as error:
-        refusal = Refusal(502, error.code, error.message)
-        state.note_refusal(refusal)
-        return refusal.response
-    source = Beside(address, placed.call_id, state.pools.counts)
+    source = Beside(address, state.pools.counts)
     drive = state.sessions.begin(config, visitor.owner, addresses, source=source)
     if isinstance(drive, Refusal):
         state.note_refusal(drive)
-        await state.broker.hang_up(address, placed.call_id)
         return drive.response
+    try:
+        wish = session_asked_for(config, state.config.relay.model)
+        placed = await state.broker.place(address, asked.sdp, wish, visitor.owner)
+    except EngineError as error:
+        await state.sessions.end(drive, error.code)
+        log.warning("a call could not be placed: %s", error)
+        refusal = refusal_of_call(error)
+        state.note_refusal(refusal)
+        return refusal.response
+    except BaseException:
+        await state.sessions.end(drive, "lost")
+        raise
     call_id = state.broker.keep(address, placed, drive, visitor.owner)
+    source.join(placed.call_id)
     return _accepted(call_id, placed.answer)
 
 

@@ -2,14 +2,18 @@
 
 The offer that a client posts to us is handed on, under a secret that this server makes for the one session and that no
 client sees; the answer goes back. Then a connection beside the call is opened there, on which our tools are run
-and what is said is kept. What a conversation is, `relay.session` knows.
+and what is said is kept. A call costs money there, so whoever asks for one has a place here before, and one that nobody
+waits for any more is hung up. What a conversation is, `relay.session` knows.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import secrets
+from collections import Counter
+from collections.abc import Coroutine, Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -18,7 +22,7 @@ import msgspec
 from msgspec import Struct
 
 from antiphon.audio.units import Seconds
-from antiphon.engines.http import open_client
+from antiphon.engines.http import UpstreamError, malformed, open_client, retry_after_s
 from antiphon.errors import EngineError
 from antiphon.observe.timeline import Turn
 from antiphon.runtime.drive import Drive
@@ -26,6 +30,7 @@ from antiphon.runtime.upstream import Address, Counts, Upstream, open_upstream
 from antiphon.runtime.upstream_failures import refused
 from antiphon.server.calls import PREFIX
 from antiphon.server.process import own_number
+from antiphon.server.refusals import RETRY_AFTER_S, Refusal
 from antiphon.server.sessions import Sessions
 from antiphon.session.outputs import Notice
 
@@ -33,23 +38,31 @@ log = logging.getLogger("antiphon.calls")
 
 SECRET_S = 60  # that a client secret is good for: it is used at once
 PATIENCE_S: Seconds = 15.0  # with each request: the other server gathers its addresses meanwhile
-LONGEST_ANSWER = 200_000  # characters of SDP
+LATE_S: Seconds = 60.0  # in which a call that was given up may yet be answered, to be hung up
+LONGEST_ANSWER_BYTES = 200_000  # a hundred times what a client secret or an answer's SDP takes
+BETTER_LATER = frozenset({"upstream_rate_limited", "upstream_failed", "upstream_unreachable", "upstream_timeout"})
+"""Codes of what may be over when the client asks again."""
 
 
 class Beside:
-    """The source of a session's connections beside a call: none is warm."""
+    """The source of a session's connections beside a call: none is warm, and none can be made before it is placed."""
 
-    def __init__(self, address: Address, call_id: str, counts: Counts) -> None:
+    def __init__(self, address: Address, counts: Counts) -> None:
         self.counts = counts
         self._address = address
-        self._url = address.to(call_id=call_id)
+        self._call_id: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    def join(self, call_id: str) -> None:
+        """The call is there, under this id."""
+        self._call_id.set_result(call_id)
 
     def take(self) -> Upstream | None:
         return None
 
     async def open(self) -> Upstream:
         """Raises `EngineError`."""
-        return await open_upstream(self._address, self._url)
+        call_id = await asyncio.shield(self._call_id)
+        return await open_upstream(self._address, self._address.to(call_id=call_id))
 
 
 class Brokered:
@@ -90,6 +103,13 @@ class _Made(Struct, frozen=True):
     value: str
 
 
+class _Answered(Struct, frozen=True):
+    """What the other server has said to a request that it did not refuse."""
+
+    body: bytes
+    location: str
+
+
 class Broker:
     """The brokered calls of this process. Everything is called on the event loop."""
 
@@ -98,19 +118,58 @@ class Broker:
         self._sessions = sessions
         self._http: httpx.AsyncClient | None = None
         self._lives: set[asyncio.Task[None]] = set()
+        self._late: set[asyncio.Task[None]] = set()
+        self._refusals: dict[str, tuple[Seconds, UpstreamError]] = {}
+        """By origin: until when it wants to hear nothing, and in which words it said so."""
+        self.placing: Counter[str] = Counter()
+        """Calls that the other server has not taken yet, by owner."""
 
-    async def place(self, address: Address, sdp: str, session: dict[str, Any]) -> Placed:
-        """Have the other server answer an offer with this session. Raises `EngineError`."""
-        wish = {"expires_after": {"anchor": "created_at", "seconds": SECRET_S}, "session": session}
-        made = await self._post(address, "client_secrets", address.headers, content=msgspec.json.encode(wish))
-        secret = _secret_in(made.content)
-        headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/sdp"}
-        answered = await self._post(address, "calls", headers, content=sdp.encode())
-        call_id = urlsplit(answered.headers.get("location", "")).path.rpartition("/")[2]
-        if not call_id or len(answered.text) > LONGEST_ANSWER:
-            words = f"{address.origin} did not say which call it has taken"
-            raise EngineError(words, "Does it take calls?", code="upstream_malformed")
-        return Placed(call_id, answered.text)
+    async def place(self, address: Address, sdp: str, session: dict[str, Any], owner: str) -> Placed:
+        """Have the other server answer an offer with this session. Raises `EngineError`. Cancelling gives the call up;
+        should it be answered all the same, it is hung up."""
+        self._check_rest(address)
+        self.placing[owner] += 1
+        try:
+            wish = {"expires_after": {"anchor": "created_at", "seconds": SECRET_S}, "session": session}
+            made = await self._post(address, "client_secrets", address.headers, content=msgspec.json.encode(wish))
+            secret = _secret_in(made.body)
+            headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/sdp"}
+            return await self._called(address, self._post(address, "calls", headers, sdp.encode(), LATE_S))
+        finally:
+            self.placing[owner] -= 1
+            if not self.placing[owner]:
+                del self.placing[owner]
+
+    def _check_rest(self, address: Address) -> None:
+        """Raises `UpstreamError` as long as it wants to hear nothing."""
+        until, said = self._refusals.get(address.origin, (0.0, None))
+        left_s = until - asyncio.get_running_loop().time()
+        if said is not None and left_s > 0:
+            raise UpstreamError(said.message, said.hint, code=said.code, status=said.status, retry_after_s=left_s)
+
+    async def _called(self, address: Address, asking: Coroutine[Any, Any, _Answered]) -> Placed:
+        """What comes of it within our patience. What comes later is nobody's."""
+        posting = asyncio.create_task(asking, name="a call to be placed")
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                return _placed(await asyncio.shield(posting), address.origin)
+        except (TimeoutError, asyncio.CancelledError) as error:
+            given_up = asyncio.create_task(self._hang_up_late(address, posting), name="a call that was given up")
+            self._late.add(given_up)
+            given_up.add_done_callback(self._late.discard)
+            if isinstance(error, TimeoutError):
+                raise _silent(address.origin) from None
+            raise
+
+    async def _hang_up_late(self, address: Address, posting: asyncio.Task[_Answered]) -> None:
+        try:
+            placed = _placed(await posting, address.origin)
+        except EngineError:
+            return
+        except asyncio.CancelledError:  # the process ends: without us nobody will talk in it, and it ends by itself
+            posting.cancel()
+            raise
+        await self.hang_up(address, placed.call_id)
 
     def keep(self, address: Address, placed: Placed, drive: Drive, owner: str) -> str:
         """The session beside it lives as long as the call does. Returns our id of the call."""
@@ -148,25 +207,59 @@ class Broker:
         """Hang up everywhere, and wait until that is done."""
         for one in list(self.ongoing.values()):
             one.close("drain")
-        await asyncio.gather(*self._lives, return_exceptions=True)
+        for late in self._late:
+            late.cancel()
+        await asyncio.gather(*self._lives, *self._late, return_exceptions=True)
         if self._http is not None:
             await self._http.aclose()
 
-    async def _post(self, address: Address, path: str, headers: Any, content: bytes = b"") -> httpx.Response:
+    async def _post(
+        self,
+        address: Address,
+        path: str,
+        headers: Mapping[str, str],
+        content: bytes = b"",
+        patience_s: Seconds = PATIENCE_S,
+    ) -> _Answered:
+        """Raises `EngineError`."""
         if self._http is None:
             self._http = await asyncio.to_thread(open_client)
+        headers = {"Content-Type": "application/json", **headers}
+        url = address.over_http(path)
         try:
-            async with asyncio.timeout(PATIENCE_S):
-                headers = {"Content-Type": "application/json", **headers}
-                answer = await self._http.post(
-                    address.over_http(path), content=content, headers=headers, timeout=PATIENCE_S
-                )
+            async with (
+                asyncio.timeout(patience_s),
+                self._http.stream("POST", url, content=content, headers=headers, timeout=patience_s) as answer,
+            ):
+                if answer.status_code >= 300:
+                    raise self._refused(answer, address.origin)
+                body = bytearray()
+                async for piece in answer.aiter_bytes():
+                    body += piece
+                    if len(body) > LONGEST_ANSWER_BYTES:
+                        raise malformed(f"{address.origin} answers without end")
+                return _Answered(bytes(body), answer.headers.get("location", ""))
         except (httpx.HTTPError, TimeoutError):
-            words = f"{address.origin} does not answer"
-            raise EngineError(words, "Is it up? Check relay.url.", code="upstream_unreachable") from None
-        if answer.status_code >= 300:
-            raise refused(answer.status_code, address.origin)
-        return answer
+            raise _silent(address.origin) from None
+
+    def _refused(self, answer: httpx.Response, origin: str) -> UpstreamError:
+        """In our words; if it said when to come back, it is not asked before."""
+        meant, wait_s = refused(answer.status_code, origin), retry_after_s(answer)
+        refusal = UpstreamError(
+            meant.message, meant.hint, code=meant.code, status=answer.status_code, retry_after_s=wait_s
+        )
+        if wait_s:
+            self._refusals[origin] = (asyncio.get_running_loop().time() + wait_s, refusal)
+        return refusal
+
+
+def refusal_of_call(error: EngineError) -> Refusal:
+    """What a client is told of a call that the other server did not take."""
+    message = f"{error.message}. {error.hint}"
+    if error.code not in BETTER_LATER:
+        return Refusal(502, error.code, message)
+    wait_s = getattr(error, "retry_after_s", None) or RETRY_AFTER_S
+    return Refusal(503, error.code, message, retry_after_s=math.ceil(wait_s))
 
 
 def _secret_in(body: bytes) -> str:
@@ -177,3 +270,17 @@ def _secret_in(body: bytes) -> str:
         words = "the server that is the voice makes no client secrets"
         hint = "Set relay.calls = 'here', or check relay.url."
         raise EngineError(words, hint, code="upstream_malformed") from None
+
+
+def _placed(answered: _Answered, origin: str) -> Placed:
+    """The call that a server has taken. Raises `EngineError`."""
+    call_id = urlsplit(answered.location).path.rpartition("/")[2]
+    sdp = answered.body.decode(errors="replace")
+    if not call_id or not sdp.startswith("v="):
+        words = f"{origin} did not say which call it has taken, or not how to reach it"
+        raise EngineError(words, "Does it take calls? If not, set relay.calls = 'here'.", code="upstream_malformed")
+    return Placed(call_id, sdp)
+
+
+def _silent(origin: str) -> EngineError:
+    return EngineError(f"{origin} does not answer", "Is it up? Check relay.url.", code="upstream_unreachable")

@@ -116,9 +116,12 @@ class Calls:
         await call.answer()
         await call.discard()
 
-    def check_room(self, owner: str) -> None:
-        """Raise `PeerError` if too many calls of this owner are waiting for their other side already."""
-        waiting = sum(1 for one in self.ongoing.values() if one.owner == owner and not one.call.is_connected)
+    def check_room(self, owner: str, elsewhere: int = 0) -> None:
+        """Raise `PeerError` if too many calls of this owner are waiting for their other side already; so many of them
+        `elsewhere`."""
+        waiting = elsewhere + sum(
+            1 for one in self.ongoing.values() if one.owner == owner and not one.call.is_connected
+        )
         if waiting >= self._section.max_connecting:
             raise PeerError(
                 f"{waiting} calls are being connected already.",

@@ -30,12 +30,14 @@ class Refusal(Struct, frozen=True):
     code: str | None
     message: str
     param: str | None = None
+    retry_after_s: int = RETRY_AFTER_S
+    """Of one with the status 503."""
 
     @property
     def response(self) -> Response:
         kind = "server_error" if self.status >= 500 else "invalid_request_error"
         error = {"message": self.message, "type": kind, "code": self.code, "param": self.param}
-        headers = {"Retry-After": str(RETRY_AFTER_S)} if self.status == 503 else {}
+        headers = {"Retry-After": str(self.retry_after_s)} if self.status == 503 else {}
         if self.status == 401:
             headers["WWW-Authenticate"] = "Bearer"
         return JSONResponse({"error": error}, self.status, headers)
