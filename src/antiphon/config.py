@@ -114,6 +114,8 @@ class Server(Section, frozen=True):
     drain_s: Annotated[float, Meta(ge=0, le=86_400)] = 30.0
     wyoming_port: Port | None = None
     """Also serve the recogniser and the voice as a Wyoming service, for Home Assistant. It asks for no key."""
+    wyoming_host: Word = "127.0.0.1"
+    """Where it listens: whoever reaches it may use it, so another machine has to be asked for."""
     tls_cert: Path | None = None
     tls_key: Path | None = None
     tls_self_signed: bool = False

@@ -12,12 +12,16 @@ import asyncio
 import io
 import itertools
 import random
+import struct
 import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from aioice.stun import Class, Message, Method, parse_message
+from aiortc.rtcsctptransport import DataChunk, HeartbeatChunk, crc32c, parse_packet, serialize_packet
+from aiortc.rtp import RtcpReceiverInfo, RtcpRrPacket, RtcpSdesPacket, RtcpSenderInfo, RtcpSourceInfo, RtcpSrPacket
 from fuzz import MUTILATIONS
 from msgspec import Struct
 from recorder import recorded, sweep
@@ -33,9 +37,13 @@ from antiphon.server.frames import frame_at
 from antiphon.server.limits import Bucket, ByteBudget, Size
 from antiphon.server.opening import read_wish
 from antiphon.server.tokens import Grant, Tokens
+from antiphon.server.transcribe import read_command
 from antiphon.server.upload import Uploads
+from antiphon.server.wyoming_events import LONGEST_HEADER_BYTES, read_event
+from antiphon.transport.webrtc.arrivals import Arrivals
 from antiphon.transport.webrtc.offer import read_offer
 from antiphon.transport.webrtc.opus import OpusDecoder, OpusEncoder, ticks_of
+from antiphon.transport.webrtc.reports import Reports
 from antiphon.transport.webrtc.rtp import RtpPacket, read_packet, write_packet
 
 TOKENS = Tokens((), b"a secret of at least thirty-two characters")
@@ -105,6 +113,28 @@ def _read_opus(data: bytes) -> None:
     assert OpusDecoder().decode(data).size <= 120 * 24  # of a packet's 120 ms
 
 
+def _read_events(data: bytes) -> None:
+    async def read() -> None:
+        reader = asyncio.StreamReader(limit=LONGEST_HEADER_BYTES)
+        reader.feed_data(data)
+        reader.feed_eof()
+        while first := await reader.read(1):
+            await read_event(reader, first)
+
+    asyncio.run(read())
+
+
+def _read_report(data: bytes) -> None:
+    Reports(7, Arrivals(ticks_of)).read(data, 0.0, 0.0)
+
+
+def _read_sctp(data: bytes) -> None:
+    """Whoever sends it has a checksum that fits."""
+    data = data.ljust(12, b"\0")
+    checksum = crc32c(data[:8] + bytes(4) + data[12:])
+    parse_packet(data[:8] + struct.pack("<L", checksum) + data[12:])
+
+
 def _read_query(data: bytes) -> None:
     read_wish(Request({"type": "http", "query_string": data}).query_params)
 
@@ -132,6 +162,35 @@ def _tokens() -> list[bytes]:
     return [tokens.make(tokens.name_of(""), Grant(expires_at=2**40), 0).encode()]
 
 
+def _events() -> list[bytes]:
+    data = b'{"rate":16000,"width":2,"channels":1}'
+    return [
+        b'{"type":"audio-chunk","data_length":%d,"payload_length":2}\n%sab' % (len(data), data),
+        b'{"type":"ping","data":{"text":"x"}}\n',
+    ]
+
+
+def _reports() -> list[bytes]:
+    heard = RtcpReceiverInfo(7, 3, 9, 100, 5, 1, 2)
+    sent = RtcpSenderInfo(1 << 40, 48_000, 10, 1_000)
+    named = RtcpSdesPacket([RtcpSourceInfo(9, [(1, b"somebody")])])
+    return [bytes(RtcpSrPacket(9, sent, [heard])) + bytes(named), bytes(RtcpRrPacket(9, [heard]))]
+
+
+def _stun() -> list[bytes]:
+    message = Message(Method.BINDING, Class.REQUEST, b"transaction_")
+    message.attributes["USERNAME"] = "ours:theirs"
+    message.attributes["PRIORITY"] = 1_853_759_231
+    message.add_message_integrity(b"a password")
+    return [bytes(message)]
+
+
+def _sctp() -> list[bytes]:
+    data = DataChunk(flags=3)
+    data.tsn, data.stream_id, data.stream_seq, data.protocol, data.user_data = 1, 0, 0, 51, b'{"type":"x"}'
+    return [serialize_packet(5000, 5000, 7, chunk) for chunk in (data, HeartbeatChunk(body=b"\x00\x01\x00\x08abcd"))]
+
+
 def _read_token(data: bytes) -> None:
     TOKENS.read(data.decode("latin-1"))
 
@@ -146,6 +205,14 @@ DECODERS: Mapping[str, Decoder] = {
     "rtp": Decoder(read_packet, lambda: [write_packet(RtpPacket(111, 1, 2, 3, b"x" * 60), after_silence=True)], ()),
     "frame": Decoder(lambda data: frame_at(data, 0), lambda: [b"\x81\x85abcdhello", b"\x82\xfe\x01\x00abcd"], ()),
     "token": Decoder(_read_token, _tokens, ()),
+    "wyoming": Decoder(_read_events, _events),
+    "command": Decoder(
+        lambda data: read_command(data.decode("utf-8", "surrogateescape")),
+        lambda: [b'{"action":"language","language":"de"}', b'{"action":"end"}'],
+    ),
+    "report": Decoder(_read_report, _reports, ()),
+    "stun": Decoder(parse_message, _stun, (ValueError, struct.error)),
+    "sctp": Decoder(_read_sctp, _sctp, (ValueError, struct.error)),
     "query": Decoder(_read_query, lambda: [b"model=x&intent=conversation&antiphon=1&resumable=1"]),
 }
 

@@ -360,8 +360,11 @@ async def _begin_wyoming(config: Config, engines: EngineSet) -> WyomingService |
         from antiphon.server.wyoming import WyomingService
     except ImportError:
         raise ConfigError("the package wyoming is not installed", "pip install 'antiphon[wyoming]'") from None
-    service = WyomingService(engines, config.server.host, config.server.wyoming_port)
-    log.info("Wyoming listens on port %d", await service.start())
+    host = config.server.wyoming_host
+    service = WyomingService(engines, host, config.server.wyoming_port, config.server.idle_timeout_s)
+    log.info("Wyoming listens on port %d of %s", await service.start(), host)
+    if not is_loopback(host):
+        log.warning("whoever reaches that port may use the recogniser and the voice: Wyoming knows no keys")
     return service
 
 

@@ -64,6 +64,15 @@ class Command(Struct):
     language: str | None = None
 
 
+def read_command(text: str) -> Command:
+    """A text frame. Raises `PeerError`."""
+    try:
+        return msgspec.json.decode(text, type=Command)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        hint = 'Send {"action": "end"}, for one.'
+        raise PeerError(f"this is no command: {error}", hint, code="invalid_command") from None
+
+
 def read_form(query: QueryParams) -> Form:
     """The parameters of the URL; others are ignored. Raises `PeerError`."""
     kind = query.get("format") or None
@@ -147,9 +156,9 @@ class Captions:
 
     async def _obey(self, text: str) -> None:
         try:
-            command = msgspec.json.decode(text, type=Command)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            await self._error("invalid_command", f"this is no command: {error}", 'Send {"action": "end"}, for one.')
+            command = read_command(text)
+        except PeerError as error:
+            await self._error("invalid_command", error.message, error.hint)
             return
         match command.action:
             case "ping":

@@ -1,7 +1,8 @@
 """Our recogniser and voice as a Wyoming service, for Home Assistant, on a port of its own.
 
 It translates between Wyoming's events and the engines; the protocol itself is the `wyoming` package's. Home Assistant
-finds the end of speech itself, so each transcription is what came between two of its events.
+finds the end of speech itself, so each transcription is what came between two of its events. The protocol has no keys:
+who may reach the port may use it, within bounds.
 """
 
 from __future__ import annotations
@@ -10,32 +11,34 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from functools import partial
 from importlib.metadata import version
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 from wyoming.asr import Transcribe, Transcript
 from wyoming.audio import AudioChunk, AudioStart, AudioStop
 from wyoming.error import Error
-from wyoming.event import Event
+from wyoming.event import Event, async_write_event
 from wyoming.info import AsrModel, AsrProgram, Attribution, Describe, Info, TtsProgram, TtsVoice
 from wyoming.ping import Ping, Pong
-from wyoming.server import AsyncEventHandler, AsyncTcpServer
 from wyoming.tts import Synthesize
 
 from antiphon.audio.pcm import float_from_int16
-from antiphon.audio.units import HEARING_RATE, WIRE_RATE, Pcm16
+from antiphon.audio.units import HEARING_RATE, WIRE_RATE, Pcm16, Seconds
 from antiphon.engines.api import SttRequest, TtsRequest
 from antiphon.engines.registry import EngineSet
 from antiphon.engines.stt.agreement import final
 from antiphon.errors import AntiphonError, ConfigError, PeerError
 from antiphon.media.live import PcmDecoder
 from antiphon.runtime.speech import spoken
+from antiphon.server.transcribe import HIGHEST_RATE, LOWEST_RATE, MOST_CHANNELS
+from antiphon.server.wyoming_events import LONGEST_HEADER_BYTES, read_event
 
 log = logging.getLogger("antiphon.wyoming")
 
 LONGEST_S = 120.0  # of speech between two events; what comes after it is left out
+MOST_CONNECTIONS = 32  # at a time; Home Assistant opens one for each thing that is said
+ARRIVAL_S: Seconds = 10.0  # for an event that has begun, and for one of ours to be taken
 FALLBACK_LANGUAGES = ("en",)
 WIDTH_BYTES = 2
 
@@ -84,13 +87,14 @@ def info_of(engines: EngineSet) -> Info:
     )
 
 
-class Conversation(AsyncEventHandler):
-    """One connection. Wyoming's server calls `handle_event` with one event after the other."""
+class Conversation:
+    """One connection, served by one task."""
 
     def __init__(
         self, engines: EngineSet, info: Info, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        super().__init__(reader, writer)
+        self._reader = reader
+        self._writer = writer
         self._engines = engines
         self._info = info.event()
         self._language: str | None = None
@@ -99,23 +103,52 @@ class Conversation(AsyncEventHandler):
         self._sound: list[Pcm16] = []
         self._samples = 0
 
-    async def handle_event(self, event: Event) -> bool:
-        """Act on one event. What is wrong with it is told, and the connection goes on."""
+    async def serve(self, idle_s: Seconds) -> None:
+        """Act on one event after the other, until the other side leaves, says nothing for so long, or sends what
+        cannot be read. Cancelling ends it at once."""
+        try:
+            while (event := await self._next(idle_s)) is not None:
+                await self._take(event)
+        except PeerError as error:
+            log.info("a connection is closed: %s", error.message)
+            await self._refuse(error)
+        except TimeoutError:
+            log.info("a connection is closed: it sent half an event, or did not take one of ours, for too long")
+
+    async def _next(self, idle_s: Seconds) -> Event | None:
+        """Raises `PeerError`, and `TimeoutError` for an event that does not arrive."""
+        try:
+            async with asyncio.timeout(idle_s):
+                first = await self._reader.read(1)
+        except TimeoutError:
+            return None
+        if not first:
+            return None
+        async with asyncio.timeout(ARRIVAL_S):
+            return await read_event(self._reader, first)
+
+    async def _take(self, event: Event) -> None:
+        """What is wrong with it is told, and the connection goes on."""
         try:
             await self._act(event)
         except AntiphonError as error:
-            await self.write_event(Error(text=error.told, code=_code(error)).event())
+            await self._refuse(error)
         except (KeyError, TypeError, ValueError) as error:
-            await self.write_event(
-                Error(text=f"this {event.type} cannot be read: {error}", code="invalid_event").event()
-            )
-        return True
+            hint = "See the protocol's description."
+            await self._refuse(PeerError(f"This {event.type[:40]} cannot be read: {error}.", hint, code=None))
+
+    async def _refuse(self, error: AntiphonError) -> None:
+        await self._send(Error(text=error.told, code=_code(error)).event())
+
+    async def _send(self, event: Event) -> None:
+        async with asyncio.timeout(ARRIVAL_S):
+            await async_write_event(event, self._writer)
 
     async def _act(self, event: Event) -> None:
         if Describe.is_type(event.type):
-            await self.write_event(self._info)
+            await self._send(self._info)
         elif Ping.is_type(event.type):
-            await self.write_event(Pong(text=Ping.from_event(event).text).event())
+            await self._send(Pong(text=Ping.from_event(event).text).event())
         elif Transcribe.is_type(event.type):
             self._language = Transcribe.from_event(event).language
         elif AudioStart.is_type(event.type):
@@ -131,6 +164,12 @@ class Conversation(AsyncEventHandler):
     def _begin(self, rate_hz: int, width: int, channels: int) -> None:
         if width != WIDTH_BYTES:
             raise PeerError(f"samples of {width} bytes", "Send 16-bit samples.", code="invalid_audio")
+        if not LOWEST_RATE <= rate_hz <= HIGHEST_RATE or not 1 <= channels <= MOST_CHANNELS:
+            raise PeerError(
+                f"{channels} channels at {rate_hz} Hz",
+                f"Send up to {MOST_CHANNELS} channels at {LOWEST_RATE} to {HIGHEST_RATE} Hz.",
+                code="invalid_audio",
+            )
         self._decoder = PcmDecoder(rate_hz, channels)
         self._sound, self._samples = [], 0
 
@@ -151,22 +190,22 @@ class Conversation(AsyncEventHandler):
         self._sound, self._samples = [], 0
         request = SttRequest(self._language, purpose="conversation")
         heard = await final(self._engines.stt, float_from_int16(sound), request)
-        await self.write_event(Transcript(text=heard.text, language=heard.language or self._language).event())
+        await self._send(Transcript(text=heard.text, language=heard.language or self._language).event())
 
     async def _speak(self, asked: Synthesize) -> None:
         voice = asked.voice
         name, language = (voice.name or "marin", voice.language) if voice is not None else ("marin", None)
         form = {"rate": WIRE_RATE, "width": WIDTH_BYTES, "channels": 1}
-        await self.write_event(AudioStart(**form).event())
+        await self._send(AudioStart(**form).event())
         sound = cast(
             "AsyncGenerator[Pcm16, None]", spoken(asked.text, self._engines.tts, TtsRequest(name, language=language))
         )
         try:
             async with aclosing(sound):
                 async for pcm in sound:
-                    await self.write_event(AudioChunk(audio=pcm.astype("<i2", copy=False).tobytes(), **form).event())
+                    await self._send(AudioChunk(audio=pcm.astype("<i2", copy=False).tobytes(), **form).event())
         finally:
-            await self.write_event(AudioStop().event())
+            await self._send(AudioStop().event())
 
 
 def _code(error: AntiphonError) -> str:
@@ -176,19 +215,49 @@ def _code(error: AntiphonError) -> str:
 class WyomingService:
     """The service on one port of this machine, until it is closed."""
 
-    def __init__(self, engines: EngineSet, host: str, port: int) -> None:
+    def __init__(self, engines: EngineSet, host: str, port: int, idle_s: Seconds = 600.0) -> None:
+        """A connection that says nothing for `idle_s` is closed."""
         self._engines = engines
-        self._server = AsyncTcpServer(host, port)
+        self._where = (host, port)
+        self._idle_s = idle_s
+        self._info: Info | None = None
+        self._server: asyncio.Server | None = None
+        self._serving: set[asyncio.Task[None]] = set()
 
     async def start(self) -> int:
         """Begin to listen; the port. Raises `ConfigError`."""
-        info = await asyncio.to_thread(info_of, self._engines)
+        self._info = await asyncio.to_thread(info_of, self._engines)
+        host, port = self._where
         try:
-            await self._server.start(partial(Conversation, self._engines, info))
+            self._server = await asyncio.start_server(self._meet, host, port, limit=LONGEST_HEADER_BYTES)
         except OSError as error:
             raise ConfigError(f"the Wyoming port cannot be opened: {error.strerror}", "Choose another one.") from None
-        listening: Any = self._server._server  # the package has no other way to tell which port it took
-        return int(listening.sockets[0].getsockname()[1])
+        return int(self._server.sockets[0].getsockname()[1])
+
+    def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._serve(reader, writer), name="wyoming")
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert self._info is not None
+        try:
+            if len(self._serving) > MOST_CONNECTIONS:
+                log.warning("a connection is turned away: there are %d already", MOST_CONNECTIONS)
+                return
+            await Conversation(self._engines, self._info, reader, writer).serve(self._idle_s)
+        except OSError:
+            log.info("a connection broke")
+        except Exception:  # the border of the connection
+            log.exception("a connection broke")
+        finally:
+            # Whoever does not read would otherwise keep what we have written to it.
+            writer.transport.abort() if writer.transport.get_write_buffer_size() else writer.close()
 
     async def close(self) -> None:
-        await self._server.stop()
+        """Nobody is listened to any more, and the connections are closed."""
+        if self._server is not None:
+            self._server.close()
+        for task in self._serving:
+            task.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)

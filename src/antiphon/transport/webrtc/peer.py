@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import struct
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
@@ -228,8 +229,11 @@ class _Dtls(RTCDtlsTransport):
             self.last_heard = self._now()
             if data and SRTP_FIRST <= data[0] <= SRTP_LAST:
                 self._take(data, self.last_heard)
-            else:
+                return
+            try:
                 others(data, address)
+            except struct.error:
+                return  # from aioice, of STUN with a field that is too short: anybody may send that
 
         socket.datagram_received = received  # type: ignore[method-assign, assignment]
 
