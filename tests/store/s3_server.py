@@ -35,6 +35,8 @@ class S3:
         """Parts that were sent, of objects that are not whole, by upload and number."""
         self.requests: list[str] = []
         self.is_away = False
+        self.refuses = ""
+        """Objects with this in their name."""
         self.url = ""
 
     def answer(self, method: str, key: str, query: dict[str, str], body: bytes) -> Answer:
@@ -50,6 +52,8 @@ class S3:
                 return 200, b"", {"ETag": _etag(body)}
             case "POST" if "uploadId" in query:
                 return self._complete(key, self.uploads.pop(query["uploadId"]), body.decode())
+            case "PUT" if self.refuses and self.refuses in key:
+                return 403, b"<Error><Code>AccessDenied</Code></Error>", {}
             case "PUT":
                 self.objects[key] = body
                 return 200, b"", {"ETag": _etag(body)}

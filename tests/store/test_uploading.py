@@ -93,11 +93,23 @@ def test_what_a_store_that_is_away_did_not_get_waits_on_disk_and_is_sent_whole(
     until(lambda: any(s3.uploads.values()))
     s3.is_away = True
     uploads.ended("sess_1")
-    until(lambda: "recordings wait in" in caplog.text)
+    until(lambda: "a recording waits in" in caplog.text)
     assert path.read_bytes() == sound
     s3.is_away = False
     until(lambda: not path.exists())
     assert s3.objects["antiphon/sound/sess_1.ogg"] == sound
+    uploads.close()
+
+
+def test_a_recording_that_the_store_refuses_holds_up_no_other_and_is_tried_again(s3: S3, tmp_path: Path) -> None:
+    s3.refuses = "sess_1"
+    for name in ("sess_1", "sess_2", "sess_3"):
+        (tmp_path / f"{name}.ogg").write_bytes(name.encode())
+    uploads = begun(s3, tmp_path)
+    until(lambda: set(s3.objects) == {"antiphon/sound/sess_2.ogg", "antiphon/sound/sess_3.ogg"})
+    assert (tmp_path / "sess_1.ogg").read_bytes() == b"sess_1"
+    s3.refuses = ""
+    until(lambda: "antiphon/sound/sess_1.ogg" in s3.objects)
     uploads.close()
 
 

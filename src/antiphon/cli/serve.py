@@ -80,15 +80,20 @@ def _announce_workers(url: str, workers: int) -> None:
 
 
 def _announce(server: Running) -> None:
+    from antiphon.server.relay import address_from
+
     state = server.state
     click.echo(f"Antiphon listens on {server.url}")
     page = server.url.replace("ws", "http", 1).removesuffix("v1/realtime")
     click.echo(f"  to talk to it, open {page}")
     if not state.config.server.all_keys:
         click.echo("  without a key: from this machine only")
+    address = address_from(state.config.relay)
+    if address is not None:
+        click.echo(f"  conversations: another server's voice, {address.origin} (relay.url is set); beside them:")
     for choice in state.engines.choices:
         click.echo(f"  {choice.role}: {choice.name} ({choice.reason})")
-        if choice.caveat:
+        if choice.caveat and address is None:
             click.echo(f"       {choice.caveat}")
     if state.config.turns.model is not None:
         click.echo(f"  turns: smart-turn ({state.config.turns.model})")

@@ -42,6 +42,7 @@ READ_BYTES = 256 * 1024  # in one piece, for whoever listens to a recording
 REQUEST_S, CONNECT_S = 60, 5
 RETRIES = 2
 LONGEST_WORDS = 200  # of an error
+MOST_IN_A_ROW = 3  # files that fail one after the other: it is not they, it is the store
 
 
 class Address(Struct, frozen=True):
@@ -62,6 +63,14 @@ class Part(Struct):
     writer: WritableFile | None
     """None if that failed: all of it is sent afterwards."""
     sent_bytes: int = 0
+
+
+class Wait(Struct):
+    """Of a file that failed."""
+
+    failures: int = 0
+    until: Seconds = 0.0
+    """On the monotonic clock."""
 
 
 def store_at(address: Address) -> ObjectStore:
@@ -97,6 +106,7 @@ class Uploads:
         self._folder = folder
         self._keep_s = keep_s
         self._parts: dict[str, Part] = {}
+        self._waits: dict[str, Wait] = {}
         self._growing: set[str] = set()
         """What is being written by this process."""
         self._lock = threading.Lock()
@@ -175,22 +185,43 @@ class Uploads:
             self._news.wait(LOOK_S)
 
     def _rest(self, error: Exception) -> None:
-        rest_s = min(LAST_REST_S, FIRST_REST_S * 2**self._failures)
+        rest_s = _rest_s(self._failures)
         self._failures += 1
         log.warning("recordings wait in %s, the next attempt is in %.0f s: %s", self._folder, rest_s, _told(error))
         self._stop.wait(rest_s)
 
     def _send_all(self) -> None:
+        """One file that fails waits for its own next attempt, and holds up no other; if several in a row fail, the last
+        one's error is raised."""
         paths = sorted(self._folder.glob(f"*{SUFFIX}"))
         with self._lock:  # after the look: whatever was seen to grow is known to
             growing = set(self._growing)
+        names = {path.stem for path in paths}
+        self._waits = {name: wait for name, wait in self._waits.items() if name in names}
+        failures_in_a_row = 0
         for path in paths:
+            wait = self._waits.get(path.stem)
             if self._stop.is_set():
                 return
-            if path.stem in growing:
-                self._send_part(path)
+            if wait is not None and time.monotonic() < wait.until:
+                continue
+            try:
+                self._send_part(path) if path.stem in growing else self._send_rest(path)
+            except (BaseError, OSError) as error:
+                self._put_off(path, error)
+                failures_in_a_row += 1
+                if failures_in_a_row == MOST_IN_A_ROW:
+                    raise
             else:
-                self._send_rest(path)
+                self._waits.pop(path.stem, None)
+                failures_in_a_row = 0
+
+    def _put_off(self, path: Path, error: Exception) -> None:
+        wait = self._waits.setdefault(path.stem, Wait())
+        rest_s = _rest_s(wait.failures)
+        wait.failures += 1
+        wait.until = time.monotonic() + rest_s
+        log.warning("a recording waits in %s, the next attempt is in %.0f s: %s", path, rest_s, _told(error))
 
     def _send_part(self, path: Path) -> None:
         """As much of a recording that goes on as makes whole parts."""
@@ -252,6 +283,11 @@ def _copy(file: BinaryIO, part: Part, writer: WritableFile, up_to: int) -> None:
         piece = file.read(min(PART_BYTES, up_to - part.sent_bytes))
         writer.write(piece)
         part.sent_bytes += len(piece)
+
+
+def _rest_s(failures: int) -> Seconds:
+    """After so many before this one, in a row."""
+    return float(min(LAST_REST_S, FIRST_REST_S * 2 ** min(failures, 16)))
 
 
 def _told(error: Exception) -> str:

@@ -20,7 +20,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from antiphon.audio.pcm import int16_from_float
-from antiphon.audio.units import HEARING_RATE, Pcm
+from antiphon.audio.units import HEARING_RATE, Pcm, Seconds
 from antiphon.engines.api import SttRequest, Transcript, TranscriptDelta
 from antiphon.engines.stt.clip import spoken_clip
 from antiphon.errors import EngineError
@@ -31,8 +31,9 @@ T = TypeVar("T")
 
 MODULE = "antiphon.engines.stt.pocketsphinx_worker"
 LONGEST_S = 60.0
-START_S = 30.0  # to load the models
-PATIENCE = 10.0  # times the length of the sound, and never less than START_S: then the worker hangs
+LOAD_S = 120.0  # to load the models, for which nobody waits: a machine may have no time for us for half a minute
+START_S = 30.0  # the least that is allowed for an utterance
+PATIENCE = 10.0  # times the length of the sound, if that is more: then the worker hangs
 WORTH_FINISHING_S = 3.0  # of sound that nobody asks about any more: it takes as long as to load the models again
 YIELDING = 10  # niceness: a tenth of a core, where another process wants the rest
 
@@ -140,7 +141,7 @@ class Crew:
     async def _load(self, worker: Worker, listen_for: Sequence[str]) -> None:
         clip = await asyncio.to_thread(spoken_clip)
         for listens_for in listen_for:
-            await worker.recognise(_bounded(clip), listens_for)
+            await worker.recognise(_bounded(clip), listens_for, LOAD_S)
 
     def _queue(self) -> asyncio.Queue[Worker]:
         loop = asyncio.get_running_loop()
@@ -165,8 +166,9 @@ class Worker:
     def is_running(self) -> bool:
         return self._process is not None and self._process.returncode is None
 
-    async def recognise(self, sound: bytes, listens_for: str) -> tuple[str, bool]:
-        """Words, and whether they are what was listened for. Cancelling ends the process."""
+    async def recognise(self, sound: bytes, listens_for: str, least_s: Seconds = START_S) -> tuple[str, bool]:
+        """Words, and whether they are what was listened for. It hangs if it takes `least_s`, or ten times as long as
+        the sound if that is more. Cancelling ends the process."""
         process = await self._running()
         assert process.stdin is not None
         assert process.stdout is not None
@@ -174,7 +176,7 @@ class Worker:
         try:
             request = json.dumps({"bytes": len(sound), "listens_for": listens_for}).encode()
             process.stdin.write(request + b"\n" + sound)
-            async with asyncio.timeout(max(START_S, PATIENCE * len(sound) / 2 / HEARING_RATE)):
+            async with asyncio.timeout(max(least_s, PATIENCE * len(sound) / 2 / HEARING_RATE)):
                 await process.stdin.drain()
                 line = await process.stdout.readline()
             if not line:
