@@ -255,11 +255,10 @@ class Broker:
 
 def refusal_of_call(error: EngineError) -> Refusal:
     """What a client is told of a call that the other server did not take."""
-    message = f"{error.message}. {error.hint}"
     if error.code not in BETTER_LATER:
-        return Refusal(502, error.code, message)
+        return Refusal(502, error.code, error.told)
     wait_s = getattr(error, "retry_after_s", None) or RETRY_AFTER_S
-    return Refusal(503, error.code, message, retry_after_s=math.ceil(wait_s))
+    return Refusal(503, error.code, error.told, retry_after_s=math.ceil(wait_s))
 
 
 def _secret_in(body: bytes) -> str:
