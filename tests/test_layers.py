@@ -103,7 +103,7 @@ def test_chance_comes_from_a_seed() -> None:
 TASK_STARTERS = {
     "server/broker.py", "runtime/relay.py", "runtime/upstream.py", "runtime/warm.py",
     "runtime/workers.py", "transport/websocket.py", "transport/webrtc/call.py", "transport/webrtc/peer.py",
-    "server/calls.py",
+    "server/calls.py", "server/wyoming.py",
     "testing/caller.py", "server/run.py", "cli/demo.py", "testing/contract.py", "testing/upstream.py",
     "testing/loopback.py", "testing/wire.py", "tools/runner.py", "runtime/live.py", "tools/mcp_client.py",
     "runtime/whole.py", "server/rest.py", "server/workers.py", "server/handing_on.py", "bench/call.py",
