@@ -20,9 +20,10 @@ from typing import Any
 
 import numpy as np
 from aioice.stun import Class, Message, Method, parse_message
-from aiortc.rtcsctptransport import DataChunk, HeartbeatChunk, crc32c, parse_packet, serialize_packet
+from aiortc.rtcsctptransport import DataChunk, HeartbeatChunk, parse_packet, serialize_packet
 from aiortc.rtp import RtcpReceiverInfo, RtcpRrPacket, RtcpSdesPacket, RtcpSenderInfo, RtcpSourceInfo, RtcpSrPacket
 from fuzz import MUTILATIONS
+from google_crc32c import value as crc32c
 from msgspec import Struct
 from recorder import recorded, sweep
 from starlette.requests import Request
