@@ -327,6 +327,7 @@ ELSEWHERE = {
     "insufficient_permissions": "server/test_client_secrets.py",
     "internal_error": "server/test_bounded.py",
     "invalid_audio": "server/test_transcribe.py",
+    "invalid_command": "server/test_transcribe.py",
     "invalid_offer": "server/test_calls.py",
     "mcp_list_tools_failed": "session/test_mcp.py",
     "mcp_tool_not_found": "session/test_mcp.py",

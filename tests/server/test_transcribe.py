@@ -17,7 +17,9 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from antiphon.audio.pcm import int16_from_float
 from antiphon.engines.fake import Fail, FakeStt
+from antiphon.errors import PeerError
 from antiphon.server.run import Running
+from antiphon.server.transcribe import read_command
 
 pytestmark = pytest.mark.real
 
@@ -193,3 +195,10 @@ def test_what_the_url_may_say() -> None:
                 assert (status, error["code"]) == (503, "server_full")
 
     asyncio.run(ask())
+
+
+@pytest.mark.parametrize("text", ["", "[1]", '{"action": 7}', '{"x":' + "[" * 5_000])
+def test_what_is_no_command_is_refused_in_words(text: str) -> None:
+    with pytest.raises(PeerError) as caught:
+        read_command(text)
+    assert caught.value.code == "invalid_command"

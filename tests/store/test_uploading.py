@@ -153,7 +153,7 @@ def test_a_wrong_key_is_told_without_the_key(s3: S3, tmp_path: Path, caplog: pyt
     wrong = "not-the-secret-key"
     (tmp_path / "sess_1.ogg").write_bytes(b"sound")
     uploads = begun(s3, tmp_path, wrong)
-    until(lambda: "recordings wait in" in caplog.text)
+    until(lambda: "a recording waits in" in caplog.text)
     with pytest.raises(EngineError, match="does not answer") as refused:
         uploads.read("sess_1")
     assert refused.value.code == "recording_unavailable"
