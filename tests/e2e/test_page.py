@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -62,6 +63,8 @@ window.RTCPeerConnection = class extends RTCPeerConnection {
 """
 LOUD = "Number(document.querySelector('.ring').style.getPropertyValue('--level')) > 0.4"
 DURATION = re.compile(r"calculate\s*\d+ ms on the server")
+scripted_house = partial(scripted, tls=False, partials="off")
+"""The page asks for words while they are spoken, and each look at an utterance would use up a line of the script."""
 expect.set_options(timeout=PATIENCE_MS)
 
 
@@ -143,7 +146,7 @@ def test_a_function_of_the_person_and_a_voice_over_the_answer(tmp_path: Path, so
         microphone = tape(tmp_path / "mic.wav", sounds, 5.0, "weather", 9.0, "story", 4.0, "stop", 20.0)
         choices = json.dumps({"ownTools": [WEATHER]})
         async with (
-            scripted(tmp_path, tls=False, partials="off") as house,
+            scripted_house(tmp_path) as house,
             open_page(microphone, choices=choices) as page,
         ):
             await connect(page, house)
@@ -193,7 +196,7 @@ def test_a_call_is_answered_and_interrupted(tmp_path: Path, sounds: Path) -> Non
         choices = json.dumps({"transport": "webrtc"})
         says = ("story", "stop")
         async with (
-            scripted(tmp_path, tls=False, partials="off", says=says) as house,
+            scripted_house(tmp_path, says=says) as house,
             open_page(microphone, choices=choices) as page,
         ):
             await connect(page, house)
@@ -240,7 +243,7 @@ def test_a_server_that_restarts_finds_the_conversation_again(tmp_path: Path, tra
 def test_a_connection_that_breaks_in_mid_answer_is_taken_up_again(tmp_path: Path) -> None:
     async def story() -> None:
         async with (
-            scripted(tmp_path, tls=False, partials="off") as house,
+            scripted_house(tmp_path) as house,
             Cable.to(origin_of(house.url)) as cable,
             open_page() as page,
         ):
@@ -263,7 +266,7 @@ def test_a_connection_that_breaks_in_mid_answer_is_taken_up_again(tmp_path: Path
 def test_a_call_whose_path_breaks_is_taken_up_again(tmp_path: Path) -> None:
     async def story() -> None:
         choices = json.dumps({"transport": "webrtc"})
-        async with scripted(tmp_path, tls=False, partials="off") as house, open_page(choices=choices) as page:
+        async with scripted_house(tmp_path) as house, open_page(choices=choices) as page:
             await page.add_init_script(KEEP_CALLS)
             await connect(page, house)
             await ask(page, "Tell me a story")
@@ -317,7 +320,7 @@ def test_a_microphone_that_is_unplugged_in_mid_sentence_ends_the_turn_and_is_rep
     async def story() -> None:
         microphone = tape(tmp_path / "mic.wav", sounds, 2.0, "long", 20.0)
         async with (
-            scripted(tmp_path, tls=False, partials="off", says=("long",)) as house,
+            scripted_house(tmp_path, says=("long",)) as house,
             open_page(microphone, choices=json.dumps({"transport": transport})) as page,
         ):
             await page.add_init_script(KEEP_MICROPHONE)
