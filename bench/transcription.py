@@ -301,7 +301,7 @@ async def _captioned(sound: Pcm16, vad: Vad, step: int) -> tuple[float, float]:
     budget = Budget(bytes_allowed, Tab(None))
     captions = Captions(cast("WebSocket", line), hub, WholeOnly(FakeStt("hello")), Form("en"), budget)
     before = time.process_time()
-    await captions.serve(60.0)
+    await captions.serve(60.0, 60.0)
     cpu_s = time.process_time() - before
     await hub.close()
     finals = [message for message in map(json.loads, line.sent) if message.get("partial") is False]
@@ -309,19 +309,23 @@ async def _captioned(sound: Pcm16, vad: Vad, step: int) -> tuple[float, float]:
 
 
 class Line:
-    """A socket whose other end sends these frames and goes."""
+    """A socket whose other end sends these frames, waits for the last answer and goes."""
 
     def __init__(self, frames: list[bytes]) -> None:
         self._frames = deque(frames)
         self.sent: list[str] = []
+        self._is_answered = asyncio.Event()
 
     async def receive(self) -> dict[str, object]:
         if not self._frames:
+            await self._is_answered.wait()
             return {"type": "websocket.disconnect"}
         return {"type": "websocket.receive", "bytes": self._frames.popleft()}
 
     async def send_text(self, text: str) -> None:
         self.sent.append(text)
+        if text.startswith('{"type":"final"'):
+            self._is_answered.set()
 
 
 # --- partials --------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import cast
 
 import numpy as np
@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from ticking import WORD, TickingStt, counting, word
 
 from antiphon.audio.units import Pcm
-from antiphon.engines.api import Hypothesis, SttRequest, Transcript
+from antiphon.engines.api import Hypothesis, SttRequest, Transcript, TranscriptDelta
 from antiphon.engines.stt.agreement import Agreeing, Agreement, anchor_for, pieces_of, quietest
 from antiphon.engines.utterance import Utterance
+from antiphon.errors import EngineError
 from antiphon.testing.virtual_time import run as run_virtually
 
 # --- words -----------------------------------------------------------------------------------------------------------
@@ -116,6 +117,21 @@ def test_a_slow_recogniser_is_asked_less_often_and_the_end_is_not_late() -> None
     assert isinstance(last, Transcript)
     assert last.text.split() == [word(number) for number in range(32)]
     assert 3 <= len(stt.heard_s) <= 9
+
+
+class ForgetfulStt(TickingStt):
+    """Cannot say what is being said, only what was."""
+
+    def transcribe(self, sound: Pcm, request: SttRequest) -> AsyncIterator[TranscriptDelta | Transcript]:
+        if request.is_partial:
+            raise EngineError("too much to do", "Ask later.")
+        return super().transcribe(sound, request)
+
+
+def test_a_look_that_fails_costs_no_utterance() -> None:
+    (last,) = listened(counting(0, 60), ForgetfulStt())
+    assert isinstance(last, Transcript)
+    assert last.text.split() == [word(number) for number in range(60)]
 
 
 def test_an_utterance_that_is_over_is_recognised_once() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import threading
 from collections.abc import Sequence
 
@@ -166,6 +167,49 @@ def test_raw_samples_at_any_rate_and_with_any_channels() -> None:
 
 def test_raw_samples_are_what_has_no_header() -> None:
     assert np.array_equal(np.concatenate(decoded(cut(SENT.tobytes(), 7))), SENT)
+
+
+@pytest.mark.parametrize("form", ["mp3", "aac"])
+def test_frames_without_a_header_are_told_from_samples(form: str) -> None:
+    frames = encoded(form)
+    for kind in (None, form):
+        sound = np.concatenate(decoded(cut(frames, 9), kind))
+        assert abs(sound.size / 16_000 - 1.5) < 0.15
+        assert likeness(sound) > 0.9
+    for head in (b"\xff\xfb\x90\x00", b"\xff\xf1\x50\x80\x01\x00\x00"):  # as samples may begin
+        noise = head + SENT.tobytes()[: 4000 - len(head)]
+        assert np.concatenate(decoded([noise])).size == 2000
+
+
+@pytest.mark.real
+def test_what_goes_on_after_a_file_is_not_taken_for_samples() -> None:
+    async def decode() -> None:
+        decoder = LiveDecoder()
+        await decoder.feed(recorded(SENT, "flac"))
+        await decoder.pause()
+        with pytest.raises(PeerError, match="not the beginning"):
+            await decoder.feed(SENT.tobytes())
+        assert likeness(np.concatenate([await decoder.feed(recorded(SENT, "wav")), await decoder.pause()])) > 0.9
+        decoder.close()
+
+    asyncio.run(decode())
+
+
+def encoded(form: str) -> bytes:
+    """Bare frames, as streams of them are."""
+    made = io.BytesIO()
+    with av.open(
+        made,
+        "w",
+        format="adts" if form == "aac" else "mp3",
+        options={"write_xing": "0", "id3v2_version": "0"} if form == "mp3" else {},
+    ) as container:
+        stream = container.add_stream("aac" if form == "aac" else "libmp3lame", rate=48_000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(SENT[None, :], format="s16", layout="mono")
+        frame.sample_rate = 48_000
+        for part in (frame, None):
+            container.mux(stream.encode(part))
+    return made.getvalue()
 
 
 def test_bare_opus_packets() -> None:

@@ -160,9 +160,56 @@ def test_commands() -> None:
     asyncio.run(talk())
 
 
+@pytest.mark.parametrize("form", ["webm", "ogg", "mp4"])
+@pytest.mark.parametrize("command", ["clear", "end"])
+def test_a_recorder_goes_on_after_a_command(form: str, command: str) -> None:
+    async def talk() -> None:
+        first = quiet(0.5, 48_000) + tone(1, 48_000) + quiet(0.3, 48_000)
+        sound = np.frombuffer(first + quiet(0.7, 48_000) + tone(1, 48_000) + quiet(1, 48_000), np.int16)
+        data = recorded(sound, form)
+        async with server(stt=FakeStt("recorded")) as made, captions(made) as socket:
+            half = len(data) * len(first) // (2 * sound.size)
+            await send(socket, data[:half], 1000)
+            await socket.send(json.dumps({"action": command}))
+            await until(socket, "cleared" if command == "clear" else "final")
+            await send(socket, data[half:], 1000)
+            await socket.send(b"END")
+            *_, last = (await until(socket, "final"))[-1]["segments"]
+            assert abs(last["end"] - 3.7) < 0.3  # of the 4.5 s that there are: nothing was lost, or heard as noise
+            assert abs(last["end"] - last["start"] - 1.3) < 0.4
+
+    asyncio.run(talk())
+
+
+def test_who_waits_for_words_is_answered_and_who_leaves_is_not_worked_for() -> None:
+    async def talk() -> None:
+        stt = FakeStt("late", delay_s=60.0)
+        async with server(stt=stt) as made, captions(made) as socket:
+            await send(socket, tone(1))
+            await socket.send(b"END")
+            await socket.send('{"action": "ping"}')
+            assert (await next_message(socket))["type"] == "pong"
+            await socket.close()
+            async with asyncio.timeout(10):
+                while made.state.captions:  # noqa: ASYNC110 - what is waited for has no event
+                    await asyncio.sleep(0.01)
+
+    asyncio.run(talk())
+
+
+def test_a_connection_lasts_no_longer_than_a_session() -> None:
+    async def talk() -> None:
+        async with server(server__session_limit_s=0.2) as made, captions(made) as socket:
+            assert (await next_message(socket))["code"] == "session_expired"
+            await socket.wait_closed()
+            assert socket.close_code == 1000
+
+    asyncio.run(talk())
+
+
 def test_mistakes_are_told_and_the_stream_goes_on() -> None:
     async def talk() -> None:
-        async with server(stt=FakeStt([Fail("no_luck"), "hello"])) as made, captions(made) as socket:
+        async with server(stt=FakeStt([Fail("no_luck")])) as made, captions(made) as socket:
             for wrong in ("{", '{"action": "engage"}', '{"action": "language", "language": "Klingon"}'):
                 await socket.send(wrong)
                 error = await next_message(socket)
@@ -170,10 +217,11 @@ def test_mistakes_are_told_and_the_stream_goes_on() -> None:
                 assert error["hint"]
             await socket.send(b"\x1a\x45\xdf\xa3" + bytes(5000))
             assert (await next_message(socket))["code"] == "invalid_audio"
-            await send(socket, tone(0.5) + quiet(1))
-            assert (await next_message(socket))["code"] == "no_luck"
-            await send(socket, tone(0.5) + quiet(1))
-            assert (await next_message(socket))["text"] == "hello"
+            await send(socket, tone(0.5) + quiet(1))  # it would be noise, had more of the recording come
+            assert (await next_message(socket))["code"] == "invalid_audio"
+            for _ in range(2):
+                await socket.send(recorded(np.frombuffer(tone(0.5, 48_000) + quiet(1, 48_000), np.int16), "webm"))
+                assert (await until(socket, "error", code="no_luck"))[-1]["hint"]
 
     asyncio.run(talk())
 

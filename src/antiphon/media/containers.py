@@ -7,6 +7,7 @@ allowed at all: what is opened is the bytes at hand.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from antiphon.errors import PeerError
@@ -32,6 +33,12 @@ MIDDLES = (b"\x1f\x43\xb6\x75", b"moof", b"mdat")
 """How a WebM cluster and an MP4 fragment begin: what comes of a recorder whose beginning was lost."""
 BLOCK, FIRST_TRACK = 0xA3, 0x81  # of WebM
 SNIFF_BYTES = 12
+RECORDED: tuple[Container, ...] = ("webm", "ogg", "mp4")
+"""What recorders make, which go on for as long as they like; the others are whole files."""
+MP3_KBITS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
+MP3_KBITS_LOW = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
+MP3_RATES = (44_100, 48_000, 32_000)
+ADTS_HEADER_BYTES = 7
 
 
 def sniffed(start: bytes) -> Container | None:
@@ -53,8 +60,10 @@ def sniffed(start: bytes) -> Container | None:
         return "wav"
     if start.startswith(b"fLaC"):
         return "flac"
-    if start.startswith(b"ID3"):
+    if start.startswith(b"ID3") or _is_followed(start, _mp3_frame_bytes):
         return "mp3"
+    if _is_followed(start, _adts_frame_bytes):
+        return "adts"
     return None
 
 
@@ -66,6 +75,32 @@ def _is_webm_block(data: bytes) -> bool:
         return False
     end = 1 + width + int.from_bytes(data[1 : 1 + width]) - (1 << 7 * width)
     return end == len(data) or data[end : end + 1] == BLOCK.to_bytes() or data.startswith(MIDDLES[0], end)
+
+
+def _is_followed(start: bytes, frame_bytes: Callable[[bytes], int]) -> bool:
+    """Whether a frame begins here, and another where it ends: two bytes alone might as well be a sample."""
+    size = frame_bytes(start)
+    return size > 0 and frame_bytes(start[size:]) > 0
+
+
+def _mp3_frame_bytes(start: bytes) -> int:
+    """How long the frame of MPEG's layer 3 is that begins here; 0 if none does."""
+    if len(start) < 4 or start[0] != 0xFF or start[1] & 0xE6 != 0xE2 or start[1] & 0x18 == 0x08:
+        return 0
+    kbits, rate = start[2] >> 4, start[2] >> 2 & 3
+    if kbits in (0, 15) or rate == 3:
+        return 0
+    is_low, halvings = start[1] & 0x08 == 0, {0x18: 0, 0x10: 1, 0x00: 2}[start[1] & 0x18]
+    bits = (MP3_KBITS_LOW if is_low else MP3_KBITS)[kbits - 1] * 1000
+    return (72 if is_low else 144) * bits // (MP3_RATES[rate] >> halvings) + (start[2] >> 1 & 1)
+
+
+def _adts_frame_bytes(start: bytes) -> int:
+    """How long the frame of AAC is that begins here; 0 if none does."""
+    if len(start) < ADTS_HEADER_BYTES or start[0] != 0xFF or start[1] & 0xF6 != 0xF0:
+        return 0
+    size = (start[3] & 3) << 11 | start[4] << 3 | start[5] >> 5
+    return size if size > ADTS_HEADER_BYTES else 0
 
 
 def opened(source: Any, container: Container | None = None) -> tuple[InputContainer, AudioStream]:

@@ -19,7 +19,7 @@ from antiphon.audio.pcm import float_from_int16, int16_from_bytes, int16_from_fl
 from antiphon.audio.resample import Resampler
 from antiphon.audio.units import HEARING_RATE, Pcm, Pcm16
 from antiphon.errors import ConfigError, PeerError
-from antiphon.media.containers import SNIFF_BYTES, Container, opened, sniffed, unreadable
+from antiphon.media.containers import DEMUXERS, RECORDED, SNIFF_BYTES, Container, opened, sniffed, unreadable
 from antiphon.media.folding import Folding, joined
 
 BROKEN_PACKETS = 50  # in a row, a second of them: then it is not this codec, or no sound at all
@@ -55,6 +55,11 @@ class ContainerDecoder:
     async def finish(self) -> Pcm16:
         """The rest of the sound. A stream cut short has one too."""
         return await self._hand_over(b"", is_last=True)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether more may come of it: a recorder's stream that nothing has ended."""
+        return self._container in RECORDED and not self._is_done
 
     def close(self) -> None:
         """End the thread, wherever it is. May be called again."""
@@ -229,7 +234,8 @@ Decoder = ContainerDecoder | PcmDecoder | OpusDecoder
 
 class LiveDecoder:
     """Whatever a client sends: raw samples, Opus packets, or containers, told by their first bytes. A recorder that
-    was started anew, in another codec even, is a new container in the same stream."""
+    was started anew, in another codec even, is a new container in the same stream. Where there was a container once,
+    what is none is refused, and never taken for samples: it would be noise."""
 
     def __init__(self, kind: str | None = None, rate_hz: int = HEARING_RATE, channels: int = 1) -> None:
         """`kind` is a container's name, "pcm16", "opus" for bare packets, or None to look. `rate_hz` and `channels`
@@ -237,13 +243,31 @@ class LiveDecoder:
         self._make_raw: Callable[[], Decoder] = lambda: PcmDecoder(rate_hz, channels)
         if kind == "opus":
             self._make_raw = OpusDecoder
-        self._kind = kind
+        self._kind = "adts" if kind == "aac" else kind
         self._decoder: Decoder | None = self._make_raw() if kind in ("pcm16", "opus") else None
         self._start = b""
         self._has_begun = False
+        self._has_met_containers = False
+        self._is_between = False
+        """Whether what came so far was all for now: any container may begin."""
 
     async def feed(self, data: bytes) -> Pcm16:
-        """See `ContainerDecoder.feed`."""
+        """See `ContainerDecoder.feed`. After a `PeerError` another stream may begin."""
+        try:
+            return await self._feed(data)
+        except PeerError:
+            self.close()
+            raise
+
+    async def pause(self) -> Pcm16:
+        """The sound that is left of what came so far. A recorder that goes on is read on from there; after anything
+        else, a new stream begins."""
+        self._is_between = True
+        if isinstance(self._decoder, ContainerDecoder) and self._decoder.goes_on:
+            return SILENCE  # it has given all that it has
+        return await self.finish()
+
+    async def _feed(self, data: bytes) -> Pcm16:
         if self._kind in ("pcm16", "opus"):
             assert self._decoder is not None
             if not self._has_begun and len(data) >= SNIFF_BYTES:
@@ -256,9 +280,10 @@ class LiveDecoder:
                 self._start = data
                 return SILENCE
             self._decoder = self._chosen(data)
-        elif isinstance(self._decoder, ContainerDecoder) and _begins_anew(data):
+        elif isinstance(self._decoder, ContainerDecoder) and self._begins_anew(data):
             rest = await self.finish()
-            return np.concatenate((rest, await self.feed(data)))
+            return np.concatenate((rest, await self._feed(data)))
+        self._is_between = False
         return await self._decoder.feed(data)
 
     async def finish(self) -> Pcm16:
@@ -275,8 +300,11 @@ class LiveDecoder:
 
     def close(self) -> None:
         """Give up what is being read. May be called again."""
-        if self._decoder is not None:
-            self._decoder.close()
+        decoder, self._decoder, self._start = self._decoder, None, b""
+        if decoder is not None:
+            decoder.close()
+        if self._kind in ("pcm16", "opus"):
+            self._decoder, self._has_begun = self._make_raw(), False
 
     def _refuse_container(self, data: bytes) -> None:
         """What should be bare and is a recorder's would be heard as noise. A WAV's samples are what they should be."""
@@ -290,13 +318,28 @@ class LiveDecoder:
 
     def _chosen(self, data: bytes) -> Decoder:
         found = sniffed(data)
-        if found is None and self._kind is not None:
+        if found is None and self._kind in DEMUXERS and self._kind not in RECORDED:
+            found = self._kind  # a file's reader finds its own way
+        if found is not None:
+            self._has_met_containers = True
+            return ContainerDecoder(found)
+        if self._kind is not None or self._has_met_containers:
             raise PeerError(
-                f"this is not the beginning of a {self._kind} stream",
-                "Send the recorder's chunks from its first one on, or leave 'format' out of the URL.",
+                f"this is not the beginning of a {self._kind or 'recorded'} stream",
+                "Send a recorder's chunks from its first one on; after a break, start a new one.",
                 code="invalid_audio",
             )
-        return self._make_raw() if found is None else ContainerDecoder(found)
+        return self._make_raw()
+
+    def _begins_anew(self, data: bytes) -> bool:
+        """Whether a message is the first of another container. Ogg pages all begin alike; the first one says so."""
+        if data.startswith(b"OggS"):
+            return len(data) > 5 and bool(data[5] & 2)
+        try:
+            found = sniffed(data) if len(data) >= SNIFF_BYTES else None
+        except PeerError:
+            return False
+        return found in ("webm", "mp4") or (self._is_between and found is not None)
 
 
 def _no_opus() -> PeerError:
@@ -305,13 +348,3 @@ def _no_opus() -> PeerError:
         "With format=opus each message is one packet, as the encoder made it. For a recorder's stream leave it out.",
         code="invalid_audio",
     )
-
-
-def _begins_anew(data: bytes) -> bool:
-    """Whether a message is the first of another container. Ogg pages all begin alike; the first one says so."""
-    if data.startswith(b"OggS"):
-        return len(data) > 5 and bool(data[5] & 2)
-    try:
-        return len(data) >= SNIFF_BYTES and sniffed(data) in ("webm", "mp4")
-    except PeerError:
-        return False

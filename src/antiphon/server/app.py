@@ -665,7 +665,7 @@ async def _captions(state: State, socket: WebSocket) -> None:
         await socket.accept(_subprotocol(socket.scope.get("subprotocols", [])))
         budget = Budget(state.budgets.of(visitor.name), tab)
         captions = Captions(socket, state.hub, state.engines.listener, form, budget)
-        reason = await captions.serve(state.config.server.idle_timeout_s)
+        reason = await captions.serve(state.config.server.idle_timeout_s, state.config.server.session_limit_s)
         log.info("a live transcription ended: %s", reason)
     finally:
         state.captions -= 1

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -25,7 +26,7 @@ from starlette.datastructures import QueryParams
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from antiphon.audio.languages import code_of
-from antiphon.audio.units import HEARING_RATE, Pcm16
+from antiphon.audio.units import HEARING_RATE, Pcm16, Seconds
 from antiphon.engines.api import Listener, SttRequest, Word
 from antiphon.errors import PeerError, did_you_mean
 from antiphon.hearing.hub import HearingHub
@@ -37,11 +38,12 @@ from antiphon.server.minutes import CODE, Tab
 
 log = logging.getLogger("antiphon.server")
 
-FORMATS = ("pcm16", "opus", "webm", "ogg", "mp4", "wav", "mp3", "flac")
+FORMATS = ("pcm16", "opus", "webm", "ogg", "mp4", "wav", "mp3", "flac", "aac")
 ACTIONS = ("language", "clear", "end", "ping")
 END = b"END"
 SEND_S = 20.0  # that a message may take to be read; whoever is slower is not listening
 POLICY, OVERLOADED, NORMAL = 1008, 1013, 1000  # WebSocket close codes
+MOST_WAITING = 16  # frames that were read and not yet acted upon; then the client waits
 LONGEST_PROMPT = 2000  # characters
 LOWEST_RATE, HIGHEST_RATE, MOST_CHANNELS = 8_000, 192_000, 8
 
@@ -106,38 +108,64 @@ class Captions:
         self._socket = socket
         self._budget = budget
         self._form = form
-        self._decoder = self._fresh_decoder()
+        self._decoder = LiveDecoder(form.format, form.rate_hz, form.channels)
         request = SttRequest(form.language, form.prompt, purpose="transcription")
         self._live = LiveTranscription(hub, listener, self._show, request, Cutting(form.silence_ms))
         self._finals: list[Final] = []
         """Since the last "final" or "cleared"."""
+        self._frames: asyncio.Queue[bytes | Command] = asyncio.Queue(MOST_WAITING)
         self._is_spent = False
         """The key has no minutes left."""
 
-    async def serve(self, idle_s: float) -> str:
-        """Until either side ends it. Returns why. Cancelling ends it at once."""
+    async def serve(self, idle_s: Seconds, limit_s: Seconds) -> str:
+        """Until either side ends it, or it has lasted as long as it may. Returns why. Cancelling ends it at once."""
         await self._send(type="ready", sample_rate=HEARING_RATE, language=self._form.language, formats=FORMATS)
+        # Whoever leaves, or pings, is noticed also while words are waited for.
+        reading = asyncio.create_task(self._read(idle_s), name="captions, reading")
+        working = asyncio.create_task(self._work(), name="captions, working")
         try:
-            while True:
-                async with asyncio.timeout(idle_s):
-                    frame = await self._socket.receive()
-                if frame["type"] == "websocket.disconnect":
-                    return "closed by the client"
-                text, data = frame.get("text"), frame.get("bytes") or b""
-                if not self._budget.bytes.allow(len(data) if text is None else len(text)):
-                    return await self._hang_up(
-                        POLICY, "rate_limit_exceeded", "This key has sent more bytes than it may."
-                    )
-                await (self._obey(text) if text is not None else self._hear(data))
-                if self._is_spent:
-                    return await self._hang_up(POLICY, CODE, "This key has used up its minutes.")
-        except TimeoutError:
-            return await self._hang_up(NORMAL, "idle", f"Nothing came for {idle_s:.0f} seconds.")
+            ended, _ = await asyncio.wait((reading, working), timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
+            if not ended:
+                return await self._hang_up(NORMAL, "session_expired", f"A connection lasts {limit_s:.0f} seconds.")
+            return ended.pop().result()
         except (WebSocketDisconnect, RuntimeError):
             return "lost"
         finally:
+            reading.cancel()
+            working.cancel()
+            await asyncio.gather(reading, working, return_exceptions=True)
             self._decoder.close()
             await self._live.close()
+
+    async def _read(self, idle_s: Seconds) -> str:
+        """Take in frames, no more than may wait. Returns why there are no more."""
+        while True:
+            try:
+                async with asyncio.timeout(idle_s):
+                    frame = await self._socket.receive()
+            except TimeoutError:
+                return await self._hang_up(NORMAL, "idle", f"Nothing came for {idle_s:.0f} seconds.")
+            if frame["type"] == "websocket.disconnect":
+                return "closed by the client"
+            text, data = frame.get("text"), frame.get("bytes") or b""
+            if not self._budget.bytes.allow(len(data) if text is None else len(text)):
+                return await self._hang_up(POLICY, "rate_limit_exceeded", "This key has sent more bytes than it may.")
+            if text is None:
+                await self._frames.put(data)
+                continue
+            command = await self._understood(text)
+            if command is not None and command.action == "ping":
+                await self._send(type="pong")
+            elif command is not None:
+                await self._frames.put(command)
+
+    async def _work(self) -> str:
+        """Act on one frame after the other. Returns why it stopped."""
+        while True:
+            frame = await self._frames.get()
+            await (self._hear(frame) if isinstance(frame, bytes) else self._obey(frame))
+            if self._is_spent:
+                return await self._hang_up(POLICY, CODE, "This key has used up its minutes.")
 
     async def _hear(self, data: bytes) -> None:
         if data == END:
@@ -146,28 +174,25 @@ class Captions:
         try:
             await self._take_in(await self._decoder.feed(data))
         except PeerError as error:
-            self._decoder.close()
-            self._decoder = self._fresh_decoder()
             await self._error(error.code or "invalid_audio", error.message, error.hint)
 
     async def _take_in(self, pcm: Pcm16) -> None:
         self._is_spent = not self._budget.minutes.charge(pcm.size / HEARING_RATE)
         await self._live.push(pcm)
 
-    async def _obey(self, text: str) -> None:
+    async def _understood(self, text: str) -> Command | None:
         try:
-            command = read_command(text)
+            return read_command(text)
         except PeerError as error:
             await self._error("invalid_command", error.message, error.hint)
-            return
+            return None
+
+    async def _obey(self, command: Command) -> None:
         match command.action:
-            case "ping":
-                await self._send(type="pong")
             case "end" | "END":
                 await self._end()
             case "clear":
-                self._decoder.close()
-                self._decoder = self._fresh_decoder()
+                await self._let_go()
                 await self._live.clear()
                 self._finals.clear()
                 await self._send(type="cleared")
@@ -175,6 +200,11 @@ class Captions:
                 await self._set_language(command.language)
             case other:
                 await self._error("unknown_action", f"no action is called {other[:40]!r}", did_you_mean(other, ACTIONS))
+
+    async def _let_go(self) -> None:
+        """Of what was sent and not yet heard. A recorder does not know that it was forgotten, and goes on."""
+        with suppress(PeerError):
+            await self._decoder.pause()
 
     async def _set_language(self, language: str | None) -> None:
         try:
@@ -189,7 +219,7 @@ class Captions:
         """The text of all that was said since the last time."""
         began = asyncio.get_running_loop().time()
         try:
-            await self._take_in(await self._decoder.finish())
+            await self._take_in(await self._decoder.pause())
         except PeerError as error:
             await self._error(error.code or "invalid_audio", error.message, error.hint)
         await self._live.end()
@@ -254,9 +284,6 @@ class Captions:
             await self._socket.close(OVERLOADED, "too_slow")
         except (WebSocketDisconnect, RuntimeError):
             return
-
-    def _fresh_decoder(self) -> LiveDecoder:
-        return LiveDecoder(self._form.format, self._form.rate_hz, self._form.channels)
 
 
 def _segment(final: Final) -> dict[str, Any]:

@@ -11,6 +11,7 @@ with the length of the speech and not with its square. The final text is that of
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
@@ -23,6 +24,8 @@ from antiphon.audio.units import HEARING_RATE, Pcm, Seconds
 from antiphon.engines.api import Hypothesis, Stt, SttRequest, Transcript, TranscriptDelta
 from antiphon.engines.utterance import Utterance
 from antiphon.errors import EngineError
+
+log = logging.getLogger("antiphon.engines")
 
 INTERVAL_S: Seconds = 0.3  # of new sound, after which it is worth looking again
 LONGEST_TAIL_S: Seconds = 12.0  # that is recognised again and again; then what is before a quiet place is settled
@@ -116,7 +119,8 @@ class Agreeing:
         self._interval_s = interval_s
 
     async def listen(self, utterance: Utterance, request: SttRequest) -> AsyncIterator[Hypothesis | Transcript]:
-        """See `Listener.listen`. An utterance that is over already gives its transcript alone."""
+        """See `Listener.listen`. An utterance that is over already gives its transcript alone. A look that fails is a
+        look less: what counts is the whole."""
         loop = asyncio.get_running_loop()
         settled, agreement, anchor = "", Agreement(), 0
         seen, pause_s = 0, self._interval_s
@@ -127,19 +131,24 @@ class Agreeing:
             if utterance.is_ended:
                 break
             seen, before = utterance.size, loop.time()
-            cut = anchor_for(utterance.view(anchor))
-            if cut:
-                text = (await self._recognised(utterance.view(anchor, anchor + cut), request, settled)).text
-                newly_settled, agreement = agreement.settle(text)
-                settled, anchor = joined(settled, newly_settled), anchor + cut
-            look = asyncio.ensure_future(self._recognised(utterance.view(anchor, seen), request, settled))
-            if not await _worth_waiting_for(look, utterance, seen):
-                break
-            heard = look.result()
+            cut, heard = anchor_for(utterance.view(anchor)), None
+            try:
+                if cut:
+                    text = (await self._recognised(utterance.view(anchor, anchor + cut), request, settled)).text
+                    newly_settled, agreement = agreement.settle(text)
+                    settled, anchor = joined(settled, newly_settled), anchor + cut
+                look = asyncio.ensure_future(self._recognised(utterance.view(anchor, seen), request, settled))
+                if not await _worth_waiting_for(look, utterance, seen):
+                    break
+                heard = look.result()
+            except EngineError as error:
+                log.warning("words were not recognised while they were said: %s", error.message)
             whole = heard if anchor == 0 else None
-            agreement.hear(heard.text)
             # At most half of the time goes into looking: a slow recogniser looks less often.
             pause_s = max(self._interval_s, loop.time() - before)
+            if heard is None:
+                continue
+            agreement.hear(heard.text)
             news = _hypothesis(settled, agreement)
             if news != last:
                 last = news
