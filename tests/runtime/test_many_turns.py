@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import numpy as np
 
-from antiphon.audio.units import Pcm
+from antiphon.audio.units import WIRE_RATE, Pcm
 from antiphon.engines.api import SttRequest, Transcript, TranscriptDelta
 from antiphon.engines.fake import FakeStt
 from antiphon.runtime.workers import RECOGNISED_AT_ONCE
@@ -16,6 +16,7 @@ from antiphon.session.settings import SessionConfig, Settings, Transcription
 from antiphon.testing.conversation import Conversation
 from antiphon.testing.virtual_time import run
 
+VOICE = np.asarray(8000 * np.sin(np.arange(4800) * 2 * np.pi * 500 / WIRE_RATE), np.int16)
 TURNS = 3 * RECOGNISED_AT_ONCE
 
 
@@ -42,12 +43,27 @@ def test_a_flood_of_turns_does_not_take_the_whole_recogniser() -> None:
         settings = Settings(kind="transcription", transcription=Transcription(), turn_detection=None)
         async with Conversation(stt, config=SessionConfig(settings)) as call:
             for _ in range(TURNS):
-                call.drive.hear(np.zeros(4800, np.int16))
+                call.drive.hear(VOICE)
                 call.drive.put(i.CommitAudio("ear", None, call.drive.position))
             await call.pause(1.0)
             done = [notice for _, notice in call.ear.shown if isinstance(notice, o.TranscriptionDone)]
             assert {notice.text for notice in done} == {f"turn {number}" for number in range(TURNS)}
             assert len({notice.item_id for notice in done}) == len(done) == TURNS
             assert stt.most == RECOGNISED_AT_ONCE
+
+    run(story())
+
+
+def test_silence_that_a_client_commits_has_no_words() -> None:
+    async def story() -> None:
+        stt = Counting()
+        settings = Settings(transcription=Transcription(), turn_detection=None)
+        async with Conversation(stt, config=SessionConfig(settings)) as call:
+            for sound in (np.zeros(2 * WIRE_RATE, np.int16), VOICE):
+                call.drive.hear(sound)
+                call.drive.put(i.CommitAudio("ear", None, call.drive.position))
+                await call.pause(1.0)
+            done = [notice for _, notice in call.ear.shown if isinstance(notice, o.TranscriptionDone)]
+            assert [notice.text for notice in done] == ["", "turn 0"]
 
     run(story())

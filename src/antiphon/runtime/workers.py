@@ -197,6 +197,13 @@ class Workers:
             await self._recognise(task, pcm)
 
     async def _recognise(self, task: Transcribe, pcm: Pcm16) -> None:
+        companion = self._engines.companion
+        if not task.is_voice and companion is not None and not await companion.is_voiced(pcm):
+            # Recognisers hear words in silence, which would be taken for what the person said.
+            reading = self._reader.read("", task.language)
+            seconds = seconds_from_samples(pcm.size)
+            self._put(inputs.TranscriptReady(task.work, "", task.language, seconds, reading=reading))
+            return
         sound = resampled(float_from_int16(pcm), WIRE_RATE, HEARING_RATE)
         purpose: Literal["conversation", "transcription"] = "conversation" if task.answer else "transcription"
         request = SttRequest(

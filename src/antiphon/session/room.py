@@ -80,4 +80,5 @@ class Room:
             logprobs=self.settings.logprobs,
             is_provisional=is_provisional,
             awaits_consent=self.awaits_consent,
+            is_voice=clip is None and self.settings.turn_detection is not None,
         )
