@@ -7,6 +7,7 @@ import io
 import threading
 from collections.abc import Sequence
 
+import av
 import numpy as np
 import pytest
 from recorder import opus_packets, recorded, sweep
