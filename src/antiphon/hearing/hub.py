@@ -91,19 +91,19 @@ class HearingHub:
         return seconds_from_samples(WINDOW * sum(stream.waiting for stream in self.streams))
 
     def rehearse(self) -> None:
-        """Score batches as large as they come, once, in 3 ms of the loop's time, before the first stream is opened.
+        """Score a batch of every shape that can come, once, before the first stream is opened: with Silero that takes
+        0.1 s and 2.5 MB.
 
-        A graph's memory grows with the largest run that it has seen of each kind, and which kinds come is chance: of
-        one window from each stream, or of several. Without this a server under load grows for its first hour.
+        A detector keeps memory for each shape that it has met, and which shapes come is chance. Without this a server
+        grows for its first hour.
         """
         if self.streams:
             raise Bug("the voice detector was rehearsed while somebody spoke", "Call rehearse before open.")
-        windows = 1
-        while windows <= self._vad.most_at_once:
-            streams = LARGEST_BATCH // windows
-            sound = np.zeros((streams * windows, self._vad.window), np.float32)
-            self._vad.score(sound, np.zeros((streams, self._vad.memory), np.float32))
-            windows *= 2
+        sound = np.zeros((LARGEST_BATCH, self._vad.window), np.float32)
+        memories = np.zeros((LARGEST_BATCH, self._vad.memory), np.float32)
+        for windows in range(1, self._vad.most_at_once + 1):
+            for streams in range(LARGEST_BATCH // windows, 0, -1):
+                self._vad.score(sound[: streams * windows], memories[:streams])
 
     def open(
         self,
