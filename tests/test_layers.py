@@ -109,7 +109,7 @@ TASK_STARTERS = {
     "runtime/whole.py", "server/rest.py", "server/workers.py", "server/handing_on.py", "bench/call.py",
     "runtime/following.py", "desktop/talk.py", "desktop/dictation/dictation.py", "desktop/dictation/running.py",
     "desktop/dictation/hotkeys/evdev.py", "tools/mcp_program.py", "cluster/neighbours.py",
-    "cluster/replicas.py",
+    "cluster/replicas.py", "server/transcribe.py",
 }  # fmt: skip
 
 
