@@ -8,8 +8,13 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+from click.testing import CliRunner
 
+from antiphon.cli import doctor
 from antiphon.cli.doctor import Neighbour, _echo_neighbours
+from antiphon.engines import registry
+from antiphon.engines.fake import FakeStt
+from antiphon.errors import EngineError
 
 pytestmark = pytest.mark.real
 
@@ -51,3 +56,16 @@ def test_what_is_something_else_is_not(body: bytes, capsys: pytest.CaptureFixtur
     with listening(body) as port:
         _echo_neighbours([Neighbour(port, "Ollama", "llm"), Neighbour(1, "nobody", "llm")])
     assert "none on the ports" in capsys.readouterr().out
+
+
+def test_a_model_that_cannot_be_loaded_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken(FakeStt):
+        async def warm(self) -> None:
+            raise EngineError("the model cannot be loaded", "Pull it again.", code="model_broken")
+
+    monkeypatch.setitem(registry.FACTORIES["stt"], "fake", lambda settings, workshop: Broken())
+    monkeypatch.setattr(doctor, "NEIGHBOURS", ())
+    found = CliRunner().invoke(doctor.command, ["--stt", "fake", "--llm", "fake", "--tts", "fake"])
+    assert "stt: fake (stt.engine says so): BROKEN: the model cannot be loaded" in found.stdout
+    assert "tts: fake (tts.engine says so): ok" in found.stdout
+    assert found.exit_code == 1

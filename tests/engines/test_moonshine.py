@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,35 @@ def test_words_come_while_they_are_said(native: Native, folder: Path, pool: Pool
     stables = [partial.stable for partial in partials if isinstance(partial, Hypothesis)]
     assert len(stables) > 3
     assert all(last.text.startswith(stable) for stable in stables)
+
+
+def test_a_look_that_hangs_takes_one_thread_and_closes_its_stream_when_it_comes_back(
+    native: Native, folder: Path, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stt = Moonshine(folder, pool)
+    gate, run = threading.Event(), pool.run
+
+    async def check() -> None:
+        await stt.warm()
+        add = native.moonshine_transcribe_add_audio_to_stream
+
+        def hang(*arguments: Any) -> int:
+            gate.wait()
+            return add(*arguments)
+
+        monkeypatch.setattr(native, "moonshine_transcribe_add_audio_to_stream", hang)
+        monkeypatch.setattr(pool, "run", lambda call, **options: run(call, **{**options, "limit_s": 0.2}))
+        with pytest.raises(EngineError) as failed:
+            await check_stt(stt, sound(1.0))
+        assert failed.value.code == "engine_hangs"
+        assert pool.hung == 1
+        assert native.streams
+        gate.set()
+        async with asyncio.timeout(20):
+            while native.streams or pool.hung:  # noqa: ASYNC110 - the library tells nobody
+                await asyncio.sleep(0.01)
+
+    asyncio.run(check())
 
 
 def test_what_is_no_model(native: Native, tmp_path: Path, folder: Path, pool: Pool) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from antiphon.audio.units import Pcm
-from antiphon.engines.api import SttRequest
+from antiphon.engines.api import SttRequest, Word
 from antiphon.engines.pool import Pool
 from antiphon.engines.stt.agreement import final
 from antiphon.errors import ConfigError, EngineError
@@ -20,7 +20,7 @@ pytest.importorskip("onnx_asr")
 pytest.importorskip("onnx")
 from tiny_models import tiny_parakeet
 
-from antiphon.engines.stt.parakeet import Parakeet
+from antiphon.engines.stt.parakeet import LONGEST_S, Parakeet, cuts
 
 pytestmark = pytest.mark.real
 
@@ -37,7 +37,7 @@ def noise(seconds: float) -> Pcm:
 
 
 def test_it_keeps_the_contract_and_knows_when_words_were_said(tmp_path: Path, pool: Pool) -> None:
-    stt = Parakeet(tiny_parakeet(tmp_path), pool, "en")
+    stt = Parakeet(tiny_parakeet(tmp_path), pool, frozenset({"en"}))
     heard = asyncio.run(check_stt(stt, noise(1.5)))
     assert heard.text
     assert heard.language == "en"
@@ -54,3 +54,25 @@ def test_a_folder_that_holds_no_model(tmp_path: Path, pool: Pool) -> None:
     with pytest.raises(EngineError) as failed:
         asyncio.run(Parakeet(tmp_path, pool).warm())
     assert failed.value.code == "model_broken"
+
+
+def test_long_sound_is_cut_in_quiet_places(tmp_path: Path, pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = noise(61)
+    for second in (20, 41):
+        sound[16_000 * second : 16_000 * second + 3_200] = 0
+    stops = cuts(sound)
+    assert [stop // 16_000 for stop in stops] == [20, 41, 61]
+    assert cuts(noise(LONGEST_S)) == [round(16_000 * LONGEST_S)]
+
+    given: list[int] = []
+    stt = Parakeet(tiny_parakeet(tmp_path), pool)
+
+    def heard(pcm: Pcm) -> tuple[str, tuple[Word, ...]]:
+        given.append(pcm.size)
+        return "word", (Word("word", 1.0, 1.5),)
+
+    monkeypatch.setattr(stt, "_heard", heard)
+    whole = asyncio.run(final(stt, sound, SttRequest()))
+    assert np.cumsum(given).tolist() == stops
+    assert whole.text == "word word word"
+    assert [int(word.start_s) for word in whole.words] == [1, 21, 42]

@@ -35,6 +35,7 @@ def test_whole_utterances_come_before_looks_and_stale_looks_never() -> None:
 
 def test_workers_times_threads_stay_within_the_cores() -> None:
     assert [Pool(cores, threads).workers for cores, threads in ((8, 2), (4, 8), (3, 2), (1, 1))] == [4, 1, 1, 1]
+    assert Pool(cores=2, threads_each=8).threads_each == 2
 
     async def work() -> int:
         pool, running, most = Pool(cores=3), 0, 0

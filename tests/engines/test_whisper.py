@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -83,12 +84,24 @@ def test_languages(english: Path, pool: Pool) -> None:
         language_for(SttRequest("tlh"), ("de", "en"))
 
 
-def test_vocabulary_prompts_and_word_times(english: Path, pool: Pool) -> None:
+def test_vocabulary_prompts_and_word_times(english: Path, pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     stt = Whisper(english, pool, WhisperOptions(vocabulary=("Antiphon", "Kyrie"), word_times=True))
     transcript(stt)
     long_prompt = SttRequest("en", prompt="what was said before " * 200)
     heard, _, words = (transcript(stt, long_prompt), *(stt.heard(noise(3), long_prompt, beam_size=1)[1:]))
     assert all(0 <= word.start_s <= word.end_s <= 30 for word in words)
+    model: Any = stt._model
+    make, prompts = model.get_prompt, list[list[int]]()
+
+    def kept(*args: Any, **more: Any) -> list[int]:
+        prompts.append(make(*args, **more))
+        return prompts[-1]
+
+    monkeypatch.setattr(model, "get_prompt", kept)
+    transcript(stt, long_prompt)
+    said = model.hf_tokenizer.decode(prompts[0])
+    assert "Kyrie" in said
+    assert "said before" in said
     assert heard.confidence is None or 0 <= heard.confidence <= 1
 
 

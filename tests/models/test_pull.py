@@ -18,8 +18,8 @@ from antiphon.engines.tts.sherpa import find_voice
 from antiphon.errors import ConfigError, UnknownName
 from antiphon.models import pull as pulling
 from antiphon.models.catalog import MODELS, Listed, Model, model_named
-from antiphon.models.pull import Hub, copy_from
-from antiphon.models.store import Store
+from antiphon.models.pull import Hub, copy_from, plan_from
+from antiphon.models.store import LIST, Store
 
 pytestmark = pytest.mark.real
 
@@ -117,16 +117,48 @@ def test_no_network_and_no_space(hub: SmallHub, tmp_path: Path, monkeypatch: pyt
     with Hub("http://127.0.0.1:9") as nowhere, pytest.raises(ConfigError, match="cannot be reached") as failed:
         nowhere.plan(NAME, model_named(NAME))
     assert "HTTPS_PROXY" in failed.value.hint
+    monkeypatch.setattr(pulling, "SPARE_BYTES", 0)
+    plan = pulling.Plan(NAME, "", "", (pulling.Sibling("model.bin", 10),), "http://127.0.0.1:9/folder")
+    with Hub() as client, pytest.raises(ConfigError, match=r"127\.0\.0\.1:9/folder cannot be reached"):
+        client.pull(plan, Store(tmp_path / "none"))
 
 
 def test_from_a_folder_without_a_network(hub: SmallHub, tmp_path: Path) -> None:
     folder, _ = pulled(hub, Store(tmp_path / "stick"))
     store = Store(tmp_path / "models")
-    assert copy_from(tmp_path / "stick", NAME, store) == store.folder / NAME
-    assert copy_from(folder, NAME, Store(tmp_path / "other")).is_dir()
+    counted: list[int] = []
+    plan = plan_from(tmp_path / "stick", NAME)
+    assert copy_from(plan, store, counted.append) == store.folder / NAME
+    assert sum(counted) == plan.size_bytes > 500_000
+    assert copy_from(plan_from(folder, NAME), Store(tmp_path / "other")).is_dir()
     assert store.names() == [NAME]
+    assert store.contents(NAME) == Store(tmp_path / "stick").contents(NAME)
     with pytest.raises(ConfigError, match="holds no whole model"):
-        copy_from(tmp_path, NAME, store)
+        plan_from(tmp_path, NAME)
+
+
+def test_a_folder_that_was_changed_or_has_no_checksums_is_not_taken(
+    hub: SmallHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _ = pulled(hub, Store(tmp_path / "stick"))
+    plan = plan_from(folder, NAME)
+    (folder / "model.bin").write_bytes(FILES["model.bin"][::-1])
+    store = Store(tmp_path / "models")
+    with pytest.raises(ConfigError, match=r"model\.bin.* is not what was pulled"):
+        copy_from(plan, store)
+    assert store.names() == []
+    assert not list(store.folder.rglob("model.bin"))
+    monkeypatch.setattr(pulling, "SPARE_BYTES", 1 << 60)
+    with pytest.raises(ConfigError, match="needs 1 MB more"):
+        copy_from(plan, store)
+    listed = json.loads((folder / LIST).read_bytes())
+    (folder / LIST).write_text(json.dumps(listed | {"sha256": {}}))
+    with pytest.raises(ConfigError, match="has no checksums"):
+        plan_from(folder, NAME)
+    (folder.parent / "outside").write_bytes(b"ab")
+    (folder / LIST).write_text(json.dumps(listed | {"files": {"../outside": 2}, "sha256": {"../outside": "00"}}))
+    with pytest.raises(ConfigError, match="holds no whole model"):
+        plan_from(folder, NAME)
 
 
 def test_a_model_with_a_wrong_file_is_not_there(hub: SmallHub, tmp_path: Path) -> None:
@@ -155,6 +187,12 @@ def test_the_verbs(hub: SmallHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "licence: MIT" in refused.stderr
     assert not (tmp_path / NAME).exists()
     assert run.invoke(command, ["pull", NAME, "-y"]).stdout == f"{tmp_path / NAME}\n"
+    monkeypatch.setenv("ANTIPHON_MODELS__FOLDER", str(tmp_path / "copies"))
+    copied = run.invoke(command, ["pull", NAME, "--from", str(tmp_path)])
+    assert copied.stdout == f"{tmp_path / 'copies' / NAME}\n"
+    assert "0.5 MB" in copied.stderr
+    assert "licence: MIT" in copied.stderr
+    monkeypatch.setenv("ANTIPHON_MODELS__FOLDER", str(tmp_path))
     listed = run.invoke(command, ["list"]).stdout
     assert f"*  {NAME}" in listed
     assert run.invoke(command, ["path", NAME]).stdout == f"{tmp_path / NAME}\n"

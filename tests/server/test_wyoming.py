@@ -14,6 +14,7 @@ from antiphon.audio.pcm import int16_from_float
 from antiphon.config import load
 from antiphon.engines.fake import FakeLlm, FakeTts
 from antiphon.engines.registry import Choice, EngineSet
+from antiphon.engines.tts.espeak import Espeak
 from antiphon.engines.vad.energy import EnergyVad
 
 pytest.importorskip("wyoming")
@@ -26,7 +27,7 @@ from wyoming.info import Describe, Info
 from wyoming.ping import Ping, Pong
 from wyoming.tts import Synthesize, SynthesizeVoice
 
-from antiphon.server.wyoming import WyomingService
+from antiphon.server.wyoming import WyomingService, info_of
 
 pytestmark = pytest.mark.real
 
@@ -67,6 +68,20 @@ def test_what_we_are() -> None:
             assert Pong.from_event(await next_event(made)).text == "hello"
 
     asyncio.run(ask())
+
+
+def test_languages_are_the_engines_own() -> None:
+    stt = TickingStt()
+    stt.languages = None
+    info = info_of(EngineSet(EnergyVad(), stt, FakeLlm(), Espeak(), ()))
+    assert {"en", "de", "ja"} <= set(info.asr[0].models[0].languages)
+    voices = {voice.name: voice.languages for voice in info.tts[0].voices}
+    assert voices["de"] == ["de"]
+    assert {"en", "fr"} <= set(voices["marin"])
+    stt.languages = frozenset({"de"})
+    info = info_of(EngineSet(EnergyVad(), stt, FakeLlm(), FakeTts(), ()))
+    assert info.asr[0].models[0].languages == ["de"]
+    assert info.tts[0].voices
 
 
 @pytest.mark.parametrize("rate_hz", [16_000, 48_000])

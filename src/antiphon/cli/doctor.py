@@ -80,7 +80,9 @@ def command(
         choice = registry.choose(role, settings)
         for number, (section, name) in enumerate([(settings, choice.name), *registry.fallbacks(role, settings)]):
             try:
-                registry.FACTORIES[role][name](section, registry.Workshop(config.models.folder))
+                engine = registry.FACTORIES[role][name](section, registry.Workshop(config.models.folder))
+                if name != "openai" and hasattr(engine, "warm"):
+                    asyncio.run(_try_out(engine))
                 state = "ok"
             except (AntiphonError, ImportError, OSError) as error:
                 state, broken = f"BROKEN: {error}", True
@@ -93,6 +95,16 @@ def command(
     _echo_neighbours(NEIGHBOURS)
     _echo_desktop(flags["microphone"], listens=flags["listen"])
     sys.exit(1 if missing or broken or not (is_judged and is_relayed) else 0)
+
+
+async def _try_out(engine: Any) -> None:
+    """Load what an engine on this machine needs, and let it work once. Raises `EngineError`."""
+    try:
+        await engine.warm()
+    finally:
+        close = getattr(engine, "close", None)
+        if close is not None:
+            await close()
 
 
 def _echo_voices(config: Config) -> None:

@@ -47,7 +47,7 @@ def list_models(config_path: Path | None) -> None:
 def pull(config_path: Path | None, name: str, folder: Path | None, yes: bool) -> None:
     """Fetch a model. It goes on where it was interrupted."""
     from antiphon.models.catalog import model_named
-    from antiphon.models.pull import Hub, copy_from
+    from antiphon.models.pull import Hub, copy_from, plan_from
     from antiphon.models.store import Store
 
     model = model_named(name)
@@ -55,19 +55,19 @@ def pull(config_path: Path | None, name: str, folder: Path | None, yes: bool) ->
     if store.contents(name) is not None:
         click.echo(f"{name} is here already: {store.folder / name}", err=True)
         return
-    if folder is not None:
-        copy_from(folder, name, store)
-    else:
-        with Hub() as hub:
-            plan = hub.plan(name, model)
-            click.echo(
-                f"{name}: {plan.size_bytes / 1e6:,.1f} MB from {plan.source}\n"
-                f"languages: {model.languages}; licence: {model.licence}" + (f"\n{model.note}" if model.note else ""),
-                err=True,
-            )
-            if not yes:
-                click.confirm("Download it?", abort=True, err=True)
-            with click.progressbar(length=plan.size_bytes, label=name, file=sys.stderr) as bar:
+    with Hub() as hub:
+        plan = plan_from(folder, name) if folder is not None else hub.plan(name, model)
+        click.echo(
+            f"{name}: {plan.size_bytes / 1e6:,.1f} MB from {plan.source}\n"
+            f"languages: {model.languages}; licence: {model.licence}" + (f"\n{model.note}" if model.note else ""),
+            err=True,
+        )
+        if not yes and folder is None:
+            click.confirm("Download it?", abort=True, err=True)
+        with click.progressbar(length=plan.size_bytes, label=name, file=sys.stderr) as bar:
+            if folder is not None:
+                copy_from(plan, store, bar.update)
+            else:
                 hub.pull(plan, store, bar.update)
     click.echo(str(store.folder / name))
 

@@ -306,6 +306,11 @@ class FailoverTts:
         known = getattr(self._chain.links[0].engine, "voices", None)
         return list(known()) if known is not None else []
 
+    def languages_of(self, voice: str) -> list[str]:
+        """What the first speaks with this voice; empty if it does not know."""
+        known = getattr(self._chain.links[0].engine, "languages_of", None)
+        return list(known(voice)) if known is not None else []
+
     async def speak(self, text: str, request: TtsRequest) -> AsyncIterator[Pcm]:
         """See `Tts.speak`."""
         async with aclosing(self._chain.answer(lambda link: self._by(link.engine, text, request))) as pieces:

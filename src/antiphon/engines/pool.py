@@ -44,9 +44,10 @@ class Pool:
     """Used from any number of event loops."""
 
     def __init__(self, cores: int | None = None, threads_each: int = 1) -> None:
-        """`threads_each` is how many threads an engine computes with for one piece of work."""
-        self.threads_each = max(1, threads_each)
-        self.workers = max(1, (cores or usable_cores()) // self.threads_each)
+        """`threads_each` is how many threads an engine computes with for one piece of work: no more than the cores."""
+        cores = cores or usable_cores()
+        self.threads_each = max(1, min(threads_each, cores))
+        self.workers = cores // self.threads_each
         self.done = 0
         self.dropped = 0
         """Pieces that nobody waited for any more when their turn came."""

@@ -20,8 +20,9 @@ from msgspec import Struct
 from antiphon.config import Config, Engine, Model, Recogniser, Remote, Voice
 from antiphon.engines.api import Listener, Llm, Stt, Tts, TurnModel, Vad
 from antiphon.engines.stt.agreement import Agreeing, WholeOnly
+from antiphon.engines.stt.checked import checked
 from antiphon.engines.stt.two_pass import TwoPass
-from antiphon.errors import ConfigError, UnknownName
+from antiphon.errors import ConfigError, EngineError, UnknownName
 
 if TYPE_CHECKING:
     from antiphon.engines.pool import Pool
@@ -124,18 +125,22 @@ class EngineSet(Struct, frozen=True):
             return self.partials
         return listener_of(self.stt) if self.partials == "own" else WholeOnly(self.stt)
 
-    async def warm(self) -> None:
-        """Make the first answer as fast as the second."""
+    async def warm(self) -> tuple[str, ...]:
+        """Make the first answer as fast as the second. The roles that nothing but another model will bring up."""
         engines: dict[str, Any] = {"stt": self.stt, "llm": self.llm, "tts": self.tts}
         if self.turns is not None:
             engines["turns"] = self.turns
         if isinstance(self.partials, TwoPass):
             engines["partials"] = self.partials
         results = await asyncio.gather(*(engine.warm() for engine in engines.values()), return_exceptions=True)
+        broken: list[str] = []
         for role, result in zip(engines, results, strict=True):
             if isinstance(result, Exception):
                 # It may come up later; until then what needs it ends with this reason.
                 log.warning("the %s engine is not ready: %s", role, result)
+            if isinstance(result, EngineError) and result.code == "model_broken":
+                broken.append(role)
+        return tuple(broken)
 
     async def close(self) -> None:
         """Stop helpers and close connections."""
@@ -190,7 +195,7 @@ def _openai_stt(settings: Recogniser, workshop: Workshop) -> Any:
     from antiphon.engines.stt.openai import OpenAiStt
 
     upstream = workshop.upstream(settings)
-    return OpenAiStt(upstream, settings.model, stream=settings.stream, logprobs=settings.logprobs)
+    return checked(OpenAiStt(upstream, settings.model, stream=settings.stream, logprobs=settings.logprobs))
 
 
 def _openai_llm(settings: Model, workshop: Workshop) -> Any:
@@ -221,32 +226,35 @@ def _threads(settings: Recogniser | Voice) -> int:
 def _whisper(settings: Recogniser, workshop: Workshop) -> Any:
     from antiphon.engines.stt.whisper import Whisper, WhisperOptions
 
-    folder, _ = workshop.model(settings.model, "whisper-small", "whisper")
+    folder, language = workshop.model(settings.model, "whisper-small", "whisper")
     options = WhisperOptions(
         beam_size=settings.beam_size, vocabulary=settings.vocabulary, word_times=settings.word_times
     )
-    return Whisper(folder, workshop.pool(_threads(settings)), options)
+    made = Whisper(folder, workshop.pool(_threads(settings)), options)
+    made.languages = frozenset({language}) if language else None
+    return made
 
 
 def _sherpa(settings: Recogniser, workshop: Workshop) -> Any:
     from antiphon.engines.stt.sherpa import Sherpa
 
     folder, language = workshop.model(settings.model, "zipformer-en", "sherpa")
-    return Sherpa(folder, _threads(settings), language)
+    return checked(Sherpa(folder, _threads(settings), language))
 
 
 def _parakeet(settings: Recogniser, workshop: Workshop) -> Any:
-    from antiphon.engines.stt.parakeet import Parakeet
+    from antiphon.engines.stt.parakeet import V3_LANGUAGES, Parakeet
 
-    folder, language = workshop.model(settings.model, "parakeet-v3", "parakeet")
-    return Parakeet(folder, workshop.pool(_threads(settings)), language)
+    folder, _ = workshop.model(settings.model, "parakeet-v3", "parakeet")
+    languages = V3_LANGUAGES if (settings.model or "parakeet-v3") == "parakeet-v3" else None
+    return checked(Parakeet(folder, workshop.pool(_threads(settings)), languages))
 
 
 def _moonshine(settings: Recogniser, workshop: Workshop) -> Any:
     from antiphon.engines.stt.moonshine import Moonshine
 
     folder, _ = workshop.model(settings.model, "moonshine-small", "moonshine")
-    return Moonshine(folder, workshop.pool(_threads(settings)))
+    return checked(Moonshine(folder, workshop.pool(_threads(settings))))
 
 
 def _sherpa_tts(settings: Voice, workshop: Workshop) -> Any:
@@ -303,6 +311,10 @@ def choose(role: Role, settings: Engine) -> Choice:
 def _made(role: Role, settings: Engine, choice: Choice, workshop: Workshop) -> Any:
     """The role's engine; a server, or one that has others to fall back on, as a chain that knows who fails."""
     first = FACTORIES[role][choice.name](settings, workshop)
+    if isinstance(settings, Recogniser) and settings.vocabulary and choice.name != "whisper":
+        log.warning(
+            "stt.vocabulary is of no use: of the recognisers only whisper takes it, and this is %s", choice.name
+        )
     others = fallbacks(role, settings)
     if not others and choice.name != "openai":
         return first

@@ -70,7 +70,7 @@ class Plan(Struct, frozen=True):
     revision: str
     files: tuple[Sibling, ...]
     source: str = ""
-    """Where they lie: the address of a folder."""
+    """Where they lie: the address of a folder, or its path on this machine."""
 
     @property
     def size_bytes(self) -> int:
@@ -102,7 +102,7 @@ class Hub:
         try:
             answer = self._client.get(address, headers=self._pass(address))
         except httpx.HTTPError as error:
-            raise self._unreachable(error) from None
+            raise self._unreachable(error, f"the hub at {self.endpoint}") from None
         _check_status(answer, model.repository)
         try:
             repository = msgspec.json.decode(answer.content, type=Repository)
@@ -114,8 +114,7 @@ class Hub:
             file
             for file in repository.siblings
             if any(fnmatch.fnmatch(file.rfilename, pattern) for pattern in model.files)
-            and ".." not in Path(file.rfilename).parts
-            and not Path(file.rfilename).is_absolute()
+            and _is_inside(file.rfilename)
             and not file.rfilename.startswith(".git")
         )
         if not wanted:
@@ -130,14 +129,7 @@ class Hub:
         _check_space(store.folder, plan, partial)
         for file in plan.files:
             self._fetch(plan, file, partial / file.rfilename, progress)
-        sizes = {file.rfilename: (partial / file.rfilename).stat().st_size for file in plan.files}
-        contents = Contents(plan.repository, plan.revision, sizes)
-        (partial / LIST).write_bytes(msgspec.json.format(msgspec.json.encode(contents)))
-        final = store.folder / plan.name
-        if final.exists():
-            shutil.rmtree(final)
-        partial.rename(final)
-        return final
+        return _put_in_place(plan, store)
 
     def _fetch(self, plan: Plan, file: Sibling, path: Path, progress: Progress) -> None:
         if path.is_file() and _is_whole(path, file):
@@ -159,6 +151,8 @@ class Hub:
                     f"{part} cannot be written: {error.strerror}", "Make room, or set models.folder to another disk."
                 ) from None
         else:
+            if isinstance(failure, httpx.ConnectError) and not (part.is_file() and part.stat().st_size):
+                raise self._unreachable(failure, plan.source) from None
             raise ConfigError(
                 f"{file.rfilename} broke off {ATTEMPTS} times: {failure}",
                 f"Call it again: it goes on where it stopped. antiphon models pull {plan.name}",
@@ -196,43 +190,87 @@ class Hub:
         is_hub = self._token and address.startswith(f"{self.endpoint}/")
         return {"Authorization": f"Bearer {self._token}"} if is_hub else {}
 
-    def _unreachable(self, error: Exception) -> ConfigError:
+    def _unreachable(self, error: Exception, what: str) -> ConfigError:
         return ConfigError(
-            f"the hub at {self.endpoint} cannot be reached: {error}",
+            f"{what} cannot be reached: {error}",
             "Check the network; behind a proxy set HTTPS_PROXY, for a mirror HF_ENDPOINT. On a machine without a "
             "network, copy the model's folder from another one: antiphon models pull NAME --from FOLDER",
         )
 
 
-def copy_from(folder: Path, name: str, store: Store, progress: Progress = lambda size: None) -> Path:
-    """A model from a folder on this machine, such as a stick from one that has a network: either that model's own
-    folder, or one with it inside. Raises `ConfigError`."""
+def plan_from(folder: Path, name: str) -> Plan:
+    """What a folder on this machine has of a model, such as a stick from one that has a network: either that model's
+    own folder, or one with it inside. Raises `ConfigError`."""
     source = Store(folder)
     contents = source.contents(name)
     place = folder / name
     if contents is None:
         source, place = Store(folder.parent), folder
         contents = source.contents(folder.name)
-    if contents is None:
+    if contents is None or not all(map(_is_inside, contents.files)):
         raise ConfigError(
             f"{folder} holds no whole model {name}",
             f"Pull it where there is a network, and copy its folder with {LIST}.",
         )
-    partial = store.folder / (name + PARTIAL)
+    if contents.files.keys() != contents.sha256.keys():
+        raise ConfigError(
+            f"{place / LIST} has no checksums, by which the model could be checked",
+            "Remove and pull it again where it came from, with this version of Antiphon.",
+        )
+    files = tuple(Sibling(file, size, lfs=Lfs(contents.sha256[file], size)) for file, size in contents.files.items())
+    return Plan(name, contents.repository, contents.revision, files, str(place))
+
+
+def copy_from(plan: Plan, store: Store, progress: Progress = lambda size: None) -> Path:
+    """Copy what `plan_from` has found, and check it: the model's folder. Raises `ConfigError`."""
+    partial = store.folder / (plan.name + PARTIAL)
     _make_folder(partial)
-    for file in (*contents.files, LIST):
-        target = partial / file
-        target.parent.mkdir(parents=True, exist_ok=True)
+    _check_space(store.folder, plan, partial)
+    for file in plan.files:
+        target = partial / file.rfilename
         try:
-            shutil.copyfile(place / file, target)
+            _copy(Path(plan.source) / file.rfilename, target, progress)
         except OSError as error:
-            raise ConfigError(f"{target} cannot be written: {error.strerror}", "Make room on the disk.") from None
-        progress(contents.files.get(file, 0))
-    final = store.folder / name
+            raise ConfigError(
+                f"{file.rfilename} cannot be copied to {target}: {error.strerror}",
+                "Look whether the folder that it comes from can be read, and whether there is room on the disk.",
+            ) from None
+        if not _is_whole(target, file):
+            target.unlink()
+            raise ConfigError(
+                f"{file.rfilename} in {plan.source} is not what was pulled: its checksum differs",
+                "Copy the folder again from the machine that has a network, or pull it there again.",
+            )
+    return _put_in_place(plan, store)
+
+
+def _copy(source: Path, target: Path, progress: Progress) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with source.open("rb") as there, target.open("wb") as here:
+        for block in iter(lambda: there.read(BLOCK_BYTES), b""):
+            here.write(block)
+            progress(len(block))
+
+
+def _put_in_place(plan: Plan, store: Store) -> Path:
+    """Write the list of a model whose files are all there, and give it its name; its folder."""
+    partial, final = store.folder / (plan.name + PARTIAL), store.folder / plan.name
+    sizes = {file.rfilename: (partial / file.rfilename).stat().st_size for file in plan.files}
+    sums = {
+        file.rfilename: file.lfs.sha256 if file.lfs else _digest(partial / file.rfilename, hashlib.sha256())
+        for file in plan.files
+    }
+    contents = Contents(plan.repository, plan.revision, sizes, sums)
+    (partial / LIST).write_bytes(msgspec.json.format(msgspec.json.encode(contents)))
     if final.exists():
         shutil.rmtree(final)
     partial.rename(final)
     return final
+
+
+def _is_inside(file: str) -> bool:
+    """Whether a path in somebody's list stays in the folder that it is meant for."""
+    return ".." not in Path(file).parts and not Path(file).is_absolute()
 
 
 def _check_status(answer: httpx.Response, repository: str) -> None:

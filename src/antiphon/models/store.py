@@ -28,6 +28,8 @@ class Contents(Struct, frozen=True):
     revision: str
     files: Mapping[str, int]
     """Path within the folder, and bytes."""
+    sha256: Mapping[str, str] = {}
+    """Path within the folder, and the content's, in hexadecimal."""
 
     @property
     def size_bytes(self) -> int:

@@ -125,7 +125,9 @@ class State:
         self.tools = room.registry
         self.cache = room.cache
         self.warmed = asyncio.Event()
-        """Set once the engines are loaded."""
+        """Set once the engines are loaded, as far as they can be."""
+        self.broken: tuple[str, ...] = ()
+        """Roles whose model cannot be loaded, now or later."""
         # Without any key or secret configured, client secrets live as long as this process.
         self._fallback = secrets.token_bytes(32)
         self.ids = Ids(secrets.randbits(64))
@@ -266,6 +268,9 @@ def make_app(state: State) -> ASGIApp:
     async def ready(request: Request) -> Response:
         if state.admission.is_draining:
             return PlainTextResponse("draining\n", 503)
+        if state.broken:  # why is in the log: it names folders of this machine, and anybody may ask here
+            roles = ", ".join(state.broken)
+            return PlainTextResponse(f"broken model: {roles}. The log says why, and so does: antiphon doctor\n", 503)
         return PlainTextResponse("ready\n" if state.is_ready else "warming\n", 200 if state.is_ready else 503)
 
     async def metrics(request: Request) -> Response:

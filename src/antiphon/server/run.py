@@ -474,11 +474,14 @@ def _tracing(config: Config) -> Tracing | None:
 async def _warm(state: State, phrases: KeptPhrases, started: McpConnections | None) -> None:
     """Ready is said only once the first person would not wait."""
     await asyncio.to_thread(importlib.import_module, "av")  # a tenth of a second, which nobody's call should pay
-    await state.engines.warm()
+    state.broken = await state.engines.warm()
     await warm_mcp(state.config.mcp, started)
     state.pools.start()
     await state.calls.rehearse()
     state.warmed.set()
+    if state.broken:
+        log.error("not ready: a model is broken (%s)", ", ".join(state.broken))
+        return
     log.info("the engines are loaded: ready")
     if state.config.session.say_errors:
         await _learn_apologies(state, phrases)

@@ -23,6 +23,7 @@ from wyoming.info import AsrModel, AsrProgram, Attribution, Describe, Info, TtsP
 from wyoming.ping import Ping, Pong
 from wyoming.tts import Synthesize
 
+from antiphon.audio.languages import NAMES
 from antiphon.audio.pcm import float_from_int16
 from antiphon.audio.units import HEARING_RATE, WIRE_RATE, Pcm16, Seconds
 from antiphon.engines.api import SttRequest, TtsRequest
@@ -39,13 +40,12 @@ log = logging.getLogger("antiphon.wyoming")
 LONGEST_S = 120.0  # of speech between two events; what comes after it is left out
 MOST_CONNECTIONS = 32  # at a time; Home Assistant opens one for each thing that is said
 ARRIVAL_S: Seconds = 10.0  # for an event that has begun, and for one of ours to be taken
-FALLBACK_LANGUAGES = ("en",)
 WIDTH_BYTES = 2
 
 
 def info_of(engines: EngineSet) -> Info:
     """What we are, for who asks."""
-    languages = sorted(engines.stt.languages or FALLBACK_LANGUAGES)
+    languages = sorted(engines.stt.languages or NAMES)
     own = Attribution(name="Antiphon", url="https://pypi.org/project/antiphon/")
     names = {choice.role: choice.name for choice in engines.choices}
     voices = getattr(engines.tts, "voices", None)
@@ -59,9 +59,14 @@ def info_of(engines: EngineSet) -> Info:
     )
     listed = [
         TtsVoice(
-            name=name, attribution=own, installed=True, description=name, version=version("antiphon"), languages=["en"]
+            name=name,
+            attribution=own,
+            installed=True,
+            description=name,
+            version=version("antiphon"),
+            languages=_spoken_by(engines, name),
         )
-        for name in (voices() if voices is not None else ["marin"])
+        for name in (voices() if voices is not None else None) or ["marin"]
     ]
     return Info(
         asr=[
@@ -85,6 +90,12 @@ def info_of(engines: EngineSet) -> Info:
             )
         ],
     )
+
+
+def _spoken_by(engines: EngineSet, voice: str) -> list[str]:
+    """A voice's languages; all that have a name here, where the engine does not know."""
+    known = getattr(engines.tts, "languages_of", None)
+    return sorted((known(voice) if known is not None else ()) or NAMES)
 
 
 class Conversation:

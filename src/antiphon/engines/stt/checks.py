@@ -22,6 +22,7 @@ SHORTEST_COMPRESSED = 100  # letters: below that the ratio says nothing
 MOST_REPEATS = 4  # of one phrase in a row
 LIKELY_SILENCE = 0.6  # P(no speech) from which on a low confidence is a no
 LOW_LOGPROB = -1.0
+PADDING_S: Seconds = 0.3  # of quiet, put around a sound that is listened to again
 
 OUTROS = frozenset(
     bare(text)

@@ -7,6 +7,7 @@ which are joined here. It does not download: the folder is one on this machine.
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -21,6 +22,8 @@ from antiphon.engines.stt.agreement import Agreement
 from antiphon.engines.stt.clip import spoken_clip
 from antiphon.engines.utterance import Utterance
 from antiphon.errors import ConfigError, EngineError
+
+log = logging.getLogger("antiphon.stt")
 
 STEP_S: Seconds = 0.3  # of new sound before each look
 ARCHITECTURES = {"medium": "MEDIUM_STREAMING", "small": "SMALL_STREAMING", "tiny": "TINY_STREAMING"}
@@ -84,8 +87,11 @@ class Moonshine:
                     yield news
             yield await self._look(take, utterance.view(min(seen, utterance.size)), is_last=True)
         finally:
-            closing = asyncio.ensure_future(self._pool.run(take.close))
-            await asyncio.shield(asyncio.wait([closing]))
+            # Not waited for by a worker while a look hangs, which closes the stream itself when it comes back.
+            if take.end():
+                closing = asyncio.ensure_future(self._pool.run(take.close))
+                closing.add_done_callback(_told)
+                await asyncio.shield(asyncio.wait([closing]))
 
     async def _look(self, take: _Take, sound: Pcm, *, is_last: bool) -> Transcript:
         try:
@@ -114,21 +120,39 @@ class Moonshine:
 
 
 class _Take:
-    """One stream of the library's, opened by its first look. In workers' threads; a look that nobody waits for any more
-    may still be under way when the stream is closed, so they take turns."""
+    """One stream of the library's, opened by its first look. In workers' threads, but for `end`; a look that nobody
+    waits for any more may still be under way when the stream is to be closed: then it closes it."""
 
     def __init__(self, transcriber: Any) -> None:
         self._transcriber = transcriber
         self._stream: Any = None
-        self._is_closed = False
-        self._turn = threading.Lock()
+        self._is_ended = False
+        self._is_busy = False
+        self._lock = threading.Lock()  # of the two flags: never held while the library works
 
     def look(self, sound: Pcm, *, is_last: bool) -> Transcript:
-        """Everything heard so far, after this sound."""
-        with self._turn:
-            if self._is_closed:
-                return Transcript("")
+        """Everything heard so far, after this sound. One at a time."""
+        if not self._begin():
+            return Transcript("")
+        try:
             return self._look(sound, is_last=is_last)
+        finally:
+            with self._lock:
+                self._is_busy = False
+                is_left = self._is_ended
+            if is_left:
+                self.close()
+
+    def _begin(self) -> bool:
+        with self._lock:
+            self._is_busy = not self._is_ended
+            return self._is_busy
+
+    def end(self) -> bool:
+        """Begin no more looks. Whether the stream is now the caller's to close. Never waits."""
+        with self._lock:
+            self._is_ended = True
+            return not self._is_busy
 
     def _look(self, sound: Pcm, *, is_last: bool) -> Transcript:
         if self._stream is None:
@@ -144,7 +168,12 @@ class _Take:
         return Transcript(" ".join(line.text.strip() for line in lines if line.text.strip()), "en", words=words)
 
     def close(self) -> None:
-        with self._turn:
-            self._is_closed = True
-            if self._stream is not None:
-                self._stream.close()
+        """After `end`, once."""
+        if self._stream is not None:
+            self._stream.close()
+
+
+def _told(closing: asyncio.Future[None]) -> None:
+    """A stream that cannot be closed is a warning: the transcript is there."""
+    if not closing.cancelled() and (error := closing.exception()) is not None:
+        log.warning("a stream of Moonshine's was not closed: %s", error)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 from antiphon.audio.units import HEARING_RATE, Pcm
 from antiphon.engines.api import SttRequest, Transcript, TranscriptDelta, Word
 from antiphon.engines.pool import Pool
-from antiphon.engines.stt.checks import Heard, doubt
+from antiphon.engines.stt.agreement import joined, quietest
 from antiphon.engines.stt.clip import spoken_clip
 from antiphon.engines.stt.sherpa import words_from
 from antiphon.errors import ConfigError, EngineError
@@ -23,7 +24,9 @@ from antiphon.errors import ConfigError, EngineError
 SHORTEST_S = 0.2  # the models want some frames
 KINDS = {"nemo-conformer-tdt": "decoder_joint-model", "nemo-conformer-ctc": "model"}
 """onnx-asr's name for each kind, and a file that only it has."""
-LIMIT_S = 90.0
+LIMIT_S = 90.0  # for one stretch
+LONGEST_S = 24.0  # of sound at a time: what the models were trained on is not much longer
+V3_LANGUAGES = frozenset("bg cs da de el en es et fi fr hr hu it lt lv mt nl pl pt ro ru sk sl sv uk".split())  # noqa: SIM905
 
 
 class Parakeet:
@@ -31,14 +34,14 @@ class Parakeet:
 
     languages: frozenset[str] | None = None
 
-    def __init__(self, folder: Path, pool: Pool, language: str | None = None) -> None:
-        """`language` is the only one of the model, or None. Raises `ConfigError` for what is no model."""
+    def __init__(self, folder: Path, pool: Pool, languages: frozenset[str] | None = None) -> None:
+        """`languages` are the model's, or None. Raises `ConfigError` for what is no model."""
         try:
             import onnx_asr  # noqa: F401 - a start without it should say so at once
         except ImportError:
             raise ConfigError("onnx-asr is not installed", "pip install 'antiphon[parakeet]'") from None
-        self.languages = frozenset({language}) if language else None
-        self._language = language
+        self.languages = languages
+        self._language = next(iter(languages)) if languages and len(languages) == 1 else None
         self._folder = folder
         self._kind = kind_of(folder)
         self._pool = pool
@@ -57,14 +60,20 @@ class Parakeet:
             yield Transcript("")
             return
         await self.warm()
-        yield await self._pool.run(lambda: self._transcript(pcm), is_partial=request.is_partial, limit_s=LIMIT_S)
+        text, words, start = "", list[Word](), 0
+        for stop in cuts(pcm):
+            heard, spoken = await self._pool.run(
+                partial(self._heard, pcm[start:stop]), is_partial=request.is_partial, limit_s=LIMIT_S
+            )
+            begins_s = start / HEARING_RATE
+            text = joined(text, heard)
+            words += [Word(word.text, word.start_s + begins_s, word.end_s + begins_s) for word in spoken]
+            start = stop
+        yield Transcript(text, self._language, words=tuple(words))
 
-    def _transcript(self, pcm: Pcm) -> Transcript:
+    def _heard(self, pcm: Pcm) -> tuple[str, tuple[Word, ...]]:
         result = self._model.recognize(np.asarray(pcm, np.float32))
-        if doubt(Heard(result.text, pcm.size / HEARING_RATE)):
-            return Transcript("", self._language)
-        words: tuple[Word, ...] = words_from(tuple(result.tokens or ()), tuple(result.timestamps or ()))
-        return Transcript(result.text.strip(), self._language, words=words)
+        return result.text.strip(), words_from(tuple(result.tokens or ()), tuple(result.timestamps or ()))
 
     def _load(self) -> Any:
         import onnx_asr
@@ -90,6 +99,14 @@ class Parakeet:
                 code="model_broken",
             ) from None
         return model
+
+
+def cuts(pcm: Pcm) -> list[int]:
+    """After how many samples each stretch ends: long sound is cut in quiet places, into no more than the longest."""
+    longest, shortest, found = round(LONGEST_S * HEARING_RATE), round(SHORTEST_S * HEARING_RATE), [0]
+    while pcm.size - found[-1] > longest:
+        found.append(quietest(pcm, found[-1] + longest // 2, min(found[-1] + longest, pcm.size - shortest)))
+    return [*found[1:], pcm.size]
 
 
 def kind_of(folder: Path) -> str:

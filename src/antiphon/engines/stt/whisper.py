@@ -17,7 +17,7 @@ from msgspec import Struct
 from antiphon.audio.units import HEARING_RATE, Pcm, Seconds
 from antiphon.engines.api import SttRequest, Transcript, TranscriptDelta, Word
 from antiphon.engines.pool import Pool
-from antiphon.engines.stt.checks import Heard, doubt, without_outro
+from antiphon.engines.stt.checks import PADDING_S, Heard, doubt, without_outro
 from antiphon.engines.stt.clip import spoken_clip
 from antiphon.errors import ConfigError, EngineError
 
@@ -28,9 +28,9 @@ SHORTEST_S = 0.1  # there is no word in less
 TOKENS_PER_S = 12  # the fastest speech has some eight; more is a loop
 FEWEST_TOKENS = 24
 MOST_TOKENS = 200  # of Whisper's 448, with room for a prompt
-LONGEST_PROMPT_TOKENS = 220
+PROMPT_TOKENS = 240  # of vocabulary and prompt together: with the answer and Whisper's own marks, less than 448
+MOST_VOCABULARY_TOKENS = 223  # faster-whisper leaves out what comes after
 FILES = ("model.bin", "config.json", "tokenizer.json")
-PADDING_S = 0.3  # of quiet, put around a sound that is listened to again
 
 
 class WhisperOptions(Struct, frozen=True):
@@ -113,7 +113,7 @@ class Whisper:
         assert self._model is not None
         seconds = pcm.size / HEARING_RATE
         is_whole = not request.is_partial
-        vocabulary = ", ".join((*self._options.vocabulary,)) or None
+        vocabulary = ", ".join(self._options.vocabulary)
         segments, info = self._model.transcribe(
             pcm,
             language=language_for(request, self._model.supported_languages),
@@ -124,8 +124,8 @@ class Whisper:
             word_timestamps=self._options.word_times and is_whole,
             condition_on_previous_text=False,
             max_new_tokens=max(FEWEST_TOKENS, min(MOST_TOKENS, round(TOKENS_PER_S * seconds))),
-            initial_prompt=_newest(request.prompt),
-            hotwords=vocabulary if not request.prompt else None,
+            initial_prompt=self._newest(request.prompt, vocabulary),
+            hotwords=vocabulary or None,
             compression_ratio_threshold=None,
             log_prob_threshold=None,
             no_speech_threshold=None,
@@ -145,6 +145,15 @@ class Whisper:
             for word in segment.words or ()
         )
         return heard, info.language, words
+
+    def _newest(self, prompt: str | None, vocabulary: str) -> list[int] | None:
+        """The end of a prompt, as tokens: as much as has room beside the vocabulary and the answer."""
+        if not prompt:
+            return None
+        assert self._model is not None
+        tokens = self._model.hf_tokenizer.encode(f" {prompt.strip()}", add_special_tokens=False).ids
+        words = self._model.hf_tokenizer.encode(f" {vocabulary}", add_special_tokens=False).ids if vocabulary else []
+        return list(tokens[-(PROMPT_TOKENS - min(len(words), MOST_VOCABULARY_TOKENS)) :])
 
     @property
     def beam_size(self) -> int:
@@ -192,8 +201,3 @@ def language_for(request: SttRequest, known: Sequence[str]) -> str | None:
 def limit_for(pcm: Pcm) -> Seconds:
     """After how long work on this sound hangs: even a large model on a slow machine is ten times as fast."""
     return 60.0 + 10 * pcm.size / HEARING_RATE
-
-
-def _newest(prompt: str | None) -> str | None:
-    """The end of a prompt; some 200 tokens of it."""
-    return prompt[-LONGEST_PROMPT_TOKENS * 3 :] if prompt else None

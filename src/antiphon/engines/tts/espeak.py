@@ -169,6 +169,10 @@ class Espeak:
         """See `known_voices`. Reads a folder."""
         return known_voices()
 
+    def languages_of(self, voice: str) -> list[str]:
+        """The codes of what this voice speaks: a language's own one that, all others whatever they are asked for."""
+        return list(languages()) if voice in VOICES else [voice]
+
     async def warm(self) -> None:
         """Start the helper and have it say a word to nobody."""
         async for _ in self.speak("Ready.", TtsRequest("marin")):

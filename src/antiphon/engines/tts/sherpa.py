@@ -82,6 +82,10 @@ class SherpaTts:
         """Names that a client may ask for."""
         return [*self._voices, *(KOKORO_EN if self._files.kind == "kokoro" else ())]
 
+    def languages_of(self, voice: str) -> list[str]:
+        """The code of what this model speaks, with any of its voices."""
+        return [self._files.spoken or "en"]
+
     async def warm(self) -> None:
         """Load the weights, and say a word to nobody."""
         async with self._loading:
