@@ -1,4 +1,5 @@
-"""The playground's page comes from the package, without a key, and with headers that keep it to itself."""
+"""The playground's page and the client library come from the package, without a key; the page's headers keep it to
+itself."""
 
 from __future__ import annotations
 
@@ -29,6 +30,22 @@ def test_the_page_and_its_assets_come_without_a_key() -> None:
             assert (again.status_code, again.content) == (304, b"")
             assert (await http.get("/assets/../../errors.py")).status_code in (401, 404)
             assert (await http.get("/v1/models")).status_code == 401
+
+    asyncio.run(story())
+
+
+def test_the_client_library_is_at_an_address_that_stays_and_comes_without_a_key_for_allowed_pages() -> None:
+    async def story() -> None:
+        site = "https://site.example"
+        async with server(server__keys=[KEY], server__allowed_origins=[site]) as made, web(made) as http:
+            for name in ("antiphon.js", "capture.worklet.js", "playback.worklet.js"):
+                script = await http.get(f"/client/{name}", headers={"Origin": site})
+                assert script.status_code == 200
+                assert script.headers["Content-Type"] == "text/javascript; charset=utf-8"
+                assert script.headers["Cache-Control"] == "no-cache"
+                assert script.headers["Access-Control-Allow-Origin"] == site
+            elsewhere = await http.get("/client/antiphon.js", headers={"Origin": "https://elsewhere.example"})
+            assert elsewhere.status_code == 403
 
     asyncio.run(story())
 

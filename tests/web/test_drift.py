@@ -1,9 +1,11 @@
-"""What is made of other things agrees with them: the page's types with the server's structs, the built page with its
-source."""
+"""What is made of other things agrees with them: the page's types with the server's structs, the built page and the
+built client library with their source."""
 
 from __future__ import annotations
 
+import json
 import runpy
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,16 @@ def test_the_pages_types_are_the_servers(name: str) -> None:
     assert made == kept, "the server's structs have changed: run `make web`"
 
 
-def test_the_page_in_the_package_was_built_from_these_sources() -> None:
+def test_what_is_in_the_package_was_built_from_these_sources() -> None:
     stamp = runpy.run_path(str(WEB / "stamp.py"))
-    assert stamp["digest"]() == stamp["STAMP"].read_text().strip(), "the page's source has changed: run `make web`"
+    kept = stamp["STAMP"].read_text().strip()
+    assert stamp["digest"]() == kept, "the source of the page or of the client library has changed: run `make web`"
+
+
+def test_the_client_library_has_what_its_package_says() -> None:
+    folder = runpy.run_path(str(WEB / "stamp.py"))["BUILT"] / "client"
+    package = json.loads((folder / "package.json").read_text())
+    for name in package["exports"]["."].values():
+        assert (folder / name).is_file(), f"{name} is not built: run `make web`"
+    project = tomllib.loads((WEB.parent / "pyproject.toml").read_text())["project"]
+    assert package["version"] == project["version"], "web/library/package.json has another version than pyproject.toml"

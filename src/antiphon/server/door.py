@@ -28,8 +28,8 @@ LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 OPEN_PATHS = frozenset({"/health", "/ready", "/"})
 """What a load balancer asks, and the page that asks a person for the key: both come without one."""
-OPEN_FOLDER = "/assets/"
-"""What the page is made of. It holds nothing that is not in the published package."""
+OPEN_FOLDERS = ("/assets/", "/client/")
+"""What the page is made of, and the library for other pages. They hold nothing that is not in the published package."""
 CLIENT_PATHS = frozenset({"/v1/realtime", "/v1/realtime/calls"})
 """All that a client secret opens: it starts sessions, and makes no further secrets."""
 
@@ -89,7 +89,7 @@ class Door:
 
         Without configured keys none is asked for, but a client secret is read all the same.
         """
-        if path in self._open_paths or path.startswith(OPEN_FOLDER):
+        if path in self._open_paths or path.startswith(OPEN_FOLDERS):
             return Visitor("")
         shown = key_from(headers, protocols)
         if shown is not None and shown.startswith(tokens.PREFIX):

@@ -1,7 +1,8 @@
-"""Serves the playground: one page and its assets, from the installed package.
+"""Serves the playground, one page and its assets, and the client library for other pages, from the installed package.
 
 It does not know sessions or keys. The files are small and few, so they are read once and answered from memory; each
-asset has a hash in its name and may be kept for ever, the page itself is asked for anew each time.
+asset has a hash in its name and may be kept for ever. The page and the library, whose addresses stay the same, are
+asked for anew each time.
 """
 
 from __future__ import annotations
@@ -59,11 +60,14 @@ class Page(Struct, frozen=True):
 
 
 def routes() -> list[Route]:
-    """One route for the page, one for each asset. Reads the files: call it before anybody is served."""
+    """One route for the page, one for each asset and each script of the library. Reads the files: call it before
+    anybody is served."""
     folder = files("antiphon") / "web"
     found = [Route("/", _answer(_read(folder / "index.html", EACH_TIME)))]
     assets = sorted((folder / "assets").iterdir(), key=lambda file: file.name)
     found += [Route(f"/assets/{file.name}", _answer(_read(file, FOR_EVER))) for file in assets]
+    scripts = sorted(file.name for file in (folder / "client").iterdir() if file.name.endswith(".js"))
+    found += [Route(f"/client/{name}", _answer(_read(folder / "client" / name, EACH_TIME))) for name in scripts]
     return found
 
 

@@ -63,10 +63,15 @@ export function gone(): ConnectionError {
 export async function knock({ origin, key }: Address, signal?: AbortSignal): Promise<void> {
   const headers: Record<string, string> = key ? { Authorization: `Bearer ${key}` } : {}
   const answer = await asked(`${origin}/v1/models`, { headers, cache: 'no-store', signal: signal ?? null })
-  if (answer.status === 401) {
-    throw new ConnectionError('key', key ? 'The server does not know this key.' : 'This server asks for a key.')
+  if (!answer.ok) {
+    const { code, message } = await errorOf(answer)
+    if (code === 'client_secret_expired') throw new ConnectionError('key', message)
+    if (answer.status === 401) {
+      throw new ConnectionError('key', key ? 'The server does not know this key.' : 'This server asks for a key.')
+    }
+    // A client secret opens sessions and nothing else: a server that says so knows it.
+    if (code !== 'insufficient_permissions') throw new ConnectionError('refused', message)
   }
-  if (!answer.ok) throw new ConnectionError('refused', await reasonOf(answer))
   const ready = await asked(`${origin}/ready`, { cache: 'no-store', signal: signal ?? null })
   if (!ready.ok) throw new ConnectionError('busy', 'The server is still warming up.')
 }
@@ -82,10 +87,15 @@ export async function asked(url: string, init: RequestInit): Promise<Response> {
 
 /** The words of an error in OpenAI's shape, or the status if it is in another. */
 export async function reasonOf(answer: Response): Promise<string> {
+  return (await errorOf(answer)).message
+}
+
+async function errorOf(answer: Response): Promise<{ code: string | null; message: string }> {
+  const unsaid = { code: null, message: `The server said ${answer.status}.` }
   try {
-    const body = (await answer.json()) as { error?: { message?: string } }
-    return body.error?.message ?? `The server said ${answer.status}.`
+    const body = (await answer.json()) as { error?: { code?: string | null; message?: string } }
+    return { ...unsaid, ...body.error }
   } catch {
-    return `The server said ${answer.status}.`
+    return unsaid
   }
 }
