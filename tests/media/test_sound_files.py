@@ -54,6 +54,28 @@ def test_any_rate_and_any_channels(rate_hz: int, channels: int) -> None:
     assert np.abs(sound).max() > 3_000
 
 
+@pytest.mark.parametrize(("form", "says_duration"), [("webm", False), ("wav", True)])
+def test_how_much_is_done_is_known_with_a_duration_and_without(form: str, says_duration: bool, tmp_path: Path) -> None:
+    path = tmp_path / "sound"
+    path.write_bytes(recorded(np.random.default_rng(1).integers(-9_000, 9_000, 11 * 48_000).astype(np.int16), form))
+    file = SoundFile(path)
+    assert (file.duration_s is not None) == says_duration
+    done_s, shares = 0.0, [file.share(0.0) or 0.0]
+    for piece in file.pieces():
+        done_s += piece.size / 16_000
+        shares.append(file.share(done_s) or 0.0)
+    file.close()
+    assert shares == sorted(shares)
+    assert 5 / 11 - 0.1 < shares[1] < 0.9, "bytes are read ahead, and not all of them"
+    assert shares[-1] == pytest.approx(1.0, abs=0.01)
+
+
+def test_how_much_is_done_of_what_has_no_known_size_is_unknown() -> None:
+    file = SoundFile(io.BytesIO(recorded(SENT, "webm")))
+    assert file.share(1.0) is None
+    file.close()
+
+
 def test_no_number_is_silence() -> None:
     frames = np.full((24_000, 1), 0.25, np.float32)
     frames[5_000:5_100] = np.nan

@@ -42,6 +42,11 @@ class Workshop:
         self._models_folder = models_folder
         self._pool: Pool | None = None
 
+    async def close(self) -> None:
+        """Close the connections of what was made in it."""
+        if self.client is not None:
+            await self.client.aclose()
+
     def pool(self, threads_each: int) -> Pool:
         """The one pool of the process, made by the first engine that asks: its threads are what the others get."""
         if self._pool is None:
@@ -379,10 +384,11 @@ def _caveat(role: Role, name: str) -> str:
     return BETTER[role] if name == EMBEDDED[role] else ""
 
 
-def make_one(role: Role, config: Config) -> Any:
-    """The engine of one role alone, for a process that does nothing else. Raises `ConfigError`."""
+def make_one(role: Role, config: Config, workshop: Workshop | None = None) -> Any:
+    """The engine of one role alone, with those that it falls back on, for a process that needs no others. Who gives a
+    workshop closes it. Raises `ConfigError`."""
     settings: Engine = getattr(config, role)
-    return _made(role, settings, choose(role, settings), Workshop(config.models.folder))
+    return _made(role, settings, choose(role, settings), workshop or Workshop(config.models.folder))
 
 
 def make(config: Config, elsewhere: Mapping[Role, Any] | None = None) -> EngineSet:

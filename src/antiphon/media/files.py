@@ -6,6 +6,7 @@ know what the sound is for.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -26,6 +27,7 @@ class SoundFile:
         """Raises `PeerError` if there is no sound in it that we can read."""
         # FFmpeg gets an open file and no path: it may open nothing itself.
         self._own = source.open("rb") if isinstance(source, Path) else None
+        self._size_bytes = os.fstat(self._own.fileno()).st_size if self._own else 0
         try:
             self._container, self._stream = opened(self._own or source)
         except BaseException:
@@ -37,6 +39,16 @@ class SoundFile:
         """As the file says, if it says so. What is read may be more or less."""
         duration = self._container.duration
         return duration / 1_000_000 if duration and duration > 0 else None
+
+    def share(self, done_s: float) -> float | None:
+        """How much of the file is done, in [0, 1], if the pieces so far were `done_s` of sound. Recorders say no
+        duration: then it is the share of the bytes, which are read somewhat ahead. None where their number is not known
+        either: in a pipe, or in memory."""
+        if self.duration_s is not None:
+            return min(1.0, done_s / self.duration_s)
+        if self._own is None or not self._size_bytes:
+            return None
+        return min(1.0, self._own.tell() / self._size_bytes)
 
     def pieces(self) -> Iterator[Pcm16]:
         """The first track of sound at 16 kHz, mono, in pieces of about five seconds. A file that is damaged or cut

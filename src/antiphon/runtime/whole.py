@@ -26,10 +26,11 @@ READ_AHEAD = 64  # utterances that nobody has taken yet
 
 
 class Read(Struct, frozen=True):
-    """How much of the file was read: seconds, and those that there are if the file says so."""
+    """How much of the file was read."""
 
     done_s: float
-    all_s: float | None
+    share: float | None
+    """In [0, 1]; None if nothing tells how much there is."""
 
 
 class Ears(Struct, frozen=True):
@@ -55,7 +56,7 @@ async def transcribe_file(
         try:
             async for item in _until_done(news, reading):
                 yield item
-            yield Read(reading.result(), file.duration_s)
+            yield Read(reading.result(), 1.0)
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
@@ -81,7 +82,7 @@ async def _read(
             await live.push(piece)
             _raise_first(failures)
             check_length(live.position_s, longest_s)
-            await news.put(Read(live.position_s, file.duration_s))
+            await news.put(Read(live.position_s, file.share(live.position_s)))
         await live.end()
         _raise_first(failures)
         return live.position_s
