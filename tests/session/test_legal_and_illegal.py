@@ -496,8 +496,8 @@ def test_a_session_that_breaks_a_rule_is_noticed(monkeypatch: pytest.MonkeyPatch
     """Otherwise the silence of the others would prove nothing."""
     messages = Projection.messages
 
-    def forgetful(projection: Projection, notice: Notice, audio: bytes = b"") -> list[Outgoing]:
-        found = messages(projection, notice, audio)
+    def forgetful(projection: Projection, notice: Notice, *sound: Any) -> list[Outgoing]:
+        found = messages(projection, notice, *sound)
         return [m for m in found if not (isinstance(m, server.OutputItemDone) and _is_cut(m))]
 
     monkeypatch.setattr(Projection, "messages", forgetful)

@@ -6,7 +6,7 @@ understand. Transcription without the assistant always uses the free model. Deco
 (`pocketsphinx_worker`); one that dies or hangs is replaced at once, so that the next words do not wait for its models.
 
 Looks at what goes on have a process of their own, which yields the processor to the others: a conversation's words
-never wait for one.
+never wait for one. It is not ended when nobody asks any more: no request should have to start a process.
 """
 
 from __future__ import annotations
@@ -39,19 +39,20 @@ YIELDING = 10  # niceness: a tenth of a core, where another process wants the re
 
 
 class PocketSphinx:
-    """`Stt` on `workers` processes that are started with the first utterance, and one that is with the first look."""
+    """`Stt` on `workers` processes for utterances and one for looks, started by `warm` or by the first of either."""
 
     languages: frozenset[str] | None = frozenset({"en"})
     caveat: str = "understands the offline assistant's requests; otherwise poor, and English only"
 
     def __init__(self, workers: int = 1) -> None:
         self._utterances = Crew([Worker() for _ in range(workers)], ("requests", "anything"))
-        self._looks = Crew([Worker(niceness=YIELDING)], ("anything",))
+        self._looks = Crew([Worker(niceness=YIELDING)], ("anything",), worth_finishing_s=LONGEST_S)
         self._has_warned = False
 
     async def warm(self) -> None:
-        """Load the models of all workers but that of the looks, which not everybody wants."""
+        """Load the models of all workers. The looks' are loaded after this: nobody has to wait for those."""
         await self._utterances.warm()
+        self._looks.begin_warming()
 
     async def transcribe(self, pcm: Pcm, request: SttRequest) -> AsyncIterator[TranscriptDelta | Transcript]:
         """See `Stt.transcribe`. There are no deltas."""
@@ -80,10 +81,14 @@ class PocketSphinx:
 class Crew:
     """Workers who take turns, on one event loop after the other."""
 
-    def __init__(self, workers: Sequence[Worker], listen_for: Sequence[str]) -> None:
-        """`listen_for` is what they are to have models ready for, the most urgent first."""
+    def __init__(
+        self, workers: Sequence[Worker], listen_for: Sequence[str], worth_finishing_s: Seconds = WORTH_FINISHING_S
+    ) -> None:
+        """`listen_for` is what they are to have models ready for, the most urgent first. Up to `worth_finishing_s` of
+        sound are finished also when nobody asks any more."""
         self._workers = workers
         self._listen_for = listen_for
+        self._worth_finishing_s = worth_finishing_s
         self._free: asyncio.Queue[Worker] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tidying: set[asyncio.Task[None]] = set()
@@ -94,11 +99,23 @@ class Crew:
             *(self._with_a_worker(lambda worker: self._load(worker, self._listen_for)) for _ in self._workers)
         )
 
+    def begin_warming(self) -> None:
+        """The same, without waiting for it. What fails is told, and tried again by whoever asks first."""
+
+        async def warm() -> None:
+            try:
+                await self.warm()
+            except EngineError as error:
+                log.warning("the recogniser is not ready for looks: %s", error.message)
+
+        self._keep(asyncio.ensure_future(warm()))
+
     async def recognise(self, sound: bytes, listens_for: str) -> tuple[str, bool]:
         """Words, and whether they are what was listened for. Cancelling ends the process, and another is started; what
         is soon done is finished for nobody instead."""
         return await self._with_a_worker(
-            lambda worker: worker.recognise(sound, listens_for), len(sound) <= 2 * HEARING_RATE * WORTH_FINISHING_S
+            lambda worker: worker.recognise(sound, listens_for),
+            len(sound) <= 2 * HEARING_RATE * self._worth_finishing_s,
         )
 
     async def close(self) -> None:
@@ -123,9 +140,12 @@ class Crew:
             if work.done() and worker.is_running:
                 queue.put_nowait(worker)
             else:
-                tidying = asyncio.ensure_future(self._tidy(worker, work, queue))
-                self._tidying.add(tidying)
-                tidying.add_done_callback(self._tidying.discard)
+                self._keep(asyncio.ensure_future(self._tidy(worker, work, queue)))
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
+        """Until it is done, or this is closed."""
+        self._tidying.add(task)
+        task.add_done_callback(self._tidying.discard)
 
     async def _tidy(self, worker: Worker, work: asyncio.Future[T], queue: asyncio.Queue[Worker]) -> None:
         """Once the work is over, and the worker there again if it has ended, it is free."""
