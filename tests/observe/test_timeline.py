@@ -63,6 +63,24 @@ def test_a_typed_turn_is_counted_from_the_request() -> None:
     run(story())
 
 
+def test_a_turn_that_the_client_ends_took_nothing_of_the_wait_before_the_answer_was_asked_for() -> None:
+    async def story() -> None:
+        config = SessionConfig(Settings(transcription=Transcription(), turn_detection=None))
+        async with Conversation(FakeStt("hi", 0.05), FakeLlm("Yes.", 0.1), FakeTts(0.05), config=config) as call:
+            await call.talk(1.0)
+            call.drive.ask(inputs.CommitAudio("ear", None, call.drive.position))
+            await call.pause(0.02)
+            call.drive.put(inputs.CreateResponse("ear", None, ResponseOptions()))
+            await call.hear(ResponseEnded)
+            told = report(call.timeline.turns[0])
+            stages = {stage.name: stage.ms for stage in told.stages}
+            assert stages["committed"] == 0
+            assert stages["transcript"] == pytest.approx(30, abs=2), "what was left of it"
+            assert sum(stages.values()) == pytest.approx(told.wait_ms, abs=0.5)
+
+    run(story())
+
+
 def test_the_servers_tools_have_their_place_in_it() -> None:
     async def story() -> None:
         offers = (FunctionTool("ask_oracle", "Ask.", {"type": "object", "properties": {}}),)

@@ -42,6 +42,17 @@ def told(call: Conversation, item_id: str) -> str:
     return "".join(grew.text for grew in grown if grew.item_id == item_id)
 
 
+def shown(call: Conversation, item_id: str) -> list[str]:
+    """What somebody could read of it at each moment: what was told, and what seemed to follow."""
+    texts, before = [], ""
+    for _, _, outs in call.steps:
+        for grew in outs:
+            if isinstance(grew, outputs.TranscriptionGrew) and grew.item_id == item_id:
+                before += grew.text
+                texts.append(before + (grew.tail or ""))
+    return texts
+
+
 def test_a_turns_words_come_while_it_is_spoken() -> None:
     async def story() -> None:
         async with writing(TickingStt(), TurnDetection()) as call:
@@ -94,6 +105,8 @@ def test_a_stream_that_only_the_client_divides_is_written_down_as_it_comes() -> 
             await call.play(sound)
             grew = await call.hear(outputs.TranscriptionGrew, 0.1)
             assert told(call, grew.item_id) == numbers(0, 16), "pauses end utterances, not the item"
+            words = {word(number) for number in range(16)}
+            assert all(words.issuperset(text.split()) for text in shown(call, grew.item_id)), "words are kept apart"
             call.drive.ask(inputs.CommitAudio("ear", None, sound.size))
             committed = await call.hear(outputs.AudioCommitted, 0.1)
             assert committed.item_id == grew.item_id

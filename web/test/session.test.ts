@@ -41,6 +41,37 @@ describe('captions', () => {
     expect(after(...QUESTION).entries).toMatchObject([{ kind: 'user', text: 'tell me a story', state: 'done' }])
   })
 
+  describe('while it is spoken', () => {
+    const delta = (text: string) => told({ type: 'conversation.item.input_audio_transcription.delta', item_id: 'q', delta: text })
+    const tail = (text: string) => told({ type: 'antiphon.transcription.tail', item_id: 'q', tail: text })
+    const early = [tail('tell'), tail('tell be'), delta('tell'), tail(' me as'), delta(' me'), tail(' a')]
+
+    test('its words are sure or may change, and none is shown twice', () => {
+      const shown = early.map((_, n) => after(QUESTION[0]!, ...early.slice(0, n + 1)).entries[0])
+      expect(shown).toMatchObject([
+        { text: '', tail: 'tell' }, { text: '', tail: 'tell be' }, { text: 'tell', tail: '' },
+        { text: 'tell', tail: ' me as' }, { text: 'tell me', tail: '' }, { text: 'tell me', tail: ' a' },
+      ])
+    })
+
+    test('its words stay as they were until those of the whole replace them', () => {
+      const heard = after(QUESTION[0]!, ...early.slice(0, 4), ...QUESTION.slice(1, 3))
+      expect(heard.entries).toMatchObject([{ text: 'tell', tail: ' me as', state: 'recognising' }])
+      expect(reduce(heard, QUESTION[3]!).entries).toMatchObject([{ text: 'tell me a story', tail: '', state: 'done' }])
+      const failed = told({ type: 'conversation.item.input_audio_transcription.failed', item_id: 'q' })
+      expect(reduce(heard, failed).entries).toMatchObject([{ text: 'tell', tail: '', state: 'failed' }])
+      expect(reduce(heard, { kind: 'disconnected' }).entries).toMatchObject([{ text: 'tell', tail: '', state: 'failed' }])
+    })
+
+    test('its words are there too where only the client says what a turn is', () => {
+      const pressed = after(tail('tell'), delta('tell'))
+      expect(pressed.entries).toMatchObject([{ kind: 'user', text: 'tell', tail: '', state: 'speaking' }])
+      expect(reduce(pressed, told({ type: 'input_audio_buffer.cleared' })).entries).toEqual([])
+      const answered = [...ANSWER.slice(0, 2), ...QUESTION.slice(2)].reduce(reduce, pressed)
+      expect(answered.entries).toMatchObject([{ id: 'q', text: 'tell me a story', tail: '' }, { id: 'a' }])
+    })
+  })
+
   test('an answer is set apart by how far it was heard, clause by clause and in whole words', () => {
     const state = after(...QUESTION, ...ANSWER, { kind: 'played', itemId: 'a', playedMs: 1500 })
     expect(heardAndNot(answerOf(state))).toEqual({ heard: 'One two three four. Five', rest: ' six seven eight.' })

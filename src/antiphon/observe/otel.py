@@ -18,7 +18,7 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 from opentelemetry.util.types import AttributeValue
 
 from antiphon.audio.units import Seconds
-from antiphon.observe.timeline import STAGES, Turn
+from antiphon.observe.timeline import Turn
 
 SERVICE = "antiphon"
 
@@ -69,12 +69,8 @@ class TurnTraces:
         root.end(self._at(turn.ended))
 
     def _add_stages(self, root: Span, turn: Turn) -> None:
-        before = turn.start
-        for name in STAGES:
-            moment: Seconds | None = getattr(turn, name)
-            if moment is not None and before is not None:
-                self._add(root, name, before, moment, {})
-                before = moment
+        for name, begin, end in turn.stages():
+            self._add(root, name, begin, end, {})
 
     def _add_answer(self, root: Span, turn: Turn) -> None:
         """From the question's words, or the request, to the answer's end: as the person knows it, not as it was

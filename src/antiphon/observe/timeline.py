@@ -66,18 +66,24 @@ class Turn(Struct):
         """When the wait for the answer began: at the end of speech, or with the request if nobody spoke."""
         return self.began if self.speech_end is None else self.speech_end
 
-    def stages_ms(self) -> dict[str, float]:
-        """Length of each stage that took place, in order. They add up to the time from `start` to the first audio,
-        which is `voice_to_voice_ms` where somebody spoke."""
-        found: dict[str, float] = {}
+    def stages(self) -> list[tuple[str, Seconds, Seconds]]:
+        """Name, beginning and end of each stage that took place, in order, without gaps from `start` on. What was over
+        before `start` took no time of the wait: who says themselves where their turn ends, commits it before they ask
+        for an answer."""
+        found: list[tuple[str, Seconds, Seconds]] = []
         before = self.start
         for name in STAGES:
             moment: Seconds | None = getattr(self, name)
             if moment is None or before is None:
                 continue
-            found[name] = (moment - before) * 1000
-            before = moment
+            found.append((name, before, max(before, moment)))
+            before = max(before, moment)
         return found
+
+    def stages_ms(self) -> dict[str, float]:
+        """Length of each stage that took place, in order. They add up to the time from `start` to the first audio,
+        which is `voice_to_voice_ms` where somebody spoke."""
+        return {name: (end - begin) * 1000 for name, begin, end in self.stages()}
 
     def voice_to_voice_ms(self) -> float | None:
         """From the end of the person's speech to the first audio of the answer."""

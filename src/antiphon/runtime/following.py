@@ -164,7 +164,11 @@ class _Told:
         begins = self._has_words and not self._utterance
         self._utterance += more
         self._tail = tail
-        self._grown(joined("-", more)[1:] if begins else more, tail)
+        if begins and more:
+            more = joined("-", more)[1:]
+        elif begins:
+            tail = joined("-", tail)[1:]
+        self._grown(more, tail)
 
 
 async def _fill(utterance: Utterance, feed: Feed) -> None:

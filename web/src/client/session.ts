@@ -18,6 +18,8 @@ export interface UserEntry {
   readonly kind: 'user'
   readonly id: string
   readonly text: string
+  /** What seems to follow `text` while it is spoken: it may change or go. Empty once the words are final. */
+  readonly tail: string
   readonly isSpoken: boolean
   readonly state: 'speaking' | 'recognising' | 'done' | 'failed'
 }
@@ -200,7 +202,7 @@ function hear(state: SessionState, message: ServerMessage, atMs: number): Sessio
       return { ...state, problem: { message: message.error.message, code: message.error.code ?? null, isPast: false } }
     case 'input_audio_buffer.speech_started':
       return {
-        ...withEntry(state, { kind: 'user', id: message.item_id, text: '', isSpoken: true, state: 'speaking' }, undefined),
+        ...withEntry(state, speaking(message.item_id), undefined),
         isPersonSpeaking: true,
       }
     case 'input_audio_buffer.speech_stopped':
@@ -222,11 +224,15 @@ function hear(state: SessionState, message: ServerMessage, atMs: number): Sessio
     case 'conversation.item.retrieved':
       return retrieved(state, message.item)
     case 'conversation.item.input_audio_transcription.delta':
-      return withUser(state, message.item_id, (entry) => ({ ...entry, text: entry.text + message.delta }))
+      return withUser(withSpeaker(state, message.item_id), message.item_id, (entry) => ({
+        ...entry, text: entry.text + message.delta, tail: '', // it had begun with these words; what is left of it follows
+      }))
+    case 'antiphon.transcription.tail':
+      return withUser(withSpeaker(state, message.item_id), message.item_id, (entry) => ({ ...entry, tail: message.tail }))
     case 'conversation.item.input_audio_transcription.completed':
-      return withUser(state, message.item_id, (entry) => ({ ...entry, text: message.transcript, state: 'done' }))
+      return withUser(state, message.item_id, (entry) => ({ ...entry, text: message.transcript, tail: '', state: 'done' }))
     case 'conversation.item.input_audio_transcription.failed':
-      return withUser(state, message.item_id, (entry) => ({ ...entry, state: 'failed' }))
+      return withUser(state, message.item_id, (entry) => ({ ...entry, tail: '', state: 'failed' }))
     case 'response.created':
       return { ...state, responding: message.response.id, problem: state.problem && { ...state.problem, isPast: true } }
     case 'response.done':
@@ -285,8 +291,18 @@ function added(state: SessionState, item: Item, previous: string | null, atMs: n
   const text = words(item)
   const isWaiting = isSpoken && !text
   return withEntry(state, {
-    kind: 'user', id: item.id, text: text || (known?.text ?? ''), isSpoken, state: isWaiting ? 'recognising' : 'done',
+    kind: 'user', id: item.id, text: text || (known?.text ?? ''), tail: isWaiting ? (known?.tail ?? '') : '', isSpoken,
+    state: isWaiting ? 'recognising' : 'done',
   }, previous)
+}
+
+function speaking(id: string): UserEntry {
+  return { kind: 'user', id, text: '', tail: '', isSpoken: true, state: 'speaking' }
+}
+
+/** Where only the client says what a turn is, its first words are the first that is heard of it. */
+function withSpeaker(state: SessionState, id: string): SessionState {
+  return state.entries.some((entry) => entry.id === id) ? state : withEntry(state, speaking(id), undefined)
 }
 
 /** An answer of an earlier connection, which was given back to the server as text. */
@@ -441,7 +457,7 @@ function disconnected(state: SessionState): SessionState {
       .filter((entry) => entry.kind !== 'user' || entry.state !== 'speaking')
       .map((entry) => {
         if (entry.kind === 'assistant' && isUnfinished(entry)) return { ...entry, state: 'cut' as const }
-        if (entry.kind === 'user' && entry.state === 'recognising') return { ...entry, state: 'failed' as const }
+        if (entry.kind === 'user' && entry.state === 'recognising') return { ...entry, tail: '', state: 'failed' as const }
         return entry
       }),
   }

@@ -84,7 +84,11 @@ function Person({ entry }: { entry: UserEntry }) {
   return (
     <>
       <span class="who">You{entry.isSpoken ? '' : ', typed'}</span>
-      <p class="said">{entry.text || <span class="dim">{waiting[entry.state]}</span>}</p>
+      <p class="said">
+        {entry.text}
+        {entry.tail && <span class="coming" aria-live="off">{entry.tail}</span>}
+        {!entry.text && !entry.tail && <span class="dim">{waiting[entry.state]}</span>}
+      </p>
     </>
   )
 }

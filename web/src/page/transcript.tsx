@@ -34,7 +34,7 @@ export function TranscriptPanel({ keyText, microphoneId }: Props) {
         {state.lines.map((line) => (
           <li key={line.id} data-over={line.isOver}>
             <time>{clock(line.start)}</time>
-            <p>{line.stable}<span class="coming">{line.tail}</span></p>
+            <p>{line.stable}<span class="coming" aria-live="off">{line.tail}</span></p>
           </li>
         ))}
         <li ref={end} aria-hidden="true" />

@@ -692,16 +692,16 @@ function M(e, t) {
 	switch (t.kind) {
 		case "message": return Ne(e, t.message, t.atMs);
 		case "audible": return He(e, t.itemId, t.atMs);
-		case "played": return W(e, t.itemId, (e) => ({
+		case "played": return K(e, t.itemId, (e) => ({
 			...e,
 			playedMs: Math.max(e.playedMs, t.playedMs)
 		}));
-		case "ended": return W(e, t.itemId, (e) => ({
+		case "ended": return K(e, t.itemId, (e) => ({
 			...e,
 			playedMs: e.receivedMs
 		}));
-		case "cut": return W(e, t.itemId, (e) => R(e, t.playedMs));
-		case "answered": return G(e, t.callId, (e) => ({
+		case "cut": return K(e, t.itemId, (e) => B(e, t.playedMs));
+		case "answered": return q(e, t.callId, (e) => ({
 			...e,
 			output: t.output,
 			ok: t.ok,
@@ -773,17 +773,11 @@ function Ne(e, t, n) {
 			}
 		};
 		case "input_audio_buffer.speech_started": return {
-			...H(e, {
-				kind: "user",
-				id: t.item_id,
-				text: "",
-				isSpoken: !0,
-				state: "speaking"
-			}, void 0),
+			...W(e, I(t.item_id), void 0),
 			isPersonSpeaking: !0
 		};
 		case "input_audio_buffer.speech_stopped": return {
-			...U(e, t.item_id, (e) => ({
+			...G(e, t.item_id, (e) => ({
 				...e,
 				state: "recognising"
 			})),
@@ -800,19 +794,26 @@ function Ne(e, t, n) {
 			...e,
 			entries: e.entries.filter((e) => e.id !== t.item_id)
 		};
-		case "conversation.item.truncated": return W(e, t.item_id, (e) => R(e, t.audio_end_ms));
+		case "conversation.item.truncated": return K(e, t.item_id, (e) => B(e, t.audio_end_ms));
 		case "conversation.item.retrieved": return ze(e, t.item);
-		case "conversation.item.input_audio_transcription.delta": return U(e, t.item_id, (e) => ({
+		case "conversation.item.input_audio_transcription.delta": return G(L(e, t.item_id), t.item_id, (e) => ({
 			...e,
-			text: e.text + t.delta
+			text: e.text + t.delta,
+			tail: ""
 		}));
-		case "conversation.item.input_audio_transcription.completed": return U(e, t.item_id, (e) => ({
+		case "antiphon.transcription.tail": return G(L(e, t.item_id), t.item_id, (e) => ({
+			...e,
+			tail: t.tail
+		}));
+		case "conversation.item.input_audio_transcription.completed": return G(e, t.item_id, (e) => ({
 			...e,
 			text: t.transcript,
+			tail: "",
 			state: "done"
 		}));
-		case "conversation.item.input_audio_transcription.failed": return U(e, t.item_id, (e) => ({
+		case "conversation.item.input_audio_transcription.failed": return G(e, t.item_id, (e) => ({
 			...e,
+			tail: "",
 			state: "failed"
 		}));
 		case "response.created": return {
@@ -824,10 +825,10 @@ function Ne(e, t, n) {
 			}
 		};
 		case "response.done": return We(e, t.response);
-		case "response.output_item.added": return t.item.type === "message" ? Le(e, t.item, t.response_id) : L(e, t.item, t.response_id, n);
+		case "response.output_item.added": return t.item.type === "message" ? Le(e, t.item, t.response_id) : z(e, t.item, t.response_id, n);
 		case "response.output_item.done": return Re(e, t.item, t.response_id, n);
 		case "response.output_text.delta":
-		case "response.output_audio_transcript.delta": return W(e, t.item_id, (e) => ({
+		case "response.output_audio_transcript.delta": return K(e, t.item_id, (e) => ({
 			...e,
 			isSpoken: t.type === "response.output_audio_transcript.delta",
 			spans: [...e.spans, {
@@ -837,11 +838,11 @@ function Ne(e, t, n) {
 		}));
 		case "response.output_audio.delta": return Ve(e, t.item_id, t.response_id, Pe(t.delta), n);
 		case "output_audio_buffer.started": return {
-			...B(e, t.response_id, n),
+			...H(e, t.response_id, n),
 			playing: t.response_id,
 			hasSpoken: !0
 		};
-		case "output_audio_buffer.stopped": return z(e.playing === t.response_id ? {
+		case "output_audio_buffer.stopped": return V(e.playing === t.response_id ? {
 			...e,
 			playing: null
 		} : e, t.response_id);
@@ -849,12 +850,12 @@ function Ne(e, t, n) {
 			...e,
 			playing: null
 		} : e;
-		case "antiphon.output_audio.heard": return W(e, t.item_id, (e) => Be(e, t.played_ms, t.letters));
+		case "antiphon.output_audio.heard": return K(e, t.item_id, (e) => Be(e, t.played_ms, t.letters));
 		case "antiphon.session.resumed": return Ke(e, t.event_id, t.is_complete, n);
 		case "antiphon.timeline": return Ue(e, t);
 		default: {
 			let r = Te(t, (t) => Xe(e, t), n);
-			return r === null ? e : H(e, r, void 0);
+			return r === null ? e : W(e, r, void 0);
 		}
 	}
 }
@@ -863,20 +864,34 @@ function Pe(e) {
 	return (e.length * .75 - t) / Ae;
 }
 function Fe(e, t, n, r) {
-	if (t.type !== "message") return L(e, t, "", r);
+	if (t.type !== "message") return z(e, t, "", r);
 	if (!t.id) return e;
-	if (t.role === "assistant") return e.entries.some((e) => e.id === t.id) || t.status === "in_progress" ? e : H(e, Ie(t.id, I(t)), n);
+	if (t.role === "assistant") return e.entries.some((e) => e.id === t.id) || t.status === "in_progress" ? e : W(e, Ie(t.id, R(t)), n);
 	if (t.role !== "user") return e;
 	let i = t.content.some((e) => e.type === "input_audio"), a = e.entries.find((e) => e.kind === "user" && e.id === t.id);
 	if (a && (a.state === "done" || a.state === "failed")) return e;
-	let o = I(t), s = i && !o;
-	return H(e, {
+	let o = R(t), s = i && !o;
+	return W(e, {
 		kind: "user",
 		id: t.id,
 		text: o || (a?.text ?? ""),
+		tail: s ? a?.tail ?? "" : "",
 		isSpoken: i,
 		state: s ? "recognising" : "done"
 	}, n);
+}
+function I(e) {
+	return {
+		kind: "user",
+		id: e,
+		text: "",
+		tail: "",
+		isSpoken: !0,
+		state: "speaking"
+	};
+}
+function L(e, t) {
+	return e.entries.some((e) => e.id === t) ? e : W(e, I(t), void 0);
 }
 function Ie(e, t) {
 	return {
@@ -894,11 +909,11 @@ function Ie(e, t) {
 		heardLength: t.length
 	};
 }
-function I(e) {
+function R(e) {
 	return e.content.map((e) => "text" in e ? e.text : "transcript" in e ? e.transcript ?? "" : "").join(" ").trim();
 }
 function Le(e, t, n) {
-	return H(e, {
+	return W(e, {
 		kind: "assistant",
 		id: t.id ?? "",
 		responseId: n,
@@ -911,7 +926,7 @@ function Le(e, t, n) {
 	}, void 0);
 }
 function Re(e, t, n, r) {
-	if (t.type === "function_call") return H(e, D({
+	if (t.type === "function_call") return W(e, D({
 		id: t.call_id ?? "",
 		responseId: n,
 		name: t.name,
@@ -919,25 +934,25 @@ function Re(e, t, n, r) {
 		place: "page",
 		beganMs: r
 	}), void 0);
-	if (t.type !== "message") return L(e, t, n, r);
+	if (t.type !== "message") return z(e, t, n, r);
 	if (!t.id) return e;
 	let i = t.status === "incomplete";
-	return W(e, t.id, (e) => ({
+	return K(e, t.id, (e) => ({
 		...e,
 		state: e.state === "cut" || i ? "cut" : "done"
 	}));
 }
-function L(e, t, n, r) {
+function z(e, t, n, r) {
 	let i = Ee(t, e.entries, n, r);
-	return i === null ? e : H(e, i, void 0);
+	return i === null ? e : W(e, i, void 0);
 }
 function ze(e, t) {
-	return t.type !== "message" || t.role !== "assistant" || !t.id ? e : W(e, t.id, (e) => e.state === "cut" ? {
+	return t.type !== "message" || t.role !== "assistant" || !t.id ? e : K(e, t.id, (e) => e.state === "cut" ? {
 		...e,
-		heardLength: I(t).length
+		heardLength: R(t).length
 	} : e);
 }
-function R(e, t) {
+function B(e, t) {
 	let n = {
 		...e,
 		state: "cut",
@@ -957,22 +972,22 @@ function Be(e, t, n) {
 		heardLength: Math.max(e.heardLength, r)
 	};
 }
-function z(e, t) {
-	return K(e, (e) => e.kind === "assistant" && e.responseId === t && e.state !== "cut" ? {
+function V(e, t) {
+	return J(e, (e) => e.kind === "assistant" && e.responseId === t && e.state !== "cut" ? {
 		...e,
 		heardLength: P(e).length
 	} : e);
 }
 function Ve(e, t, n, r, i) {
-	return W({
-		...B(e, n, i),
+	return K({
+		...H(e, n, i),
 		hasSpoken: !0
 	}, t, (e) => ({
 		...e,
 		receivedMs: e.receivedMs + r
 	}));
 }
-function B(e, t, n) {
+function H(e, t, n) {
 	return e.marks[t]?.cameMs == null ? {
 		...e,
 		marks: {
@@ -999,11 +1014,11 @@ function He(e, t, n) {
 		},
 		timings: e.timings.map((e) => e.responseId === r.responseId ? {
 			...e,
-			playerMs: V(a)
+			playerMs: U(a)
 		} : e)
 	};
 }
-function V(e) {
+function U(e) {
 	return e?.cameMs == null || e.audibleMs == null ? null : Math.max(0, e.audibleMs - e.cameMs);
 }
 function Ue(e, t) {
@@ -1013,12 +1028,12 @@ function Ue(e, t) {
 		status: t.status,
 		stages: t.stages,
 		waitMs: t.wait_ms,
-		playerMs: V(e.marks[t.response_id]),
+		playerMs: U(e.marks[t.response_id]),
 		wasPrepared: t.was_prepared,
 		tools: t.tools
 	}, { [t.response_id]: a, ...o } = e.marks, s = i.playerMs === null ? e.marks : o;
 	return {
-		...t.tools.reduce((e, t) => G(e, t.call_id, (e) => ({
+		...t.tools.reduce((e, t) => q(e, t.call_id, (e) => ({
 			...e,
 			tookMs: t.ms
 		})), e),
@@ -1027,7 +1042,7 @@ function Ue(e, t) {
 	};
 }
 function We(e, t) {
-	let n = e.marks[t.id]?.cameMs != null || e.playing === t.id ? e : z(e, t.id), r = e.responding === t.id ? null : e.responding;
+	let n = e.marks[t.id]?.cameMs != null || e.playing === t.id ? e : V(e, t.id), r = e.responding === t.id ? null : e.responding;
 	return {
 		...n,
 		responding: r,
@@ -1044,7 +1059,7 @@ function Ge(e, t) {
 }
 function Ke(e, t, n, r) {
 	return {
-		...H(e, {
+		...W(e, {
 			kind: "gap",
 			id: t,
 			lengthMs: r - (e.brokenAtMs ?? r),
@@ -1068,6 +1083,7 @@ function qe(e) {
 			state: "cut"
 		} : e.kind === "user" && e.state === "recognising" ? {
 			...e,
+			tail: "",
 			state: "failed"
 		} : e)
 	};
@@ -1075,7 +1091,7 @@ function qe(e) {
 function Je(e) {
 	return e.state === "coming" || e.heardLength < P(e).length;
 }
-function H(e, t, n) {
+function W(e, t, n) {
 	let r = [...e.entries], i = r.findIndex((e) => e.id === t.id);
 	if (i >= 0) return r[i] = t, {
 		...e,
@@ -1087,11 +1103,11 @@ function H(e, t, n) {
 		entries: r
 	};
 }
-function U(e, t, n) {
-	return K(e, (e) => e.kind === "user" && e.id === t ? n(e) : e);
+function G(e, t, n) {
+	return J(e, (e) => e.kind === "user" && e.id === t ? n(e) : e);
 }
-function W(e, t, n) {
-	return K(e, (e) => e.kind === "assistant" && e.id === t ? Ye(n(e)) : e);
+function K(e, t, n) {
+	return J(e, (e) => e.kind === "assistant" && e.id === t ? Ye(n(e)) : e);
 }
 function Ye(e) {
 	return {
@@ -1102,10 +1118,10 @@ function Ye(e) {
 function Xe(e, t) {
 	return e.entries.find((e) => e.kind === "tool" && e.id === t);
 }
-function G(e, t, n) {
-	return K(e, (e) => e.kind === "tool" && e.id === t ? n(e) : e);
+function q(e, t, n) {
+	return J(e, (e) => e.kind === "tool" && e.id === t ? n(e) : e);
 }
-function K(e, t) {
+function J(e, t) {
 	return {
 		...e,
 		entries: e.entries.map(t)
@@ -1152,8 +1168,8 @@ function Qe(e) {
 	}
 }
 // src/client/resumption.ts
-var $e = 5e3, q = 48, J = class {
-	sent = new Y();
+var $e = 5e3, Y = 48, X = class {
+	sent = new et();
 	#e = null;
 	#t = 0;
 	#n = "";
@@ -1170,30 +1186,30 @@ var $e = 5e3, q = 48, J = class {
 			after: this.#n
 		};
 	}
-}, Y = class {
+}, et = class {
 	#e = [];
 	#t = 0;
 	#n = 0;
 	keep(e) {
-		for (this.#e.push(e), this.#t += e.byteLength, this.#n += e.byteLength; this.#t > $e * q;) this.#t -= this.#e.shift().byteLength;
+		for (this.#e.push(e), this.#t += e.byteLength, this.#n += e.byteLength; this.#t > $e * Y;) this.#t -= this.#e.shift().byteLength;
 	}
 	since(e) {
-		let t = Math.min(this.#t, this.#n - e * q), n = this.#e.length;
+		let t = Math.min(this.#t, this.#n - e * Y), n = this.#e.length;
 		for (; n > 0 && t >= this.#e[n - 1].byteLength;) t -= this.#e[--n].byteLength;
 		let r = this.#e.slice(n);
-		return this.#n = e * q + r.reduce((e, t) => e + t.byteLength, 0), r;
+		return this.#n = e * Y + r.reduce((e, t) => e + t.byteLength, 0), r;
 	}
-}, et = new URL("playback.worklet.js", import.meta.url).href;
+}, tt = new URL("playback.worklet.js", import.meta.url).href;
 // src/client/audio/pcm.ts
-function tt(e) {
+function nt(e) {
 	let t = new DataView(e.buffer, e.byteOffset, e.byteLength);
 	return Float32Array.from({ length: e.byteLength >> 1 }, (e, n) => t.getInt16(2 * n, !0) / 32768);
 }
-function nt(e) {
+function rt(e) {
 	return Uint8Array.from(atob(e), (e) => e.charCodeAt(0));
 }
 // src/client/speaker.ts
-var X = class e {
+var it = class e {
 	#e;
 	#t;
 	#n;
@@ -1202,7 +1218,7 @@ var X = class e {
 		this.#e = e, this.#t = t, this.#n = n, t.port.onmessage = (e) => this.#o(e.data);
 	}
 	static async open(t, n) {
-		await t.audioWorklet.addModule(et);
+		await t.audioWorklet.addModule(tt);
 		let r = new AudioWorkletNode(t, "antiphon-playback", {
 			numberOfInputs: 0,
 			outputChannelCount: [2]
@@ -1210,7 +1226,7 @@ var X = class e {
 		return r.connect(t.destination), new e(t, r, n);
 	}
 	play(e, t, n) {
-		let r = tt(nt(t));
+		let r = nt(rt(t));
 		this.#a({
 			kind: "sound",
 			track: e,
@@ -1259,7 +1275,7 @@ var X = class e {
 				return;
 		}
 	}
-}, rt = class {
+}, at = class {
 	tools;
 	#e;
 	#t;
@@ -1313,7 +1329,7 @@ var X = class e {
 		let t = this.#n.get(e);
 		!t || !t.isDone || t.calls.size > 0 || (this.#n.delete(e), this.#e({ type: "response.create" }));
 	}
-}, it = {
+}, ot = {
 	voice: null,
 	speed: 1,
 	instructions: null,
@@ -1328,7 +1344,7 @@ var X = class e {
 	isSpoken: !0
 };
 function Z(e, t = j) {
-	let n = e.instructions ?? t.own?.instructions, r = at(e, t);
+	let n = e.instructions ?? t.own?.instructions, r = st(e, t);
 	return {
 		type: "realtime",
 		...n === void 0 ? {} : { instructions: n },
@@ -1337,7 +1353,7 @@ function Z(e, t = j) {
 		audio: {
 			input: {
 				transcription: {},
-				turn_detection: ot(e.detection)
+				turn_detection: ct(e.detection)
 			},
 			output: {
 				...r === null ? {} : { voice: r },
@@ -1346,7 +1362,7 @@ function Z(e, t = j) {
 		}
 	};
 }
-function at(e, { session: t, own: n, hasSpoken: r }) {
+function st(e, { session: t, own: n, hasSpoken: r }) {
 	if (n === null || t?.type !== "realtime") return e.voice;
 	let i = e.voice ?? Q(n.audio.output.voice);
 	return r || i === Q(t.audio.output.voice) ? null : i;
@@ -1354,7 +1370,7 @@ function at(e, { session: t, own: n, hasSpoken: r }) {
 function Q(e) {
 	return typeof e == "string" ? e : e.id;
 }
-function ot(e) {
+function ct(e) {
 	switch (e.kind) {
 		case "none": return null;
 		case "semantic_vad": return {
@@ -1372,7 +1388,7 @@ function ot(e) {
 	}
 }
 // src/client/conversation.ts
-var st = {
+var lt = {
 	session: j,
 	link: { state: "idle" },
 	microphone: b,
@@ -1381,14 +1397,14 @@ var st = {
 	playback: null,
 	quality: null,
 	isHeldBack: !1
-}, ct = 2e3, lt = 500, ut = 8e3, $ = 4e3, dt = 2, ft = 100, pt = 4800, mt = 10, ht = 100, gt = 100, _t = 2e3, vt = 200, yt = 120, bt = class {
+}, ut = 2e3, dt = 500, ft = 8e3, $ = 4e3, pt = 2, mt = 100, ht = 4800, gt = 10, _t = 100, vt = 100, yt = 2e3, bt = 200, xt = 120, St = class {
 	#e;
 	#t;
 	#n;
 	#r;
 	#i;
-	#a = it;
-	#o = st;
+	#a = ot;
+	#o = lt;
 	#s = null;
 	#c = null;
 	#l = null;
@@ -1402,12 +1418,12 @@ var st = {
 	#_;
 	#v = null;
 	#y = 0;
-	#b = new J();
+	#b = new X();
 	#x = [];
 	#S = C;
 	#C = /* @__PURE__ */ new Set();
 	constructor(e, t, n, r) {
-		this.#r = e, this.#i = t, this.#e = r, this.#n = new Audio(), this.#t = new rt(n, (e) => this.#ee(e), (e, t, n) => this.#Q({
+		this.#r = e, this.#i = t, this.#e = r, this.#n = new Audio(), this.#t = new at(n, (e) => this.#ee(e), (e, t, n) => this.#Q({
 			kind: "answered",
 			callId: e,
 			output: t,
@@ -1444,7 +1460,7 @@ var st = {
 		try {
 			let n = await this.#E(t, e.signal);
 			if (e.signal.aborted) return n.close();
-			this.#d = n, this.#p = 0, this.#v = null, this.#$({ link: { state: "connected" } }), t === null && this.#D(), this.#_ = setInterval(() => void this.#X(), ct), this.#X();
+			this.#d = n, this.#p = 0, this.#v = null, this.#$({ link: { state: "connected" } }), t === null && this.#D(), this.#_ = setInterval(() => void this.#X(), ut), this.#X();
 		} catch (t) {
 			e.signal.aborted || this.#T(t);
 		}
@@ -1491,7 +1507,7 @@ var st = {
 		} });
 	}
 	#A(e) {
-		let t = Math.min(ut, lt * 2 ** this.#p) * (.75 + Math.random() / 2);
+		let t = Math.min(ft, dt * 2 ** this.#p) * (.75 + Math.random() / 2);
 		this.#p += 1, this.#$({ link: {
 			state: "waiting",
 			message: e,
@@ -1512,7 +1528,7 @@ var st = {
 		clearInterval(this.#_), this.#d?.close(), this.#d = null, this.#S = C, this.#$({ quality: null });
 	}
 	#F() {
-		this.#b = new J(), this.#x = [], this.#t.forget(), this.#u?.flush(), this.#Q({ kind: "disconnected" });
+		this.#b = new X(), this.#x = [], this.#t.forget(), this.#u?.flush(), this.#Q({ kind: "disconnected" });
 	}
 	want(e) {
 		this.#a = e, this.#ee({
@@ -1550,8 +1566,8 @@ var st = {
 	}
 	release() {
 		if (this.#o.isPressed) {
-			if (clearTimeout(this.#g), performance.now() - this.#h < vt) return this.#I({ type: "input_audio_buffer.clear" });
-			this.#g = setTimeout(() => this.#I({ type: "input_audio_buffer.commit" }, { type: "response.create" }), yt);
+			if (clearTimeout(this.#g), performance.now() - this.#h < bt) return this.#I({ type: "input_audio_buffer.clear" });
+			this.#g = setTimeout(() => this.#I({ type: "input_audio_buffer.commit" }, { type: "response.create" }), xt);
 		}
 	}
 	#I(...e) {
@@ -1661,7 +1677,7 @@ var st = {
 	}
 	async #V() {
 		let e = this.#s ?? new AudioContext({ latencyHint: "interactive" });
-		this.#s = e, e.onstatechange = () => this.#H(e), await Promise.race([e.resume(), new Promise((e) => setTimeout(e, _t))]), this.#H(e), this.#u ??= await X.open(e, {
+		this.#s = e, e.onstatechange = () => this.#H(e), await Promise.race([e.resume(), new Promise((e) => setTimeout(e, yt))]), this.#H(e), this.#u ??= await it.open(e, {
 			onAudible: (e) => this.#Q({
 				kind: "audible",
 				itemId: e,
@@ -1694,9 +1710,9 @@ var st = {
 		this.release(), this.#d instanceof f ? this.#d.use(e.createMediaStreamDestination().stream.getAudioTracks()[0] ?? null) : this.#q && this.#W();
 	}
 	async #W() {
-		for (let e = 0; e < ht && this.#c?.track == null; e++) {
-			if (e >= mt && !this.#o.session.isPersonSpeaking) return;
-			this.#K(/* @__PURE__ */ new ArrayBuffer(pt)), await new Promise((e) => setTimeout(e, ft));
+		for (let e = 0; e < _t && this.#c?.track == null; e++) {
+			if (e >= gt && !this.#o.session.isPersonSpeaking) return;
+			this.#K(/* @__PURE__ */ new ArrayBuffer(ht)), await new Promise((e) => setTimeout(e, mt));
 		}
 	}
 	#G(e) {
@@ -1754,7 +1770,7 @@ var st = {
 		if (e !== this.#d || this.#v === null) return;
 		this.#v += 1;
 		let t = performance.now() - this.#y > $;
-		this.#v < dt || !t || (e.abandon(), this.#k({
+		this.#v < pt || !t || (e.abandon(), this.#k({
 			message: "The server does not answer.",
 			mayReturn: !0
 		}));
@@ -1769,11 +1785,11 @@ var st = {
 		}, this.#e.onState(this.#o);
 	}
 	#ee(e) {
-		this.#j ? e.type !== "antiphon.playout" && this.#x.length < gt && this.#x.push(e) : this.#d?.send(e);
+		this.#j ? e.type !== "antiphon.playout" && this.#x.length < vt && this.#x.push(e) : this.#d?.send(e);
 	}
 };
 // src/client/voices.ts
-async function xt({ origin: e, key: t }, n) {
+async function Ct({ origin: e, key: t }, n) {
 	let r = t ? { Authorization: `Bearer ${t}` } : {}, a = await i(`${e}/v1/audio/voices`, {
 		headers: r,
 		signal: n ?? null
@@ -1782,4 +1798,4 @@ async function xt({ origin: e, key: t }, n) {
 	let { voices: o } = await a.json();
 	return o.map((e) => e.id);
 }
-export { f as CallTransport, e as ConnectionError, bt as Conversation, x as Hearing, ye as LiveCaptions, m as Microphone, p as MicrophoneError, j as NOTHING, y as NO_CAPTIONS, C as NO_COUNTERS, J as Resumption, Y as SentSound, _ as SocketTransport, X as Speaker, rt as ToolCalls, it as USUAL, w as between, T as counters, N as heardAndNot, be as judged, h as microphones, Q as nameOf, Z as patchFrom, M as reduce, xt as voices };
+export { f as CallTransport, e as ConnectionError, St as Conversation, x as Hearing, ye as LiveCaptions, m as Microphone, p as MicrophoneError, j as NOTHING, y as NO_CAPTIONS, C as NO_COUNTERS, X as Resumption, et as SentSound, _ as SocketTransport, it as Speaker, at as ToolCalls, ot as USUAL, w as between, T as counters, N as heardAndNot, be as judged, h as microphones, Q as nameOf, Z as patchFrom, M as reduce, Ct as voices };

@@ -15,6 +15,8 @@ export interface UserEntry {
     readonly kind: 'user';
     readonly id: string;
     readonly text: string;
+    /** What seems to follow `text` while it is spoken: it may change or go. Empty once the words are final. */
+    readonly tail: string;
     readonly isSpoken: boolean;
     readonly state: 'speaking' | 'recognising' | 'done' | 'failed';
 }
