@@ -4,8 +4,32 @@ import type { ClientMessage, ServerMessage } from '../src/client/messages'
 import { NO_COUNTERS, between, counters, judged } from '../src/client/quality'
 import { type PageTool, ToolCalls } from '../src/client/tools'
 import type { RealtimeSession } from '../src/client/messages'
+import { knock } from '../src/client/transport'
 import { USUAL, patchFrom } from '../src/client/wishes'
 import { toolFrom } from '../src/page/settings'
+
+describe('a client secret', () => {
+  const refusing = (status: number, code: string, message: string) =>
+    vi.stubGlobal('fetch', async (url: string) =>
+      url.endsWith('/v1/models') ? Response.json({ error: { code, message } }, { status }) : new Response('{}'),
+    )
+  const knocked = () => knock({ origin: 'http://server', key: 'ek_1' })
+
+  test('that opens sessions and nothing else is good', async () => {
+    refusing(403, 'insufficient_permissions', 'A client secret only opens sessions.')
+    await expect(knocked()).resolves.toBeUndefined()
+  })
+
+  test('that has expired is refused in the words of the server', async () => {
+    refusing(401, 'client_secret_expired', 'The client secret has expired.')
+    await expect(knocked()).rejects.toMatchObject({ code: 'key', message: 'The client secret has expired.' })
+  })
+
+  test('is no way in for a page of which the server knows nothing', async () => {
+    refusing(403, 'foreign_origin', 'Pages from here may not use this server.')
+    await expect(knocked()).rejects.toMatchObject({ code: 'refused' })
+  })
+})
 
 describe('functions of the page', () => {
   const call = (id: string, name: string, given = '{}') =>
