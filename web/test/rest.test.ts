@@ -1,4 +1,4 @@
-import { describe, expect, test, vi } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 
 import type { ClientMessage, ServerMessage } from '../src/client/messages'
 import { NO_COUNTERS, between, counters, judged } from '../src/client/quality'
@@ -14,6 +14,8 @@ describe('a client secret', () => {
       url.endsWith('/v1/models') ? Response.json({ error: { code, message } }, { status }) : new Response('{}'),
     )
   const knocked = () => knock({ origin: 'http://server', key: 'ek_1' })
+
+  afterEach(() => vi.unstubAllGlobals())
 
   test('that opens sessions and nothing else is good', async () => {
     refusing(403, 'insufficient_permissions', 'A client secret only opens sessions.')
