@@ -114,7 +114,7 @@ class Crew:
         """Words, and whether they are what was listened for. Cancelling ends the process, and another is started; what
         is soon done is finished for nobody instead."""
         return await self._with_a_worker(
-            lambda worker: worker.recognise(sound, listens_for),
+            lambda worker: worker.recognise(sound, listens_for, START_S),
             len(sound) <= 2 * HEARING_RATE * self._worth_finishing_s,
         )
 
@@ -186,7 +186,7 @@ class Worker:
     def is_running(self) -> bool:
         return self._process is not None and self._process.returncode is None
 
-    async def recognise(self, sound: bytes, listens_for: str, least_s: Seconds = START_S) -> tuple[str, bool]:
+    async def recognise(self, sound: bytes, listens_for: str, least_s: Seconds) -> tuple[str, bool]:
         """Words, and whether they are what was listened for. It hangs if it takes `least_s`, or ten times as long as
         the sound if that is more. Cancelling ends the process."""
         process = await self._running()
