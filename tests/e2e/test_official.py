@@ -58,7 +58,7 @@ def test_the_official_client_talks_by_webrtc(tmp_path: Path, sounds: Path, embed
 
 async def settled(page: Page, history: list[list[str]]) -> dict[str, Any]:
     """What the client told, as soon as it has this history, or after a while without."""
-    for _ in range(250):
+    for _ in range(900):
         told: dict[str, Any] = await page.evaluate("window.told")
         if told["history"] == history:
             break

@@ -17,7 +17,7 @@ from theatre import PHONE, Cable, open_page, origin_of, picture, tape
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
 AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
-PATIENCE_MS = 40_000
+PATIENCE_MS = 90_000  # the embedded recogniser takes longer than half a minute where others want the processor
 LOOK_MS = 50
 KEEP_MICROPHONE = """
 window.microphones = []
@@ -112,8 +112,8 @@ def test_a_spoken_question_is_answered_and_its_time_accounted_for(
             await expect(page.locator(".entry.user .said")).to_have_text(LINES["product"])
             await expect(page.locator(".entry.assistant .said")).to_have_text(PRODUCT)
             await expect(page.locator(".entry.tool summary")).to_contain_text("calculate")
-            # Heard to its end: nothing is left to come.
-            await expect(page.locator(".entry.assistant .coming")).to_have_count(0)
+            # Heard to its end: nothing is left to come. Of the question nothing may change any more.
+            await expect(page.locator(".entry .coming")).to_have_count(0)
             await page.locator(".turn summary").click()
             await picture(page, "3-answered")
             assert (await check_turn(page))[0] > 400, "the wait for the end of the turn is most of its 500 ms"
@@ -131,6 +131,7 @@ async def check_turn(page: Page) -> list[float]:
     lengths = [float(row.rsplit("\t", 1)[1].removesuffix(" ms").replace(",", "")) for row in rows]
     total = float((await page.locator(".turn-total").inner_text()).removesuffix(" ms").replace(",", ""))
     assert sum(lengths) == pytest.approx(total, abs=len(lengths))
+    assert min(lengths) >= 0
     assert "This browser" in rows[-1]
     return lengths
 
