@@ -80,8 +80,9 @@ lock: $(VENV)/bin/python $(CLIENTS)/node/.installed
 # --- testing ----------------------------------------------------------------------------------------------------------
 
 # A test against real time may fail because the machine stood still for a while: it has two more goes. Each failure is
-# shown at the end also then, for a fault that comes and goes looks the same.
-AGAIN := --reruns 2
+# shown at the end also then, for a fault that comes and goes looks the same; as Python shows it, for pytest's own way
+# parses the source, which in Python 3.11 breaks the whole run where another thread of the process does so as well.
+AGAIN := --reruns 2 --tb=native
 # What has commands of its own.
 TIERS := $(foreach tier,conformance e2e desktop/machine cluster survival,--ignore=tests/$(tier))
 
