@@ -148,9 +148,6 @@ class Talk:
                         f"there is no server at {self._server.url}: {error}",
                         "Start one with: antiphon serve. Or leave --server out, and one is started here.",
                     ) from error
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():  # both ended at once, and the connection's end was told
-                raise asyncio.CancelledError
             self.is_connected = False
             if not self._return.is_possible:
                 self._begin_anew()
