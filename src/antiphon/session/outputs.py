@@ -58,7 +58,7 @@ class Transcribe(Struct, frozen=True, tag="transcribe"):
     awaits_consent: bool = False
     """The person was asked whether something may be done: a yes or a no is likely."""
     is_voice: bool = True
-    """A detector listens to the stream that it is of. Else only the client says that there is something to recognise."""
+    """A detector listens to its stream. Else only the client says that there is something to recognise."""
 
 
 class Follow(Struct, frozen=True, tag="follow"):
