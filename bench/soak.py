@@ -115,13 +115,18 @@ class Soak:
         line.close()
 
     async def _look(self, end: Seconds) -> None:
-        settled = self._loop.time() + SETTLED_S
+        began = self._loop.time()
+        settled = began + SETTLED_S
         while self._loop.time() < end:
             await asyncio.sleep(LOOK_S)
             await self._one.report()  # else the server would gather what it was not asked for
             now = self._loop.time()
-            if now >= settled:
-                self.looks.append((now, self._one.memory_bytes()))
+            if now < settled:
+                continue
+            self.looks.append((now, self._one.memory_bytes()))
+            if len(self.looks) % BLOCK == 0:
+                mean = sum(size for _, size in self.looks[-BLOCK:]) / BLOCK
+                print(f"{(now - began) / 60:5.1f} minutes: {mean / 1e6:.1f} MB", flush=True)
 
     async def _watch(self, number: int, said: list[Pcm16], end: Seconds) -> None:
         """Somebody who speaks, hangs up and calls again, and holds the server to every rule."""

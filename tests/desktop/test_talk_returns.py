@@ -96,6 +96,19 @@ def test_the_same_session_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     asyncio.run(story())
 
 
+def test_who_leaves_in_the_moment_in_which_the_connection_breaks_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        async with server(FakeLlm("One.")) as made:
+            for ticks in range(8):
+                async with asyncio.timeout(PATIENCE_S), terminal(made, monkeypatch) as person:
+                    await person.until(lambda: person.one.is_connected)
+                    person.cut()
+                    for _ in range(ticks):
+                        await asyncio.sleep(0)
+
+    asyncio.run(story())
+
+
 def test_where_the_session_is_gone_the_next_one_is_told_what_was_said(monkeypatch: pytest.MonkeyPatch) -> None:
     async def story() -> None:
         async with (

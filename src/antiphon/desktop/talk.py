@@ -10,7 +10,7 @@ import asyncio
 import base64
 import ssl
 import sys
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from typing import assert_never
 
 import msgspec
@@ -136,7 +136,7 @@ class Talk:
                     if was_there and not self._return.is_possible:
                         self._screen.line("state", "connected again: the conversation goes on")
                     was_there, wait_s = True, FIRST_RETRY_S
-                    await self._converse(socket)
+                    await _apart(self._converse(socket))
             except InvalidStatus as refusal:
                 if self._return.is_possible and refusal.response.status_code in (404, 409):
                     self._begin_anew()
@@ -337,6 +337,21 @@ class Talk:
         if self._keyboard is not None and self._keyboard.typed.line:
             return f"{shown} > {self._keyboard.typed.line}▏"
         return f"{shown} {self._caption.text}" if self._caption is not None else shown
+
+
+async def _apart(work: Coroutine[object, object, None]) -> None:
+    """`work`, as a task of its own, which a cancellation ends and which cannot hide it.
+
+    Before Python 3.13 a `TaskGroup` one of whose tasks fails in the moment in which its owner is cancelled raises the
+    failure alone: an owner that answers failures by trying again would never end.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait((task,))
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    task.result()
 
 
 def _cause(errors: BaseExceptionGroup[BaseException]) -> BaseException:

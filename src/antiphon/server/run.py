@@ -481,8 +481,8 @@ async def _warm(state: State, phrases: KeptPhrases, started: McpConnections | No
     state.warmed.set()
     if state.broken:
         log.error("not ready: a model is broken (%s)", ", ".join(state.broken))
-        return
-    log.info("the engines are loaded: ready")
+    else:
+        log.info("the engines are loaded: ready")
     if state.config.session.say_errors:
         await _learn_apologies(state, phrases)
 
