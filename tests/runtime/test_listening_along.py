@@ -132,6 +132,25 @@ def test_silence_that_only_the_client_divides_is_never_recognised() -> None:
     run(story())
 
 
+def test_of_push_to_talk_the_silence_around_the_words_is_kept_and_not_recognised() -> None:
+    async def story() -> None:
+        stt = TickingStt()
+        settings = Settings(transcription=Transcription(language="en"), turn_detection=None)
+        async with Conversation(stt, FakeLlm("Well counted."), config=SessionConfig(settings)) as call:
+            sound = np.concatenate((silence(5), counting(0, 4), silence(1), counting(4, 8), silence(3)))
+            await call.play(sound)
+            call.drive.ask(inputs.CommitAudio("ear", None, sound.size))
+            done = await call.hear(outputs.TranscriptionDone)
+            assert done.text == numbers(0, 8)
+            assert done.seconds == pytest.approx(11.0)
+            assert stt.heard_s == [pytest.approx(0.3 + 3.0 + 0.2, abs=0.1)]
+            call.drive.ask(inputs.RetrieveItem("ear", None, done.item_id))
+            await call.hear(outputs.ItemRetrieved)
+            assert bytes(call.ear.audio) == sound.tobytes()
+
+    run(story())
+
+
 def test_a_recogniser_that_fails_on_the_way_is_asked_once_more() -> None:
     async def story() -> None:
         for detection in (TurnDetection(), None):

@@ -17,21 +17,14 @@ from msgspec import Struct
 from antiphon.audio.pcm import float_from_int16, int16_from_float
 from antiphon.audio.resample import Resampler
 from antiphon.audio.ring import Ring
-from antiphon.audio.units import HEARING_RATE, WIRE_RATE, Pcm, Pcm16, Samples, samples_from_ms
+from antiphon.audio.units import HEARING_RATE, WIRE_RATE, Pcm, Pcm16, Samples
 from antiphon.engines.api import Hypothesis, Listener, SttRequest, Transcript
 from antiphon.engines.stt.agreement import joined, pieces_of, unsaid
 from antiphon.engines.utterance import Utterance
 from antiphon.errors import EngineError
-from antiphon.hearing.edges import HearingEvent
+from antiphon.hearing.extent import AFTER_VOICE
 from antiphon.hearing.hub import HearingHub
 from antiphon.runtime.live import Event, Failed, Final, LiveTranscription, Partial
-from antiphon.session.inputs import HearingFailed, SilenceTick
-
-AFTER_VOICE: Samples = samples_from_ms(
-    200
-)  # that is recognised with it: consonants are quieter than the detector hears
-
-FAINT = 0.15  # of the detector's scores: whoever says that they spoke is believed sooner
 
 Grown = Callable[[str, str], None]
 """Takes text to append to what was told, which may be empty, and what seems to follow it."""
@@ -78,21 +71,6 @@ class Companion(Struct, frozen=True):
 
     listener: Listener
     hub: HearingHub
-
-    async def is_voiced(self, pcm: Pcm16) -> bool:
-        """Whether anybody is to be heard in this, at 24 kHz; in doubt somebody is. Takes as long as it takes to find
-        them."""
-        found: list[HearingEvent | HearingFailed] = []
-        stream = self.hub.open(found.append, threshold=FAINT)
-        try:
-            for start in range(0, pcm.size, WIRE_RATE):
-                stream.append(pcm[start : start + WIRE_RATE], asyncio.get_running_loop().time())
-                await stream.caught_up()
-                if any(not isinstance(event, SilenceTick) for event in found):
-                    return True
-        finally:
-            stream.close()
-        return False
 
     async def follow_turn(self, feed: Feed, request: SttRequest, grown: Grown) -> Transcript:
         """The transcript of a turn, once it is over."""

@@ -34,6 +34,7 @@ from antiphon.engines.api import (
     WordMark,
 )
 from antiphon.errors import AntiphonError, EngineError
+from antiphon.hearing.extent import voiced_part
 from antiphon.hearing.words import WordReader
 from antiphon.runtime.context import request_from, summary_request_from
 from antiphon.runtime.following import Companion, Feed
@@ -197,14 +198,14 @@ class Workers:
             await self._recognise(task, pcm)
 
     async def _recognise(self, task: Transcribe, pcm: Pcm16) -> None:
-        companion = self._engines.companion
-        if not task.is_voice and companion is not None and not await companion.is_voiced(pcm):
+        seconds = seconds_from_samples(pcm.size)
+        spoken = await self._spoken(task, pcm)
+        if not spoken.size:
             # Recognisers hear words in silence, which would be taken for what the person said.
             reading = self._reader.read("", task.language)
-            seconds = seconds_from_samples(pcm.size)
             self._put(inputs.TranscriptReady(task.work, "", task.language, seconds, reading=reading))
             return
-        sound = resampled(float_from_int16(pcm), WIRE_RATE, HEARING_RATE)
+        sound = resampled(float_from_int16(spoken), WIRE_RATE, HEARING_RATE)
         purpose: Literal["conversation", "transcription"] = "conversation" if task.answer else "transcription"
         request = SttRequest(
             task.language, task.prompt, task.model, purpose, task.logprobs, awaits_consent=task.awaits_consent
@@ -215,11 +216,16 @@ class Workers:
                     case TranscriptDelta(text, logprobs):
                         self._put(inputs.TranscriptGrew(task.work, text, logprobs))
                     case Transcript(text=text, language=language, logprobs=logprobs):
-                        seconds = seconds_from_samples(pcm.size)
                         reading = self._reader.read(text, language or task.language)
                         self._put(inputs.TranscriptReady(task.work, text.strip(), language, seconds, logprobs, reading))
                         return
         raise EngineError("the recogniser ended without a transcript", "This is a mistake in the engine.")
+
+    async def _spoken(self, task: Transcribe, pcm: Pcm16) -> Pcm16:
+        """What of this is for a recogniser: of what only the client says that somebody spoke in, the part in which
+        somebody did. A recogniser takes as long over the silence before it."""
+        companion = self._engines.companion
+        return pcm if task.is_voice or companion is None else await voiced_part(companion.hub, pcm)
 
     async def _follow(self, task: Follow, feed: Feed) -> None:
         companion = self._engines.companion
