@@ -221,6 +221,7 @@ bench-full: install-dev install-peers
 	$(BIN)/python bench/rejection.py
 	$(BIN)/python bench/transcription.py
 	$(BIN)/python bench/endpointing.py
+	$(BIN)/python bench/webrtc.py
 
 # What the guard holds changes against, for the Python that is here: see tests/runtime/test_costs.py.
 costs: install-dev

@@ -14,6 +14,7 @@ Processor time is the kernel's count, of all threads. A call in which nobody spe
 that; and how often the process is woken while both sides speak, for that is most of what a call costs, and no noise.
 How long calls take to begin, and sound to pass through the process, is measured apart from it, with one short answer
 after the other: from the kernel's having a packet to the session's ear, and from the session's mouth to the packet.
+In the end each figure that has a limit stands beside it, and the exit status is 1 if one of them is above.
 """
 
 from __future__ import annotations
@@ -71,11 +72,37 @@ ENDLESS = "and so on and so forth " * 4000
 BRIEF = "Briefly."
 SHORT = "It is nine o'clock."
 PATH = "/v1/realtime/calls"
+MOST_SHARE = 50.0  # percent of what plain aiortc costs in the same seconds, in the median one
+MOST_SET_UP_MS = 150.0  # to `session.created`, at p95 as all times
+MOST_WAY_MS = 25.0  # through the process, in each direction
 WARM_UP_S = 3.0
 SET_UPS = 10
 PROCESS_CLOCK = 2  # in the number by which Linux knows the processor time of another process, beside its id
 ANSWERS = 8  # short ones, after each other
 ANSWER_S = 1.7  # from one of them to the next, at least: it is as long as that
+
+
+class Figure(Struct, frozen=True):
+    """What was measured, and what it may be at most."""
+
+    name: str
+    measured: float
+    most: float
+    unit: str
+
+    @property
+    def holds(self) -> bool:
+        """False also where nothing could be measured."""
+        return self.measured <= self.most
+
+    def __str__(self) -> str:
+        verdict = "" if self.holds else "   TOO MUCH"
+        return f"{self.name:<60} {self.measured:7.1f} of at most {self.most:3.0f} {self.unit}{verdict}"
+
+
+def timed(name: str, values_ms: list[float], most_ms: float) -> Figure:
+    measured = float(np.percentile(values_ms, 95)) if values_ms else float("nan")
+    return Figure(f"{name}, at p95", measured, most_ms, "ms")
 
 
 # --- sound -----------------------------------------------------------------------------------------------------------
@@ -358,7 +385,8 @@ DETECTION = {
 }
 
 
-async def measure(role: str, sound: Pcm16, calls: int, seconds: float) -> None:
+async def measure(role: str, sound: Pcm16, calls: int, seconds: float) -> list[Figure]:
+    """One of them alone."""
     is_ours = role != "plain"
     async with started(role) as server, httpx.AsyncClient(base_url=server.address, timeout=30) as http:
         frames = frames_of(sound)
@@ -372,10 +400,13 @@ async def measure(role: str, sound: Pcm16, calls: int, seconds: float) -> None:
             silent = (server.cpu_s() - before) / seconds
             print(f" {100 * silent / calls:9.2f} %   ", end="", flush=True)
         await asyncio.gather(*(caller.hang_up() for caller in callers))
-    print(await _told(role, frames, calls) if is_ours else "", flush=True)
+    if is_ours:
+        return await _times(role, frames, calls)
+    print(flush=True)
+    return []
 
 
-async def compare(sound: Pcm16, calls: int, seconds: float) -> None:
+async def compare(sound: Pcm16, calls: int, seconds: float) -> list[Figure]:
     """Both at once on one core, second by second."""
     frames = frames_of(sound)
     async with contextlib.AsyncExitStack() as stack:
@@ -395,6 +426,7 @@ async def compare(sound: Pcm16, calls: int, seconds: float) -> None:
     low, middle, high = 100 * np.percentile(spent[:, 1] / spent[:, 0], [25, 50, 75])
     print(f"{'at once':>14} {calls:6d}   plain {plain:.2f} %, ours {ours:.2f} % in the median second;", end=" ")
     print(f"ours to plain {middle:.0f} % (half of all seconds: {low:.0f} to {high:.0f})", flush=True)
+    return [Figure(f"processor time of plain aiortc's, {calls} at a time", middle, MOST_SHARE, "%")]
 
 
 async def _second(servers: list[Server]) -> list[float]:
@@ -413,17 +445,22 @@ async def _called(
     return callers
 
 
-async def _told(role: str, frames: list[av.AudioFrame], calls: int) -> str:
-    """How long calls take to begin, and sound to pass."""
+async def _times(role: str, frames: list[av.AudioFrame], calls: int) -> list[Figure]:
+    """How long calls take to begin, and sound to pass: the rest of the line, and the figures that have limits."""
     async with started(role, "--watched") as server, httpx.AsyncClient(base_url=server.address, timeout=30) as http:
         set_up = [await _begin_and_end(frames, http) for _ in range(SET_UPS)]
         callers = await _called(http, frames, calls)
         await _let_them_answer(callers, role)
         passing = await server.passing()
         await asyncio.gather(*(caller.hang_up() for caller in callers))
-    return "   ".join(
-        [percentiles(set_up), percentiles(passing.inwards), percentiles(passing.outwards), f"{passing.held:6.2f}"]
-    )
+    columns = percentiles(set_up), percentiles(passing.inwards), percentiles(passing.outwards), f"{passing.held:6.2f}"
+    print("   ".join(columns), flush=True)
+    case = f"{role}, {calls} at a time"
+    return [
+        timed(f"set-up to session.created, {case}", set_up, MOST_SET_UP_MS),
+        timed(f"packet to ear, {case}", passing.inwards, MOST_WAY_MS),
+        timed(f"mouth to packet, {case}", passing.outwards, MOST_WAY_MS),
+    ]
 
 
 async def _begin_and_end(frames: list[av.AudioFrame], http: httpx.AsyncClient) -> float:
@@ -494,10 +531,15 @@ def main() -> None:
     print("processor time of a core for each call; milliseconds at p50 and p95")
     print(f"{'server':>14} {'calls':>6} {'wakes/s':>9} {'talking':>12} {'silent':>12}", end="   ")
     print("           set-up    packet to ear  mouth to packet    mean")
+    figures: list[Figure] = []
     for calls in arguments.calls:
-        uvloop.run(compare(sound, calls, arguments.seconds))
+        figures += uvloop.run(compare(sound, calls, arguments.seconds))
         for role in ("plain", *DETECTION):
-            uvloop.run(measure(role, sound, calls, arguments.seconds))
+            figures += uvloop.run(measure(role, sound, calls, arguments.seconds))
+    print()
+    for figure in figures:
+        print(figure)
+    sys.exit(0 if all(figure.holds for figure in figures) else 1)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from antiphon.engines.vad.silero import SileroVad
 from experiment_row import Row
 from experiments import figure, page
 from gate import judged, listen
+from webrtc import MOST_WAY_MS, timed
 
 
 @pytest.mark.real
@@ -35,3 +36,13 @@ def test_the_page_of_claims_has_a_row_for_each_and_a_note_once() -> None:
     text = page(rows)
     assert "| E9 | a question 20 ms away | 30 | – | **1.5** | 20 | ms |" in text
     assert text.count("warm at start-up") == 1
+
+
+@pytest.mark.parametrize(
+    ("values_ms", "holds"), [([2.0] * 19 + [400.0], True), ([2.0] * 18 + [400.0] * 2, False), ([], False)]
+)
+def test_a_figure_that_is_above_its_limit_or_missing_does_not_hold(values_ms: list[float], holds: bool) -> None:
+    figure = timed("packet to ear", values_ms, MOST_WAY_MS)
+    assert figure.holds is holds
+    assert "of at most  25 ms" in str(figure)
+    assert ("TOO MUCH" in str(figure)) is not holds
