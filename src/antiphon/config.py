@@ -264,7 +264,7 @@ class Voice(Remote, frozen=True):
     """Says them. `model` is that of a server, or for a local engine a name of `antiphon models list` or a folder."""
 
     threads: NotNegative = 0
-    """That a local engine computes with; 0 is as for the recogniser."""
+    """That a local engine computes with for one clause; 0 is 2, or 1 on a machine with fewer than 4 cores."""
     fallback: Word | None = None
     """An engine that speaks when this one and all of `fallbacks` fail: its name alone."""
     fallbacks: tuple[Voice, ...] = ()

@@ -69,3 +69,16 @@ def test_a_model_that_cannot_be_loaded_is_broken(monkeypatch: pytest.MonkeyPatch
     assert "stt: fake (stt.engine says so): BROKEN: the model cannot be loaded" in found.stdout
     assert "tts: fake (tts.engine says so): ok" in found.stdout
     assert found.exit_code == 1
+
+
+def test_a_turn_model_is_tried_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken:
+        async def warm(self) -> None:
+            raise EngineError("the model cannot be loaded", "Take another one.", code="model_broken")
+
+    monkeypatch.setattr(registry, "turn_model", lambda config, workshop: Broken())
+    monkeypatch.setattr(doctor, "NEIGHBOURS", ())
+    monkeypatch.setenv("ANTIPHON_TURNS__MODEL", "smart-turn.onnx")
+    found = CliRunner().invoke(doctor.command, ["--stt", "fake", "--llm", "fake", "--tts", "fake"])
+    assert "smart-turn (turns.model is set): BROKEN: the model cannot be loaded" in found.stdout
+    assert found.exit_code == 1

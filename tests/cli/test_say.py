@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
+from antiphon.audio.wav import read_wav
 from antiphon.cli import say
+from antiphon.config import Config, Voice
+from antiphon.engines import registry
+from antiphon.engines.fake import Fail, FakeTts
 from antiphon.errors import ConfigError
 
 
@@ -32,3 +37,12 @@ def test_no_player_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(say, "PLAYERS", ())
     with pytest.raises(ConfigError, match="no program here that plays"):
         say._play(b"")
+
+
+def test_a_voice_that_fails_leaves_it_to_those_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = FakeTts(script=[Fail("the voice is broken")])
+    monkeypatch.setitem(registry.FACTORIES["tts"], "fake", lambda settings, workshop: broken)  # type: ignore[arg-type]
+    monkeypatch.setitem(registry.FACTORIES["tts"], "espeak", lambda settings, workshop: FakeTts())  # type: ignore[arg-type]
+    config = Config(tts=Voice(engine="fake", fallbacks=(Voice(engine="espeak"),)))
+    sound = read_wav(asyncio.run(say._speak(config, "Hello there.", "marin", 1.0)))
+    assert sound.pcm.size == round(len("Hello there.") / 15 * 24_000)

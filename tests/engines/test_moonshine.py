@@ -15,7 +15,7 @@ import pytest
 
 from antiphon.audio.units import Pcm
 from antiphon.engines.api import Hypothesis, SttRequest, Transcript
-from antiphon.engines.pool import Pool
+from antiphon.engines.pool import Pool, Share
 from antiphon.engines.utterance import Utterance
 from antiphon.errors import ConfigError, EngineError
 from antiphon.testing.contract import check_stt
@@ -100,9 +100,9 @@ def native(monkeypatch: pytest.MonkeyPatch) -> Native:
 
 
 @pytest.fixture
-def pool() -> Iterator[Pool]:
+def share() -> Iterator[Share]:
     made = Pool(cores=2)
-    yield made
+    yield made.share(1)
     made.close()
 
 
@@ -117,8 +117,8 @@ def sound(seconds: float) -> Pcm:
     return np.zeros(round(16_000 * seconds), np.float32)
 
 
-def test_it_keeps_the_contract_and_leaves_no_stream_open(native: Native, folder: Path, pool: Pool) -> None:
-    stt = Moonshine(folder, pool)
+def test_it_keeps_the_contract_and_leaves_no_stream_open(native: Native, folder: Path, share: Share) -> None:
+    stt = Moonshine(folder, share)
 
     async def check() -> None:
         assert (await check_stt(stt, sound(2.0))).text == "ever tried ever failed"
@@ -130,8 +130,8 @@ def test_it_keeps_the_contract_and_leaves_no_stream_open(native: Native, folder:
     asyncio.run(check())
 
 
-def test_words_come_while_they_are_said(native: Native, folder: Path, pool: Pool) -> None:
-    stt = Moonshine(folder, pool)
+def test_words_come_while_they_are_said(native: Native, folder: Path, share: Share) -> None:
+    stt = Moonshine(folder, share)
 
     async def check() -> list[Hypothesis | Transcript]:
         utterance = Utterance()
@@ -155,10 +155,10 @@ def test_words_come_while_they_are_said(native: Native, folder: Path, pool: Pool
 
 
 def test_a_look_that_hangs_takes_one_thread_and_closes_its_stream_when_it_comes_back(
-    native: Native, folder: Path, pool: Pool, monkeypatch: pytest.MonkeyPatch
+    native: Native, folder: Path, share: Share, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stt = Moonshine(folder, pool)
-    gate, run = threading.Event(), pool.run
+    stt = Moonshine(folder, share)
+    gate, run = threading.Event(), share.run
 
     async def check() -> None:
         await stt.warm()
@@ -169,24 +169,24 @@ def test_a_look_that_hangs_takes_one_thread_and_closes_its_stream_when_it_comes_
             return add(*arguments)
 
         monkeypatch.setattr(native, "moonshine_transcribe_add_audio_to_stream", hang)
-        monkeypatch.setattr(pool, "run", lambda call, **options: run(call, **{**options, "limit_s": 0.2}))
+        monkeypatch.setattr(share, "run", lambda call, **options: run(call, **{**options, "limit_s": 0.2}))
         with pytest.raises(EngineError) as failed:
             await check_stt(stt, sound(1.0))
         assert failed.value.code == "engine_hangs"
-        assert pool.hung == 1
+        assert share.pool.hung == 1
         assert native.streams
         gate.set()
         async with asyncio.timeout(20):
-            while native.streams or pool.hung:  # noqa: ASYNC110 - the library tells nobody
+            while native.streams or share.pool.hung:  # noqa: ASYNC110 - the library tells nobody
                 await asyncio.sleep(0.01)
 
     asyncio.run(check())
 
 
-def test_what_is_no_model(native: Native, tmp_path: Path, folder: Path, pool: Pool) -> None:
+def test_what_is_no_model(native: Native, tmp_path: Path, folder: Path, share: Share) -> None:
     with pytest.raises(ConfigError, match="no Moonshine model"):
-        Moonshine(tmp_path / "nothing", pool)
+        Moonshine(tmp_path / "nothing", share)
     native.is_broken = True
     with pytest.raises(EngineError) as failed:
-        asyncio.run(Moonshine(folder, pool).warm())
+        asyncio.run(Moonshine(folder, share).warm())
     assert failed.value.code == "model_broken"

@@ -11,7 +11,7 @@ import pytest
 
 from antiphon.audio.units import Pcm
 from antiphon.engines.api import SttRequest, Word
-from antiphon.engines.pool import Pool
+from antiphon.engines.pool import Pool, Share
 from antiphon.engines.stt.agreement import final
 from antiphon.errors import ConfigError, EngineError
 from antiphon.testing.contract import check_stt
@@ -26,9 +26,9 @@ pytestmark = pytest.mark.real
 
 
 @pytest.fixture
-def pool() -> Iterator[Pool]:
+def share() -> Iterator[Share]:
     made = Pool(cores=2)
-    yield made
+    yield made.share(1)
     made.close()
 
 
@@ -36,8 +36,8 @@ def noise(seconds: float) -> Pcm:
     return (0.1 * np.random.default_rng(3).normal(size=round(16_000 * seconds))).astype(np.float32)
 
 
-def test_it_keeps_the_contract_and_knows_when_words_were_said(tmp_path: Path, pool: Pool) -> None:
-    stt = Parakeet(tiny_parakeet(tmp_path), pool, frozenset({"en"}))
+def test_it_keeps_the_contract_and_knows_when_words_were_said(tmp_path: Path, share: Share) -> None:
+    stt = Parakeet(tiny_parakeet(tmp_path), share, frozenset({"en"}))
     heard = asyncio.run(check_stt(stt, noise(1.5)))
     assert heard.text
     assert heard.language == "en"
@@ -46,17 +46,17 @@ def test_it_keeps_the_contract_and_knows_when_words_were_said(tmp_path: Path, po
     assert asyncio.run(final(stt, noise(0.1), SttRequest())).text == ""
 
 
-def test_a_folder_that_holds_no_model(tmp_path: Path, pool: Pool) -> None:
+def test_a_folder_that_holds_no_model(tmp_path: Path, share: Share) -> None:
     with pytest.raises(ConfigError, match="holds no NeMo model"):
-        Parakeet(tmp_path, pool)
+        Parakeet(tmp_path, share)
     tiny_parakeet(tmp_path)
     (tmp_path / "encoder-model.onnx").write_bytes(b"no model")
     with pytest.raises(EngineError) as failed:
-        asyncio.run(Parakeet(tmp_path, pool).warm())
+        asyncio.run(Parakeet(tmp_path, share).warm())
     assert failed.value.code == "model_broken"
 
 
-def test_long_sound_is_cut_in_quiet_places(tmp_path: Path, pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_sound_is_cut_in_quiet_places(tmp_path: Path, share: Share, monkeypatch: pytest.MonkeyPatch) -> None:
     sound = noise(61)
     for second in (20, 41):
         sound[16_000 * second : 16_000 * second + 3_200] = 0
@@ -65,7 +65,7 @@ def test_long_sound_is_cut_in_quiet_places(tmp_path: Path, pool: Pool, monkeypat
     assert cuts(noise(LONGEST_S)) == [round(16_000 * LONGEST_S)]
 
     given: list[int] = []
-    stt = Parakeet(tiny_parakeet(tmp_path), pool)
+    stt = Parakeet(tiny_parakeet(tmp_path), share)
 
     def heard(pcm: Pcm) -> tuple[str, tuple[Word, ...]]:
         given.append(pcm.size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from functools import partial
 
 import pytest
 
@@ -34,27 +35,43 @@ def test_whole_utterances_come_before_looks_and_stale_looks_never() -> None:
 
 
 def test_workers_times_threads_stay_within_the_cores() -> None:
-    assert [Pool(cores, threads).workers for cores, threads in ((8, 2), (4, 8), (3, 2), (1, 1))] == [4, 1, 1, 1]
-    assert Pool(cores=2, threads_each=8).threads_each == 2
+    shares = [Pool(cores).share(threads) for cores, threads in ((8, 2), (4, 8), (3, 2), (1, 1), (2, 8))]
+    assert [(share.workers, share.threads_each) for share in shares] == [(4, 2), (1, 4), (1, 2), (1, 1), (1, 2)]
 
-    async def work() -> int:
-        pool, running, most = Pool(cores=3), 0, 0
-        lock = threading.Lock()
 
-        def busy() -> None:
-            nonlocal running, most
+def test_engines_with_different_threads_stay_within_the_cores_together() -> None:
+    async def work() -> tuple[int, set[tuple[int, ...]]]:
+        pool, running, lock = Pool(cores=3), list[int](), threading.Lock()
+        most, together = 0, set[tuple[int, ...]]()
+
+        def busy(threads: int) -> None:
+            nonlocal most
             with lock:
-                running += 1
-                most = max(most, running)
+                running.append(threads)
+                most = max(most, sum(running))
+                together.add(tuple(sorted(running)))
             threading.Event().wait(0.01)
             with lock:
-                running -= 1
+                running.remove(threads)
 
-        await asyncio.gather(*(pool.run(busy) for _ in range(12)))
+        shares = [pool.share(1), pool.share(2)]
+        calls = [(share, number) for _ in range(6) for number, share in enumerate(shares, 1)]
+        await asyncio.gather(*(share.run(partial(busy, number)) for share, number in calls))
         pool.close()
-        return most
+        return most, together
 
-    assert asyncio.run(work()) == 3
+    most, together = asyncio.run(work())
+    assert most == 3
+    assert (1, 2) in together
+
+
+def test_who_computes_beside_the_pool_takes_its_cores_from_it_and_leaves_one() -> None:
+    pool = Pool(cores=4)
+    share = pool.share(4)
+    pool.reserve(1)
+    assert (share.threads_each, share.workers) == (3, 1)
+    pool.reserve(7)
+    assert (share.threads_each, share.workers) == (1, 1)
 
 
 def test_what_hangs_is_told_and_the_next_is_done_by_another() -> None:

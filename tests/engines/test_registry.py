@@ -11,9 +11,12 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from antiphon.config import Config, Detector, Engine, Model, Recogniser, Remote, Voice, load
+from antiphon.config import Config, Detector, Engine, Model, Recogniser, Remote, Server, Turns, Voice, load
+from antiphon.engines import registry
 from antiphon.engines.api import LlmRequest, SttRequest, TtsRequest, UserSaid
-from antiphon.engines.registry import EMBEDDED, FACTORIES, Role, choose, make
+from antiphon.engines.fake import FakeStt, FakeTts
+from antiphon.engines.pool import Share
+from antiphon.engines.registry import EMBEDDED, FACTORIES, Role, Workshop, choose, make
 from antiphon.errors import ConfigError, UnknownName
 from antiphon.testing.upstream import Script, serving
 
@@ -95,6 +98,61 @@ def test_without_a_remote_engine_there_is_no_client() -> None:
         await engines.close()
 
     asyncio.run(life())
+
+
+# --- cores -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shares(monkeypatch: pytest.MonkeyPatch) -> dict[str, Share]:
+    """What a recogniser and a voice that compute in the pool got of it, on a machine of eight cores."""
+    got: dict[str, Share] = {}
+
+    def listening(settings: Recogniser, workshop: Workshop) -> FakeStt:
+        got["stt"] = workshop.pool(settings.threads)
+        return FakeStt()
+
+    def speaking(settings: Voice, workshop: Workshop) -> FakeTts:
+        got["tts"] = workshop.pool(settings.threads)
+        return FakeTts()
+
+    monkeypatch.setattr(registry, "usable_cores", lambda: 8)
+    monkeypatch.setitem(FACTORIES["stt"], "fake", listening)  # type: ignore[arg-type]
+    monkeypatch.setitem(FACTORIES["tts"], "fake", speaking)  # type: ignore[arg-type]
+    return got
+
+
+def local(stt: Recogniser, tts: Voice, workers: int = 1, turns: Turns | None = None) -> Config:
+    llm, vad, server = Model(engine="fake"), Detector(engine="energy"), Server(workers=workers)
+    return Config(vad=vad, stt=stt, llm=llm, tts=tts, server=server, turns=turns or Turns())
+
+
+@pytest.mark.parametrize(("workers", "threads", "at_once"), [(1, 2, 4), (2, 2, 2), (3, 1, 2), (8, 1, 1), (20, 1, 1)])
+def test_processes_share_the_cores_of_the_machine(
+    shares: dict[str, Share], workers: int, threads: int, at_once: int
+) -> None:
+    make(local(Recogniser(engine="fake"), Voice(engine="fake"), workers))
+    assert (shares["stt"].threads_each, shares["stt"].workers) == (threads, at_once)
+
+
+def test_each_engine_computes_with_its_own_threads(shares: dict[str, Share]) -> None:
+    make(local(Recogniser(engine="fake", threads=1), Voice(engine="fake", threads=4)))
+    assert (shares["stt"].threads_each, shares["tts"].threads_each) == (1, 4)
+    assert shares["stt"].pool is shares["tts"].pool
+
+
+def test_who_computes_beside_the_pool_is_counted(
+    shares: dict[str, Share], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("sherpa_onnx")
+    from antiphon.engines.turn import smart_turn
+
+    for name in ("tokens.txt", "encoder.onnx", "decoder.onnx", "joiner.onnx"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(smart_turn, "SmartTurn", lambda path: None)
+    streaming = Recogniser(engine="sherpa", model=str(tmp_path), threads=3)
+    make(local(streaming, Voice(engine="fake"), turns=Turns(model=tmp_path)))
+    assert shares["tts"].pool.cores == 8 - 3 - 1
 
 
 @pytest.mark.real

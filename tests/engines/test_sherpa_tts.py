@@ -11,7 +11,7 @@ import pytest
 
 from antiphon.audio.units import Pcm
 from antiphon.engines.api import TtsRequest
-from antiphon.engines.pool import Pool
+from antiphon.engines.pool import Pool, Share
 from antiphon.errors import ConfigError, EngineError
 from antiphon.testing.contract import check_tts
 
@@ -26,22 +26,22 @@ from antiphon.engines.tts.sherpa import SherpaTts, find_voice
 
 
 @pytest.fixture
-def pool() -> Iterator[Pool]:
+def share() -> Iterator[Share]:
     made = Pool(cores=2)
-    yield made
+    yield made.share(1)
     made.close()
 
 
 @pytest.mark.real
-def test_it_keeps_the_contract(tmp_path: Path, pool: Pool) -> None:
+def test_it_keeps_the_contract(tmp_path: Path, share: Share) -> None:
 
-    voice = SherpaTts(tiny_vits(tmp_path), pool)
+    voice = SherpaTts(tiny_vits(tmp_path), share)
     assert voice.rate == 16_000
     asyncio.run(check_tts(voice))
 
 
 @pytest.mark.real
-def test_a_folder_that_holds_no_voice(tmp_path: Path, pool: Pool) -> None:
+def test_a_folder_that_holds_no_voice(tmp_path: Path, share: Share) -> None:
 
     with pytest.raises(ConfigError, match="holds no voice"):
         find_voice(tmp_path)
@@ -51,7 +51,7 @@ def test_a_folder_that_holds_no_voice(tmp_path: Path, pool: Pool) -> None:
     with pytest.raises(ConfigError, match="exported for sherpa-onnx"):
         find_voice(folder)
     (folder / "voice.onnx").write_bytes(whole)
-    voice = SherpaTts(folder, pool)
+    voice = SherpaTts(folder, share)
     (folder / "voice.onnx").write_bytes(b"changed meanwhile")
     with pytest.raises(EngineError) as failed:
         asyncio.run(voice.warm())
@@ -61,9 +61,9 @@ def test_a_folder_that_holds_no_voice(tmp_path: Path, pool: Pool) -> None:
 # --- every kind of voice ---------------------------------------------------------------------------------------------
 
 
-def voice_in(folder: Path, pool: Pool, kind: str) -> SherpaTts:
+def voice_in(folder: Path, share: Share, kind: str) -> SherpaTts:
     make = {"kokoro": tiny_voices.tiny_kokoro, "piper": tiny_voices.tiny_piper, "pocket": tiny_voices.tiny_pocket}
-    return SherpaTts(make[kind](folder / kind), pool)
+    return SherpaTts(make[kind](folder / kind), share)
 
 
 async def said(voice: SherpaTts, text: str, request: TtsRequest) -> Pcm:
@@ -72,8 +72,8 @@ async def said(voice: SherpaTts, text: str, request: TtsRequest) -> Pcm:
 
 @pytest.mark.real
 @pytest.mark.parametrize(("kind", "rate_hz"), [("kokoro", 24_000), ("piper", 22_050), ("pocket", 24_000)])
-def test_each_kind_of_voice_keeps_the_contract(tmp_path: Path, pool: Pool, kind: str, rate_hz: int) -> None:
-    voice = voice_in(tmp_path, pool, kind)
+def test_each_kind_of_voice_keeps_the_contract(tmp_path: Path, share: Share, kind: str, rate_hz: int) -> None:
+    voice = voice_in(tmp_path, share, kind)
     assert voice.rate == rate_hz
 
     async def story() -> None:
@@ -84,8 +84,8 @@ def test_each_kind_of_voice_keeps_the_contract(tmp_path: Path, pool: Pool, kind:
 
 
 @pytest.mark.real
-def test_kokoro_speaks_as_whom_and_as_fast_as_it_is_asked(tmp_path: Path, pool: Pool) -> None:
-    voice = voice_in(tmp_path, pool, "kokoro")
+def test_kokoro_speaks_as_whom_and_as_fast_as_it_is_asked(tmp_path: Path, share: Share) -> None:
+    voice = voice_in(tmp_path, share, "kokoro")
 
     async def story() -> None:
         quiet, loud = [await said(voice, "Good morning.", TtsRequest(name)) for name in ("af", "bm_lewis")]
@@ -102,8 +102,8 @@ def test_kokoro_speaks_as_whom_and_as_fast_as_it_is_asked(tmp_path: Path, pool: 
 
 
 @pytest.mark.real
-def test_pocket_tts_speaks_with_the_voice_that_it_was_given(tmp_path: Path, pool: Pool) -> None:
-    voice = voice_in(tmp_path, pool, "pocket")
+def test_pocket_tts_speaks_with_the_voice_that_it_was_given(tmp_path: Path, share: Share) -> None:
+    voice = voice_in(tmp_path, share, "pocket")
 
     async def story() -> None:
         sound = await said(voice, "Hello there, how are you today?", TtsRequest("any"))
@@ -115,8 +115,8 @@ def test_pocket_tts_speaks_with_the_voice_that_it_was_given(tmp_path: Path, pool
 
 
 @pytest.mark.real
-def test_a_voice_that_knows_none_of_the_words_says_so(tmp_path: Path, pool: Pool) -> None:
-    voice = SherpaTts(tiny_vits(tmp_path), pool)
+def test_a_voice_that_knows_none_of_the_words_says_so(tmp_path: Path, share: Share) -> None:
+    voice = SherpaTts(tiny_vits(tmp_path), share)
 
     async def story() -> None:
         with pytest.raises(EngineError, match="knows none of these words"):
@@ -126,15 +126,15 @@ def test_a_voice_that_knows_none_of_the_words_says_so(tmp_path: Path, pool: Pool
 
 
 @pytest.mark.real
-def test_files_that_would_end_the_process_are_found_before(tmp_path: Path, pool: Pool) -> None:
+def test_files_that_would_end_the_process_are_found_before(tmp_path: Path, share: Share) -> None:
     folder = tiny_voices.tiny_kokoro(tmp_path / "kokoro")
     (folder / "voices.bin").write_bytes(bytes(400))
     with pytest.raises(ConfigError, match="should have"):
-        SherpaTts(folder, pool)
+        SherpaTts(folder, share)
     folder = tiny_voices.tiny_pocket(tmp_path / "pocket")
     (folder / "lm_main.onnx").write_bytes(b"another file")
     with pytest.raises(EngineError, match="no ONNX model"):
-        asyncio.run(SherpaTts(folder, pool).warm())
+        asyncio.run(SherpaTts(folder, share).warm())
     (folder / "voice.wav").unlink()
     with pytest.raises(ConfigError, match=r"has no voice\.wav"):
-        SherpaTts(folder, pool)
+        SherpaTts(folder, share)

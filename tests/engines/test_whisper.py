@@ -12,7 +12,7 @@ import pytest
 
 from antiphon.audio.units import Pcm
 from antiphon.engines.api import SttRequest, Transcript, Word
-from antiphon.engines.pool import Pool
+from antiphon.engines.pool import Pool, Share
 from antiphon.engines.stt.agreement import final
 from antiphon.engines.stt.checks import Heard
 from antiphon.engines.stt.whisper import Whisper, WhisperOptions, language_for
@@ -31,9 +31,9 @@ def english(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def pool() -> Iterator[Pool]:
+def share() -> Iterator[Share]:
     made = Pool(cores=2)
-    yield made
+    yield made.share(1)
     made.close()
 
 
@@ -41,15 +41,15 @@ def noise(seconds: float) -> Pcm:
     return (0.1 * np.random.default_rng(3).normal(size=round(16_000 * seconds))).astype(np.float32)
 
 
-def test_it_keeps_the_contract(english: Path, pool: Pool) -> None:
-    asyncio.run(check_stt(Whisper(english, pool), noise(1.0)))
+def test_it_keeps_the_contract(english: Path, share: Share) -> None:
+    asyncio.run(check_stt(Whisper(english, share), noise(1.0)))
 
 
 class Scripted(Whisper):
     """Hears what the test says, after the real model has heard the sound."""
 
-    def __init__(self, folder: Path, pool: Pool, script: list[Heard]) -> None:
-        super().__init__(folder, pool, WhisperOptions())
+    def __init__(self, folder: Path, share: Share, script: list[Heard]) -> None:
+        super().__init__(folder, share, WhisperOptions())
         self.script = script
         self.sizes: list[tuple[int, int]] = []
 
@@ -63,19 +63,19 @@ def transcript(stt: Whisper, request: SttRequest | None = None, seconds: float =
     return asyncio.run(final(stt, noise(seconds), request or SttRequest("en")))
 
 
-def test_what_is_doubted_is_heard_once_more_with_quiet_around_it(english: Path, pool: Pool) -> None:
+def test_what_is_doubted_is_heard_once_more_with_quiet_around_it(english: Path, share: Share) -> None:
     loop = Heard("I'm sorry. " * 12, 2.0, -0.4, 0.1)
-    better = Scripted(english, pool, [loop, Heard("I'm sorry.", 2.6, -0.4, 0.1)])
+    better = Scripted(english, share, [loop, Heard("I'm sorry.", 2.6, -0.4, 0.1)])
     assert transcript(better).text == "I'm sorry."
     assert better.sizes == [(32_000, 1), (32_000 + 9_600, 5)]
-    assert transcript(Scripted(english, pool, [loop, loop])).text == ""
-    look = Scripted(english, pool, [loop])
+    assert transcript(Scripted(english, share, [loop, loop])).text == ""
+    look = Scripted(english, share, [loop])
     assert transcript(look, SttRequest("en", is_partial=True)).text == ""
     assert len(look.sizes) == 1
 
 
-def test_languages(english: Path, pool: Pool) -> None:
-    stt = Whisper(english, pool)
+def test_languages(english: Path, share: Share) -> None:
+    stt = Whisper(english, share)
     assert transcript(stt, SttRequest("de")).language == "en"
     assert (stt.languages, stt.translates) == (frozenset({"en"}), False)
     assert language_for(SttRequest("de-CH"), ("de", "en")) == "de"
@@ -84,8 +84,8 @@ def test_languages(english: Path, pool: Pool) -> None:
         language_for(SttRequest("tlh"), ("de", "en"))
 
 
-def test_vocabulary_prompts_and_word_times(english: Path, pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-    stt = Whisper(english, pool, WhisperOptions(vocabulary=("Antiphon", "Kyrie"), word_times=True))
+def test_vocabulary_prompts_and_word_times(english: Path, share: Share, monkeypatch: pytest.MonkeyPatch) -> None:
+    stt = Whisper(english, share, WhisperOptions(vocabulary=("Antiphon", "Kyrie"), word_times=True))
     transcript(stt)
     long_prompt = SttRequest("en", prompt="what was said before " * 200)
     heard, _, words = (transcript(stt, long_prompt), *(stt.heard(noise(3), long_prompt, beam_size=1)[1:]))
@@ -105,12 +105,12 @@ def test_vocabulary_prompts_and_word_times(english: Path, pool: Pool, monkeypatc
     assert heard.confidence is None or 0 <= heard.confidence <= 1
 
 
-def test_a_folder_that_is_no_model(tmp_path: Path, english: Path, pool: Pool) -> None:
+def test_a_folder_that_is_no_model(tmp_path: Path, english: Path, share: Share) -> None:
     with pytest.raises(ConfigError, match=r"no model\.bin") as refused:
-        Whisper(tmp_path, pool)
+        Whisper(tmp_path, share)
     assert "antiphon models pull" in refused.value.hint
     broken = tiny_whisper(tmp_path / "broken")
     (broken / "model.bin").write_bytes((broken / "model.bin").read_bytes()[:5_000])
     with pytest.raises(EngineError) as failed:
-        asyncio.run(Whisper(broken, pool).warm())
+        asyncio.run(Whisper(broken, share).warm())
     assert failed.value.code == "model_broken"

@@ -145,7 +145,7 @@ def _echo_turn_model(config: Config) -> bool:
         click.echo("  turns: words, voice and pauses; turns.model is not set")
         return True
     try:
-        registry.turn_model(config)
+        asyncio.run(_try_out(registry.turn_model(config, registry.Workshop(config.models.folder))))
     except (AntiphonError, ImportError, OSError) as error:
         click.echo(f"  turns: smart-turn (turns.model is set): BROKEN: {error}")
         return False

@@ -49,9 +49,8 @@ async def _speak(config: Any, text: str, voice: str, speed: float) -> bytes:
     from antiphon.engines.api import TtsRequest
     from antiphon.session.spoken_text import SpokenText
 
-    tts: Any = registry.FACTORIES["tts"][registry.choose("tts", config.tts).name](
-        config.tts, registry.Workshop(config.models.folder)
-    )
+    workshop = registry.Workshop(config.models.folder)
+    tts: Any = registry.make_one("tts", config, workshop)
     try:
         words = SpokenText().feed(text)
         chunks = [chunk async for chunk in tts.speak(words, TtsRequest(voice, speed))] if words else []
@@ -59,6 +58,7 @@ async def _speak(config: Any, text: str, voice: str, speed: float) -> bytes:
         close = getattr(tts, "close", None)
         if close is not None:
             await close()
+        await workshop.close()
     sound = np.concatenate(chunks) if chunks else np.zeros(0, np.float32)
     return wav_from_mono(int16_from_float(sound), tts.rate)
 

@@ -1,9 +1,9 @@
 """Heavy work of all engines in this process, on as many threads as there are cores for.
 
-Engines' libraries release Python's lock while they compute and bring threads of their own, so the number of workers
-times the threads of each is kept to the cores. Whole utterances come before looks at unfinished ones. Work that
-nobody waits for any more is not begun. Work that hangs is given up: a thread cannot be killed, so another takes its
-place, and whoever waited is told. It does not know what the work is.
+Engines' libraries release Python's lock while they compute and bring threads of their own, each engine as many as it is
+told to; what is under way is kept to the cores, all threads counted. Whole utterances come before looks at unfinished
+ones. Work that nobody waits for any more is not begun. Work that hangs is given up: a thread cannot be killed, so
+another takes its place, and whoever waited is told. It does not know what the work is.
 """
 
 from __future__ import annotations
@@ -32,22 +32,21 @@ MOST_HUNG = 8  # threads given up: then something is so wrong that more of them 
 class _Work:
     """A piece of work and who waits for it."""
 
-    def __init__(self, call: Callable[[], Any], future: asyncio.Future[Any], limit_s: Seconds) -> None:
+    def __init__(self, call: Callable[[], Any], future: asyncio.Future[Any], limit_s: Seconds, threads: int) -> None:
         self.call = call
         self.future = future
         self.loop = future.get_loop()
         self.limit_s = limit_s
+        self.threads = threads
         self.is_wanted = True
 
 
 class Pool:
     """Used from any number of event loops."""
 
-    def __init__(self, cores: int | None = None, threads_each: int = 1) -> None:
-        """`threads_each` is how many threads an engine computes with for one piece of work: no more than the cores."""
-        cores = cores or usable_cores()
-        self.threads_each = max(1, min(threads_each, cores))
-        self.workers = cores // self.threads_each
+    def __init__(self, cores: int | None = None) -> None:
+        self.cores = max(1, cores or usable_cores())
+        """What it may use: one at least, whatever is reserved."""
         self.done = 0
         self.dropped = 0
         """Pieces that nobody waited for any more when their turn came."""
@@ -57,16 +56,27 @@ class Pool:
         self._changed = threading.Condition()
         self._idle = 0
         self._threads: set[_Worker] = set()
+        self._busy: dict[_Worker, _Work] = {}
         self._is_closed = False
 
-    async def run(self, call: Callable[[], T], *, is_partial: bool = False, limit_s: Seconds = LIMIT_S) -> T:
+    def share(self, threads: int) -> Share:
+        """For an engine that computes with so many threads for one piece of work."""
+        return Share(self, threads)
+
+    def reserve(self, threads: int) -> None:
+        """Leave cores to an engine that computes beside the pool. To be said before work is asked for."""
+        self.cores = max(1, self.cores - threads)
+
+    async def run(
+        self, call: Callable[[], T], *, is_partial: bool = False, limit_s: Seconds = LIMIT_S, threads: int = 1
+    ) -> T:
         """The work's result. Cancelling drops it if it has not begun; if it has, its result is thrown away.
 
         `limit_s` counts from its beginning. Raises `EngineError` when it hangs or when too much waits.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        work = _Work(call, future, limit_s)
+        work = _Work(call, future, limit_s, threads)
         self._put(work, is_partial)
         try:
             return await future
@@ -89,7 +99,7 @@ class Pool:
                     code="engine_overloaded",
                 )
             heapq.heappush(self._waiting, (int(is_partial), next(self._order), work))
-            if not self._idle and len(self._threads) < self.workers:
+            if not self._idle and len(self._threads) < self.cores:
                 self._start()
             self._changed.notify()
 
@@ -106,28 +116,71 @@ class Pool:
             self._idle += 1
             try:
                 while not self._is_closed and worker in self._threads:
-                    while self._waiting:
-                        work = heapq.heappop(self._waiting)[2]
-                        if work.is_wanted:
-                            return work
-                        self.dropped += 1
+                    work = self._first_that_fits()
+                    if work is not None:
+                        self._busy[worker] = work
+                        return work
                     self._changed.wait()
                 self._threads.discard(worker)
                 return None
             finally:
                 self._idle -= 1
 
-    def give_up(self, worker: _Worker) -> None:
-        """The worker hangs: another takes its place, and it ends if it ever comes back."""
-        with self._changed:
-            if worker in self._threads:
-                self._threads.discard(worker)
-                self.hung += 1
-                self._start()
+    def _first_that_fits(self) -> _Work | None:
+        """What waits first, if there are cores for it now: nothing smaller overtakes it, or it might wait for ever."""
+        while self._waiting:
+            work = self._waiting[0][2]
+            if work.is_wanted:
+                used = sum(other.threads for other in self._busy.values())
+                if used and used + work.threads > self.cores:
+                    return None
+                heapq.heappop(self._waiting)
+                return work
+            heapq.heappop(self._waiting)
+            self.dropped += 1
+        return None
 
-    def came_back(self) -> None:
+    def finished(self, worker: _Worker) -> None:
+        """Its work is over, in time or after it was given up."""
         with self._changed:
-            self.hung -= 1
+            self.done += 1
+            if self._busy.pop(worker, None) is None:
+                self.hung -= 1
+            self._changed.notify_all()
+
+    def give_up(self, worker: _Worker, work: _Work) -> bool:
+        """If the worker still is at this work, it hangs: another takes its place, and it ends if it ever comes back."""
+        with self._changed:
+            if self._busy.get(worker) is not work:
+                return False
+            del self._busy[worker]
+            self._threads.discard(worker)
+            self.hung += 1
+            self._start()
+            return True
+
+
+class Share:
+    """The pool, as one engine uses it."""
+
+    def __init__(self, pool: Pool, threads: int) -> None:
+        self.pool = pool
+        self._threads = threads
+
+    @property
+    def threads_each(self) -> int:
+        """That the engine should compute one piece of work with: what it was given, or all cores if they are fewer. Not
+        known before all engines are made, as some take cores away."""
+        return max(1, min(self._threads, self.pool.cores))
+
+    @property
+    def workers(self) -> int:
+        """Pieces that may be under way at a time, if no other engine's are."""
+        return self.pool.cores // self.threads_each
+
+    async def run(self, call: Callable[[], T], *, is_partial: bool = False, limit_s: Seconds = LIMIT_S) -> T:
+        """See `Pool.run`."""
+        return await self.pool.run(call, is_partial=is_partial, limit_s=limit_s, threads=self.threads_each)
 
 
 class _Worker:
@@ -135,14 +188,10 @@ class _Worker:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._is_given_up = False
 
     def live(self) -> None:
         while (work := self._pool.next_work(self)) is not None:
             self._do(work)
-            if self._is_given_up:
-                self._pool.came_back()
-                return
 
     def _do(self, work: _Work) -> None:
         watch = threading.Timer(work.limit_s, self._time_out, (work,))
@@ -153,13 +202,13 @@ class _Worker:
         except BaseException as error:  # noqa: BLE001 - handed on whole to who waits
             result, failure = None, error
         watch.cancel()
-        self._pool.done += 1
+        self._pool.finished(self)
         _answer(work, result, failure)
 
     def _time_out(self, work: _Work) -> None:
-        self._is_given_up = True
+        if not self._pool.give_up(self, work):
+            return
         log.error("work hangs for %.0f s: given up", work.limit_s)
-        self._pool.give_up(self)
         _answer(
             work,
             None,

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
 import msgspec
@@ -19,13 +19,11 @@ from msgspec import Struct
 
 from antiphon.config import Config, Engine, Model, Recogniser, Remote, Voice
 from antiphon.engines.api import Listener, Llm, Stt, Tts, TurnModel, Vad
+from antiphon.engines.pool import Pool, Share, usable_cores
 from antiphon.engines.stt.agreement import Agreeing, WholeOnly
 from antiphon.engines.stt.checked import checked
 from antiphon.engines.stt.two_pass import TwoPass
 from antiphon.errors import ConfigError, EngineError, UnknownName
-
-if TYPE_CHECKING:
-    from antiphon.engines.pool import Pool
 
 log = logging.getLogger("antiphon.engines")
 
@@ -35,25 +33,32 @@ Role = Literal["vad", "stt", "llm", "tts"]
 class Workshop:
     """What factories share while the engines of one process are made."""
 
-    def __init__(self, models_folder: Path | None = None) -> None:
-        """`models_folder` is where `antiphon models` keeps them: see `Store`."""
+    def __init__(self, models_folder: Path | None = None, processes: int = 1) -> None:
+        """`models_folder` is where `antiphon models` keeps them: see `Store`. `processes` such as this one have the
+        cores of the machine between them."""
         self.client: Any = None
         self.upstreams: list[Any] = []
+        self.cores = max(1, usable_cores() // processes)
         self._models_folder = models_folder
-        self._pool: Pool | None = None
+        self._pool = Pool(self.cores)
 
     async def close(self) -> None:
         """Close the connections of what was made in it."""
         if self.client is not None:
             await self.client.aclose()
 
-    def pool(self, threads_each: int) -> Pool:
-        """The one pool of the process, made by the first engine that asks: its threads are what the others get."""
-        if self._pool is None:
-            from antiphon.engines.pool import Pool
+    def pool(self, wanted: int) -> Share:
+        """The one pool of the process, for an engine for which so many threads are `wanted`; 0 leaves it to us."""
+        return self._pool.share(self._threads(wanted))
 
-            self._pool = Pool(threads_each=threads_each)
-        return self._pool
+    def reserve(self, wanted: int) -> int:
+        """Threads for an engine that computes with them beside the pool, which has so many cores less."""
+        threads = min(self._threads(wanted), self.cores)
+        self._pool.reserve(threads)
+        return threads
+
+    def _threads(self, wanted: int) -> int:
+        return wanted or (2 if self.cores >= 4 else 1)
 
     def model(self, named: str | None, otherwise: str, engine: str) -> tuple[Path, str | None]:
         """A local model's folder by its name or path, and the only language that it has. Raises `ConfigError`."""
@@ -172,6 +177,7 @@ def _energy(settings: Engine, workshop: Workshop) -> Any:
 def _pocketsphinx(settings: Engine, workshop: Workshop) -> Any:
     from antiphon.engines.stt.pocketsphinx import PocketSphinx
 
+    workshop.reserve(1)
     return PocketSphinx()
 
 
@@ -222,12 +228,6 @@ def _openai_tts(settings: Voice, workshop: Workshop) -> Any:
     return OpenAiTts(workshop.upstream(settings), options)
 
 
-def _threads(settings: Recogniser | Voice) -> int:
-    from antiphon.engines.pool import usable_cores
-
-    return settings.threads or (2 if usable_cores() >= 4 else 1)
-
-
 def _whisper(settings: Recogniser, workshop: Workshop) -> Any:
     from antiphon.engines.stt.whisper import Whisper, WhisperOptions
 
@@ -235,7 +235,7 @@ def _whisper(settings: Recogniser, workshop: Workshop) -> Any:
     options = WhisperOptions(
         beam_size=settings.beam_size, vocabulary=settings.vocabulary, word_times=settings.word_times
     )
-    made = Whisper(folder, workshop.pool(_threads(settings)), options)
+    made = Whisper(folder, workshop.pool(settings.threads), options)
     made.languages = frozenset({language}) if language else None
     return made
 
@@ -244,7 +244,7 @@ def _sherpa(settings: Recogniser, workshop: Workshop) -> Any:
     from antiphon.engines.stt.sherpa import Sherpa
 
     folder, language = workshop.model(settings.model, "zipformer-en", "sherpa")
-    return checked(Sherpa(folder, _threads(settings), language))
+    return checked(Sherpa(folder, workshop.reserve(settings.threads), language))
 
 
 def _parakeet(settings: Recogniser, workshop: Workshop) -> Any:
@@ -252,21 +252,21 @@ def _parakeet(settings: Recogniser, workshop: Workshop) -> Any:
 
     folder, _ = workshop.model(settings.model, "parakeet-v3", "parakeet")
     languages = V3_LANGUAGES if (settings.model or "parakeet-v3") == "parakeet-v3" else None
-    return checked(Parakeet(folder, workshop.pool(_threads(settings)), languages))
+    return checked(Parakeet(folder, workshop.pool(settings.threads), languages))
 
 
 def _moonshine(settings: Recogniser, workshop: Workshop) -> Any:
     from antiphon.engines.stt.moonshine import Moonshine
 
     folder, _ = workshop.model(settings.model, "moonshine-small", "moonshine")
-    return checked(Moonshine(folder, workshop.pool(_threads(settings))))
+    return checked(Moonshine(folder, workshop.pool(settings.threads)))
 
 
 def _sherpa_tts(settings: Voice, workshop: Workshop) -> Any:
     from antiphon.engines.tts.sherpa import SherpaTts
 
     folder, _ = workshop.model(settings.model, "kokoro-en", "sherpa-tts")
-    return SherpaTts(folder, workshop.pool(_threads(settings)), settings.voice, settings.voices)
+    return SherpaTts(folder, workshop.pool(settings.threads), settings.voice, settings.voices)
 
 
 FACTORIES: Mapping[Role, Mapping[str, Factory]] = {
@@ -398,7 +398,7 @@ def make(config: Config, elsewhere: Mapping[Role, Any] | None = None) -> EngineS
     """
     choices: list[Choice] = []
     made: dict[str, Any] = {}
-    workshop = Workshop(config.models.folder)
+    workshop = Workshop(config.models.folder, config.server.workers)
     traffic: dict[Role, tuple[Any, ...]] = {}
     chains: dict[Role, tuple[Any, ...]] = {}
     for role in cast("tuple[Role, ...]", ("vad", "stt", "llm", "tts")):
@@ -416,7 +416,7 @@ def make(config: Config, elsewhere: Mapping[Role, Any] | None = None) -> EngineS
         chains[role] = getattr(made[role], "links", ())
     near = {choice.role: all(map(is_near, _addresses(choice, config))) for choice in choices}
     costs_nothing = all(near.values())
-    made["turns"] = turn_model(config)
+    made["turns"] = turn_model(config, workshop)
     made["partials"] = _partials(made["stt"], config.stt, workshop, is_near=near["stt"])
     return EngineSet(
         **made,
@@ -428,12 +428,13 @@ def make(config: Config, elsewhere: Mapping[Role, Any] | None = None) -> EngineS
     )
 
 
-def turn_model(config: Config) -> TurnModel | None:
+def turn_model(config: Config, workshop: Workshop) -> TurnModel | None:
     """The one that the configuration names. Raises `ConfigError` if its file is missing or is another model."""
     if config.turns.model is None:
         return None
     from antiphon.engines.turn.smart_turn import SmartTurn
 
+    workshop.reserve(1)
     return SmartTurn(config.turns.model)
 
 

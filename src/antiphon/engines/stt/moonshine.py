@@ -17,7 +17,7 @@ import numpy as np
 
 from antiphon.audio.units import HEARING_RATE, Pcm, Seconds
 from antiphon.engines.api import Hypothesis, SttRequest, Transcript, TranscriptDelta, Word
-from antiphon.engines.pool import Pool
+from antiphon.engines.pool import Share
 from antiphon.engines.stt.agreement import Agreement
 from antiphon.engines.stt.clip import spoken_clip
 from antiphon.engines.utterance import Utterance
@@ -36,7 +36,7 @@ class Moonshine:
 
     languages: frozenset[str] | None = frozenset({"en"})
 
-    def __init__(self, folder: Path, pool: Pool) -> None:
+    def __init__(self, folder: Path, pool: Share) -> None:
         """Raises `ConfigError` for what is no model."""
         try:
             import moonshine_voice  # noqa: F401 - a start without it should say so at once

@@ -15,7 +15,7 @@ import numpy as np
 
 from antiphon.audio.units import HEARING_RATE, Pcm
 from antiphon.engines.api import SttRequest, Transcript, TranscriptDelta, Word
-from antiphon.engines.pool import Pool
+from antiphon.engines.pool import Share
 from antiphon.engines.stt.agreement import joined, quietest
 from antiphon.engines.stt.clip import spoken_clip
 from antiphon.engines.stt.sherpa import words_from
@@ -34,7 +34,7 @@ class Parakeet:
 
     languages: frozenset[str] | None = None
 
-    def __init__(self, folder: Path, pool: Pool, languages: frozenset[str] | None = None) -> None:
+    def __init__(self, folder: Path, pool: Share, languages: frozenset[str] | None = None) -> None:
         """`languages` are the model's, or None. Raises `ConfigError` for what is no model."""
         try:
             import onnx_asr  # noqa: F401 - a start without it should say so at once

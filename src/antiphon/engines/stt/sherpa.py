@@ -49,6 +49,8 @@ class Step(Struct, frozen=True):
     sound: Pcm
     is_last: bool
     done: Callable[[Any | BaseException], None]
+    is_unwanted: Callable[[], bool]
+    """Whether nobody waits for it any more: then it is not decoded. Asked in the thread."""
 
 
 class Batches:
@@ -85,7 +87,7 @@ class Batches:
             joined = self._join(wait=not active, due=last_start + self._patience_s())
             if joined is None:
                 return
-            active += joined
+            active = [step for step in (*active, *joined) if not step.is_unwanted()]
             last_start = time.monotonic()
             try:
                 active = self._decode(active)
@@ -120,9 +122,11 @@ class Batches:
         return steps
 
     def _decode(self, active: list[Step]) -> list[Step]:
-        """One batch of those that have a whole chunk; the others are done. Returns who is not."""
+        """One batch of those that have a whole chunk, ends of utterances first; the others are done. Returns who is
+        not."""
         recogniser = self._recogniser
         ready = [step for step in active if recogniser.is_ready(step.stream)]
+        ready.sort(key=lambda step: not step.is_last)
         batch = ready[:LARGEST_BATCH]
         if batch:
             recogniser.decode_streams([step.stream for step in batch])
@@ -131,8 +135,8 @@ class Batches:
         for step in active:
             if not recogniser.is_ready(step.stream):
                 step.done(_Said.read(recogniser, step.stream))
-        left = [step for step in active if recogniser.is_ready(step.stream)]
-        return left[LARGEST_BATCH:] + left[:LARGEST_BATCH]  # who was not in this batch is in the next
+        again = [step for step in batch if recogniser.is_ready(step.stream)]
+        return ready[LARGEST_BATCH:] + again  # who was not in this batch is in the next
 
 
 class _Said(Struct, frozen=True):
@@ -229,7 +233,7 @@ class Sherpa:
             except RuntimeError:
                 return  # the loop is gone, and with it whoever waited
 
-        batches.put(Step(stream, np.ascontiguousarray(sound), is_last, done))
+        batches.put(Step(stream, np.ascontiguousarray(sound), is_last, done, future.done))
         try:
             async with asyncio.timeout(LIMIT_S):
                 return await future

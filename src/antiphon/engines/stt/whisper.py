@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from antiphon.audio.units import HEARING_RATE, Pcm, Seconds
 from antiphon.engines.api import SttRequest, Transcript, TranscriptDelta, Word
-from antiphon.engines.pool import Pool
+from antiphon.engines.pool import Share
 from antiphon.engines.stt.checks import PADDING_S, Heard, doubt, without_outro
 from antiphon.engines.stt.clip import spoken_clip
 from antiphon.errors import ConfigError, EngineError
@@ -51,7 +51,7 @@ class Whisper:
     languages: frozenset[str] | None = None
     translates = True
 
-    def __init__(self, folder: Path, pool: Pool, options: WhisperOptions | None = None) -> None:
+    def __init__(self, folder: Path, pool: Share, options: WhisperOptions | None = None) -> None:
         """Raises `ConfigError` if the folder does not hold a model, or faster-whisper is not installed."""
         missing = [name for name in FILES if not (folder / name).is_file()]
         if missing:

@@ -21,7 +21,7 @@ from antiphon.audio.pcm import guarded
 from antiphon.audio.units import Pcm, Seconds
 from antiphon.audio.wav import read_wav
 from antiphon.engines.api import TtsRequest
-from antiphon.engines.pool import Pool
+from antiphon.engines.pool import Share
 from antiphon.engines.stt.sherpa import check_model, figures_of
 from antiphon.engines.tts.espeak import Espeak
 from antiphon.engines.tts.phonetics import sentences_from
@@ -60,7 +60,7 @@ class SherpaTts:
     """`Tts` on a folder."""
 
     def __init__(
-        self, folder: Path, pool: Pool, voice: str | None = None, voices: Mapping[str, str] | None = None
+        self, folder: Path, pool: Share, voice: str | None = None, voices: Mapping[str, str] | None = None
     ) -> None:
         """`voice` is spoken whatever is asked for; `voices` are the model's for names that clients ask for. A voice is
         a number, or a name that the model's list has. Raises `ConfigError` for what is no voice."""
