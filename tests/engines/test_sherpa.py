@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,14 +20,15 @@ from antiphon.testing.contract import check_stt
 
 pytest.importorskip("sherpa_onnx")
 pytest.importorskip("onnx")
-from tiny_models import tiny_nemo_ctc
+from tiny_models import tiny_nemo_ctc, tiny_zipformer
 
 pytestmark = pytest.mark.real
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_nemo_ctc(tmp_path_factory.mktemp("nemo"))
+@pytest.fixture(scope="module", params=[tiny_nemo_ctc, tiny_zipformer])
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made: Path = request.param(tmp_path_factory.mktemp("model"))
+    return made
 
 
 @pytest.fixture
@@ -64,10 +66,36 @@ def test_it_keeps_the_contract(stt: Sherpa) -> None:
     asyncio.run(check())
 
 
-def test_the_text_grows_and_does_not_depend_on_how_the_sound_was_cut(stt: Sherpa) -> None:
+class Followed(Sherpa):
+    """Tells when it has looked."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.has_looked = asyncio.Event()
+
+    async def _step(self, *arguments: Any, **named: Any) -> Any:
+        try:
+            return await super()._step(*arguments, **named)
+        finally:
+            self.has_looked.set()
+
+
+def test_the_text_grows_and_does_not_depend_on_how_the_sound_was_cut(folder: Path) -> None:
+    stt = Followed(folder)
+
     async def check() -> None:
-        sound = noise(3.0)
-        *partials, last = await heard(stt, sound)
+        utterance, sound = Utterance(), noise(3.0)
+
+        async def speak() -> None:
+            for start in range(0, sound.size, 1600):
+                stt.has_looked.clear()
+                utterance.append(sound[start : start + 1600])
+                await stt.has_looked.wait()
+            utterance.end()
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(speak())
+            *partials, last = [event async for event in stt.listen(utterance, SttRequest("en"))]
         (whole,) = [event async for event in stt.listen(Utterance(sound), SttRequest("en"))]
         assert isinstance(last, Transcript)
         assert last == whole
@@ -94,6 +122,67 @@ def test_sessions_are_decoded_together_and_hear_what_they_would_hear_alone(stt: 
         await stt.close()
 
     asyncio.run(check())
+
+
+class Slow:
+    """A recogniser of which each stream is so many chunks long; it decodes no batch before it is let to."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[Lasting]] = []
+        self.may_go_on = threading.Semaphore(0)
+        self.has_begun = threading.Semaphore(0)
+
+    def is_ready(self, stream: Lasting) -> bool:
+        return stream.chunks > 0
+
+    def decode_streams(self, streams: list[Lasting]) -> None:
+        self.batches.append(streams)
+        self.has_begun.release()
+        self.may_go_on.acquire()
+        for stream in streams:
+            stream.chunks -= 1
+
+    def get_result(self, stream: Lasting) -> str:
+        return ""
+
+    def tokens(self, stream: Lasting) -> list[str]:
+        return []
+
+    timestamps = tokens
+
+
+class Lasting:
+    def __init__(self, chunks: int) -> None:
+        self.chunks = chunks
+
+    def accept_waveform(self, rate_hz: int, sound: Pcm) -> None:
+        pass
+
+    def input_finished(self) -> None:
+        pass
+
+
+def test_what_nobody_waits_for_is_not_decoded_and_ends_come_before_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sherpa, "LARGEST_BATCH", 1)
+    recogniser, gone = Slow(), set[Lasting]()
+    batches = sherpa.Batches(recogniser)
+    first, left, look, end = Lasting(1), Lasting(1), Lasting(1), Lasting(1)
+
+    def put(stream: Lasting, *, is_last: bool) -> None:
+        batches.put(sherpa.Step(stream, noise(0.1), is_last, lambda _: None, lambda: stream in gone))
+
+    put(first, is_last=False)
+    assert recogniser.has_begun.acquire(timeout=60)
+    put(left, is_last=False)
+    put(look, is_last=False)
+    put(end, is_last=True)
+    gone.add(left)
+    for _ in range(2):
+        recogniser.may_go_on.release()
+        assert recogniser.has_begun.acquire(timeout=60)
+    recogniser.may_go_on.release()
+    assert recogniser.batches == [[first], [end], [look]]
+    batches.close()
 
 
 class Stuck:

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 Shape = tuple[int, int, int, int]
+KEEPING = ("cached_key_0", "embed_states")
+"""The tiny Zipformer's caches that do remember something: sherpa-onnx lays the streams of a batch along the second axis
+of the one, and along the first of the other."""
 
 
 def tiny_whisper(folder: Path, shape: Shape = (16, 2, 1, 80), tokens: int = 0) -> Path:
@@ -241,5 +244,121 @@ def tiny_parakeet(folder: Path, words: int = 12, width: int = 6) -> Path:
             "weights": chance.normal(size=(width, words + 1 + durations)).astype(np.float32),
             "axis": np.array([1], np.int64),
         },
+    )
+    return folder
+
+
+def tiny_zipformer(folder: Path, words: int = 12, width: int = 16) -> Path:
+    """A folder with a streaming transducer as sherpa-onnx reads icefall's Zipformer2: encoder, decoder and joiner, by
+    their names in its releases. The encoder is one convolution; of its two layers only the caches are there, of which
+    one of each layout remembers how loud it was, and has a say in what is heard."""
+    from onnx import TensorProto, helper, numpy_helper, save
+
+    folder.mkdir(parents=True, exist_ok=True)
+    tokens = ["<blk>", "<unk>", *(f"\u2581w{number}" for number in range(words))]
+    (folder / "tokens.txt").write_text("".join(f"{token} {number}\n" for number, token in enumerate(tokens)))
+    chance = np.random.default_rng(13)
+    floats, integers = TensorProto.FLOAT, TensorProto.INT64
+    value, node = helper.make_tensor_value_info, helper.make_node
+    chunk, frames, context = 32, 45, 2  # new frames for each run, those that it sees, and tokens that the decoder does
+    stacks = [(8, 2, 4, 3, 2, 5), (12, 2, 4, 3, 4, 7)]  # width, heads, a head's query and value, context, kernel
+    caches: dict[str, tuple[int | str, ...]] = {}
+    for number, (wide, heads, query, each, past, kernel) in enumerate(stacks):
+        caches |= {
+            f"cached_key_{number}": (past, "N", query * heads),
+            f"cached_nonlin_attn_{number}": (1, "N", past, 3 * wide // 4),
+            f"cached_val1_{number}": (past, "N", each * heads),
+            f"cached_val2_{number}": (past, "N", each * heads),
+            f"cached_conv1_{number}": ("N", wide, kernel // 2),
+            f"cached_conv2_{number}": ("N", wide, kernel // 2),
+        }
+    caches["embed_states"] = ("N", 128, 3, 19)
+
+    def saved(
+        name: str, nodes: list[Any], ends: tuple[list[Any], list[Any]], arrays: dict[str, Any], figures: dict[str, Any]
+    ) -> None:
+        constants = [numpy_helper.from_array(np.asarray(array), key) for key, array in arrays.items()]
+        graph = helper.make_graph(nodes, name, *ends, constants)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+        helper.set_model_props(model, {key: str(figure) for key, figure in figures.items()})
+        save(model, str(folder / f"{name}-epoch-99-avg-1-chunk-16-left-128.int8.onnx"))
+
+    def listed(place: int) -> str:
+        return ",".join(str(stack[place]) for stack in stacks)
+
+    def remembered(cache: str, level: str) -> list[Any]:
+        return [
+            node("Mul", [cache, "half"], [f"half_{cache}"]),
+            node("Add", [f"half_{cache}", level], [f"new_{cache}"]),
+        ]
+
+    saved(
+        "encoder",
+        [
+            node("ReduceMean", ["x"], ["level"], axes=[1, 2]),
+            node("Transpose", ["level"], ["turned_level"], perm=[1, 0, 2]),
+            node("Unsqueeze", ["level", "time"], ["deep_level"]),
+            *remembered("cached_key_0", "turned_level"),
+            *remembered("embed_states", "deep_level"),
+            node("ReduceMean", ["cached_key_0"], ["turned_past"], axes=[0, 2]),
+            node("Transpose", ["turned_past"], ["past"], perm=[1, 0, 2]),
+            node("ReduceMean", ["embed_states"], ["deep_past"], axes=[1, 2, 3]),
+            node("Squeeze", ["deep_past", "time"], ["long_past"]),
+            node("Sub", ["x", "level"], ["centred"]),
+            node("Transpose", ["centred"], ["bands"], perm=[0, 2, 1]),
+            node("Slice", ["bands", "first", "after", "time"], ["new"]),
+            node("Conv", ["new", "kernel"], ["heard"], kernel_shape=[4], strides=[4]),
+            node("Transpose", ["heard"], ["turned"], perm=[0, 2, 1]),
+            node("Sum", ["turned", "past", "long_past"], ["encoder_out"]),
+            *(node("Identity", [name], [f"new_{name}"]) for name in caches if name not in KEEPING),
+            node("Add", ["processed_lens", "chunk"], ["new_processed_lens"]),
+        ],
+        (
+            [
+                value("x", floats, ["N", frames, 80]),
+                *(value(name, floats, shape) for name, shape in caches.items()),
+                value("processed_lens", integers, ["N"]),
+            ],
+            [
+                value("encoder_out", floats, ["N", chunk // 4, width]),
+                *(value(f"new_{name}", floats, shape) for name, shape in caches.items()),
+                value("new_processed_lens", integers, ["N"]),
+            ],
+        ),
+        {
+            "kernel": (chance.normal(size=(width, 80, 4)) / 6).astype(np.float32), "half": np.float32(0.5),
+            "first": np.array([0], np.int64), "after": np.array([chunk], np.int64), "time": np.array([2], np.int64),
+            "chunk": np.array([chunk], np.int64),
+        },
+        {
+            "model_type": "zipformer2", "version": 1, "model_author": "nobody", "decode_chunk_len": chunk, "T": frames,
+            "num_encoder_layers": ",".join("1" for _ in stacks), "encoder_dims": listed(0), "num_heads": listed(1),
+            "query_head_dims": listed(2), "value_head_dims": listed(3), "left_context_len": listed(4),
+            "cnn_module_kernels": listed(5),
+        },
+    )  # fmt: skip
+    saved(
+        "decoder",
+        [
+            node("Gather", ["meanings", "y"], ["each"], axis=0),
+            node("ReduceSum", ["each", "time"], ["decoder_out"], keepdims=0),
+        ],
+        ([value("y", integers, ["N", context])], [value("decoder_out", floats, ["N", width])]),
+        {"meanings": chance.normal(size=(len(tokens), width)).astype(np.float32), "time": np.array([1], np.int64)},
+        {"context_size": context, "vocab_size": len(tokens)},
+    )
+    saved(
+        "joiner",
+        [
+            node("Add", ["encoder_out", "decoder_out"], ["both"]),
+            node("Tanh", ["both"], ["bent"]),
+            node("MatMul", ["bent", "weights"], ["logit"]),
+        ],
+        (
+            [value("encoder_out", floats, ["N", width]), value("decoder_out", floats, ["N", width])],
+            [value("logit", floats, ["N", len(tokens)])],
+        ),
+        {"weights": chance.normal(size=(width, len(tokens))).astype(np.float32)},
+        {"joiner_dim": width},
     )
     return folder
