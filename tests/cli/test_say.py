@@ -41,8 +41,8 @@ def test_no_player_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_voice_that_fails_leaves_it_to_those_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
     broken = FakeTts(script=[Fail("the voice is broken")])
-    monkeypatch.setitem(registry.FACTORIES["tts"], "fake", lambda settings, workshop: broken)  # type: ignore[arg-type]
-    monkeypatch.setitem(registry.FACTORIES["tts"], "espeak", lambda settings, workshop: FakeTts())  # type: ignore[arg-type]
+    monkeypatch.setitem(registry.FACTORIES["tts"], "fake", lambda settings, workshop: broken)
+    monkeypatch.setitem(registry.FACTORIES["tts"], "espeak", lambda settings, workshop: FakeTts())
     config = Config(tts=Voice(engine="fake", fallbacks=(Voice(engine="espeak"),)))
     sound = read_wav(asyncio.run(say._speak(config, "Hello there.", "marin", 1.0)))
     assert sound.pcm.size == round(len("Hello there.") / 15 * 24_000)

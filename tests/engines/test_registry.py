@@ -117,8 +117,8 @@ def shares(monkeypatch: pytest.MonkeyPatch) -> dict[str, Share]:
         return FakeTts()
 
     monkeypatch.setattr(registry, "usable_cores", lambda: 8)
-    monkeypatch.setitem(FACTORIES["stt"], "fake", listening)  # type: ignore[arg-type]
-    monkeypatch.setitem(FACTORIES["tts"], "fake", speaking)  # type: ignore[arg-type]
+    monkeypatch.setitem(FACTORIES["stt"], "fake", listening)
+    monkeypatch.setitem(FACTORIES["tts"], "fake", speaking)
     return got
 
 

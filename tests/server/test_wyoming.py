@@ -6,16 +6,21 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+import numpy as np
 import pytest
 from calling import server
 from ticking import TickingStt, counting
 
 from antiphon.audio.pcm import int16_from_float
+from antiphon.audio.units import Pcm
 from antiphon.config import load
-from antiphon.engines.fake import FakeLlm, FakeTts
+from antiphon.engines.api import Stt, SttRequest, TranscriptDelta
+from antiphon.engines.api import Transcript as Transcribed
+from antiphon.engines.fake import Fail, FakeLlm, FakeStt, FakeTts
 from antiphon.engines.registry import Choice, EngineSet
 from antiphon.engines.tts.espeak import Espeak
 from antiphon.engines.vad.energy import EnergyVad
+from antiphon.hearing.hub import HearingHub
 
 pytest.importorskip("wyoming")
 from wyoming.asr import Transcribe, Transcript
@@ -33,21 +38,33 @@ pytestmark = pytest.mark.real
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[tuple[WyomingService, int]]:
+async def serving(stt: Stt | None = None) -> AsyncIterator[tuple[WyomingService, int]]:
     choices = (Choice("stt", "ticking", "it is a test"),)
-    engines = EngineSet(EnergyVad(), TickingStt(), FakeLlm(), FakeTts(), choices)
-    service = WyomingService(engines, "127.0.0.1", 0)
+    engines = EngineSet(EnergyVad(), stt or TickingStt(), FakeLlm(), FakeTts(), choices)
+    hub = HearingHub(engines.vad)
+    service = WyomingService(engines, hub, "127.0.0.1", 0)
     port = await service.start()
     try:
         yield service, port
     finally:
         await service.close()
+        assert not hub.streams
+        await hub.close()
 
 
 @asynccontextmanager
-async def client() -> AsyncIterator[AsyncTcpClient]:
-    async with serving() as (_, port), AsyncTcpClient("127.0.0.1", port) as made:
+async def client(stt: Stt | None = None) -> AsyncIterator[AsyncTcpClient]:
+    async with serving(stt) as (_, port), AsyncTcpClient("127.0.0.1", port) as made:
         yield made
+
+
+async def said(made: AsyncTcpClient, sound: Pcm, rate_hz: int = 16_000) -> None:
+    """From start to stop, in pieces."""
+    await made.write_event(AudioStart(rate=rate_hz, width=2, channels=1).event())
+    data = int16_from_float(sound).tobytes()
+    for at in range(0, len(data), 4_000):
+        await made.write_event(AudioChunk(rate=rate_hz, width=2, channels=1, audio=data[at : at + 4_000]).event())
+    await made.write_event(AudioStop().event())
 
 
 async def next_event(made: AsyncTcpClient) -> Event:
@@ -90,16 +107,59 @@ def test_speech_to_text(rate_hz: int) -> None:
         async with client() as made:
             for language, start in (("en", 3), ("de", 6)):
                 await made.write_event(Transcribe(language=language).event())
-                await made.write_event(AudioStart(rate=rate_hz, width=2, channels=1).event())
-                sound = counting(start, start + 3).repeat(rate_hz // 16_000)
-                data = int16_from_float(sound).tobytes()
-                for at in range(0, len(data), 2_000):
-                    chunk = AudioChunk(rate=rate_hz, width=2, channels=1, audio=data[at : at + 2_000])
-                    await made.write_event(chunk.event())
-                await made.write_event(AudioStop().event())
+                await said(made, counting(start, start + 3).repeat(rate_hz // 16_000), rate_hz)
                 heard = Transcript.from_event(await next_event(made))
                 assert heard.language == language
                 assert heard.text == ("three four five" if start == 3 else "six seven eight")
+
+    asyncio.run(ask())
+
+
+def test_the_recogniser_is_not_asked_about_silence() -> None:
+    class Asked(FakeStt):
+        times = 0
+
+        def transcribe(self, pcm: Pcm, request: SttRequest) -> AsyncIterator[TranscriptDelta | Transcribed]:
+            self.times += 1
+            return super().transcribe(pcm, request)
+
+    async def ask() -> None:
+        stt = Asked("thank you for watching")
+        async with client(stt) as made:
+            await said(made, np.zeros(48_000, np.float32))
+            assert Transcript.from_event(await next_event(made)).text == ""
+            await made.write_event(AudioStop().event())
+            assert Transcript.from_event(await next_event(made)).text == ""
+            assert stt.times == 0
+            await said(made, np.concatenate((np.zeros(16_000, np.float32), counting(3, 5))))
+            assert Transcript.from_event(await next_event(made)).text == "thank you for watching"
+            assert stt.times == 1
+
+    asyncio.run(ask())
+
+
+def test_a_request_is_one_with_its_pauses_and_what_is_too_much_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("antiphon.server.wyoming.LONGEST_S", 4.0)
+    pause = np.zeros(16_000, np.float32)
+
+    async def ask() -> None:
+        async with client() as made:
+            await said(made, np.concatenate((counting(3, 5), pause, counting(5, 6))))
+            assert Transcript.from_event(await next_event(made)).text == "three four five"
+            await said(made, np.concatenate((counting(3, 5), *(pause for _ in range(4)), counting(5, 6))))
+            assert Error.from_event(await next_event(made)).code == "request_too_large"
+            assert Transcript.from_event(await next_event(made)).text == "three four"
+
+    asyncio.run(ask())
+
+
+def test_a_recogniser_that_fails_is_told() -> None:
+    async def ask() -> None:
+        async with client(FakeStt([Fail("stt_failed"), "three"])) as made:
+            for _ in range(2):
+                await said(made, counting(3, 4))
+            assert Error.from_event(await next_event(made)).code == "stt_failed"
+            assert Transcript.from_event(await next_event(made)).text == "three"
 
     asyncio.run(ask())
 

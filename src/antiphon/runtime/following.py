@@ -24,7 +24,7 @@ from antiphon.engines.utterance import Utterance
 from antiphon.errors import EngineError
 from antiphon.hearing.extent import AFTER_VOICE
 from antiphon.hearing.hub import HearingHub
-from antiphon.runtime.live import Event, Failed, Final, LiveTranscription, Partial
+from antiphon.runtime.live import Event, Failed, Final, LiveTranscription, Partial, raise_first
 
 Grown = Callable[[str, str], None]
 """Takes text to append to what was told, which may be empty, and what seems to follow it."""
@@ -107,9 +107,9 @@ class Companion(Struct, frozen=True):
         try:
             async for piece in _resampled(feed):
                 await live.push(int16_from_float(piece))
-                _raise_first(failures)
+                raise_first(failures)
             await live.end()
-            _raise_first(failures)
+            raise_first(failures)
         finally:
             await live.close()
         language = next((final.language for final in finals if final.language), request.language)
@@ -165,8 +165,3 @@ async def _resampled(feed: Feed) -> AsyncIterator[Pcm]:
 
 def _at_hearing_rate(samples: Samples) -> int:
     return samples * HEARING_RATE // WIRE_RATE
-
-
-def _raise_first(failures: list[Failed]) -> None:
-    if failures:
-        raise EngineError(failures[0].message, failures[0].hint, code=failures[0].code)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import cast
 
@@ -21,7 +21,7 @@ from antiphon.audio.units import HEARING_RATE, WIRE_RATE, Pcm16, Samples
 from antiphon.engines.api import Hypothesis, Listener, SttRequest, Transcript, Word
 from antiphon.engines.stt.agreement import quietest
 from antiphon.engines.utterance import Utterance
-from antiphon.errors import AntiphonError
+from antiphon.errors import AntiphonError, EngineError
 from antiphon.hearing.edges import HearingEvent
 from antiphon.hearing.hub import HearingHub
 from antiphon.hearing.utterances import Begun, Cutting, Ended, TooLong, Utterances
@@ -70,6 +70,12 @@ class Failed(Struct, frozen=True):
     code: str
     message: str
     hint: str
+
+
+def raise_first(failures: Sequence[Failed]) -> None:
+    """For whoever wants all of it or nothing. Raises `EngineError`."""
+    if failures:
+        raise EngineError(failures[0].message, failures[0].hint, code=failures[0].code)
 
 
 Event = Partial | Final | Failed

@@ -15,10 +15,9 @@ from msgspec import Struct
 
 from antiphon.engines.api import Stt, SttRequest
 from antiphon.engines.stt.agreement import WholeOnly
-from antiphon.errors import EngineError
 from antiphon.hearing.hub import HearingHub
 from antiphon.media.files import SoundFile, check_length
-from antiphon.runtime.live import Event, Failed, Final, LiveTranscription
+from antiphon.runtime.live import Event, Failed, Final, LiveTranscription, raise_first
 
 T = TypeVar("T")
 
@@ -80,11 +79,11 @@ async def _read(
         pieces = file.pieces()
         while (piece := await in_thread(lambda: next(pieces, None))) is not None:
             await live.push(piece)
-            _raise_first(failures)
+            raise_first(failures)
             check_length(live.position_s, longest_s)
             await news.put(Read(live.position_s, file.share(live.position_s)))
         await live.end()
-        _raise_first(failures)
+        raise_first(failures)
         return live.position_s
     finally:
         await live.close()
@@ -112,8 +111,3 @@ async def in_thread(work: Callable[[], T]) -> T:
     except asyncio.CancelledError:
         await asyncio.wait([future])
         raise
-
-
-def _raise_first(failures: list[Failed]) -> None:
-    if failures:
-        raise EngineError(failures[0].message, failures[0].hint, code=failures[0].code)

@@ -123,7 +123,7 @@ async def running(
         serving = asyncio.create_task(server.serve(sockets=[sock]), name="uvicorn")
         wyoming: WyomingService | None = None
         try:
-            wyoming = await _begin_wyoming(config, state.engines)
+            wyoming = await _begin_wyoming(config, state)
             await server.until_listening()
             scheme = "wss" if server.config.is_ssl else "ws"
             host, port = sock.getsockname()[:2]
@@ -352,16 +352,17 @@ async def _bookkeeping(state: State) -> Bookkeeping | None:
     return books
 
 
-async def _begin_wyoming(config: Config, engines: EngineSet) -> WyomingService | None:
+async def _begin_wyoming(config: Config, state: State) -> WyomingService | None:
     """The service for Home Assistant, if there is to be one. Raises `ConfigError`."""
-    if config.server.wyoming_port is None:
+    server = config.server
+    host, port = server.wyoming_host, server.wyoming_port
+    if port is None:
         return None
     try:
         from antiphon.server.wyoming import WyomingService
     except ImportError:
         raise ConfigError("the package wyoming is not installed", "pip install 'antiphon[wyoming]'") from None
-    host = config.server.wyoming_host
-    service = WyomingService(engines, host, config.server.wyoming_port, config.server.idle_timeout_s)
+    service = WyomingService(state.engines, state.hub, host, port, server.idle_timeout_s)
     log.info("Wyoming listens on port %d of %s", await service.start(), host)
     if not is_loopback(host):
         log.warning("whoever reaches that port may use the recogniser and the voice: Wyoming knows no keys")

@@ -11,10 +11,11 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from functools import reduce
 from importlib.metadata import version
 from typing import cast
 
-import numpy as np
+from msgspec import Struct
 from wyoming.asr import Transcribe, Transcript
 from wyoming.audio import AudioChunk, AudioStart, AudioStop
 from wyoming.error import Error
@@ -24,20 +25,24 @@ from wyoming.ping import Ping, Pong
 from wyoming.tts import Synthesize
 
 from antiphon.audio.languages import NAMES
-from antiphon.audio.pcm import float_from_int16
-from antiphon.audio.units import HEARING_RATE, WIRE_RATE, Pcm16, Seconds
-from antiphon.engines.api import SttRequest, TtsRequest
+from antiphon.audio.units import WIRE_RATE, Pcm16, Seconds
+from antiphon.engines.api import Stt, SttRequest, TtsRequest
 from antiphon.engines.registry import EngineSet
-from antiphon.engines.stt.agreement import final
+from antiphon.engines.stt.agreement import WholeOnly, joined
 from antiphon.errors import AntiphonError, ConfigError, PeerError
+from antiphon.hearing.hub import HearingHub
+from antiphon.hearing.utterances import Cutting
 from antiphon.media.live import PcmDecoder
+from antiphon.runtime.live import Event as Said
+from antiphon.runtime.live import Failed, Final, LiveTranscription, raise_first
 from antiphon.runtime.speech import spoken
 from antiphon.server.transcribe import HIGHEST_RATE, LOWEST_RATE, MOST_CHANNELS
 from antiphon.server.wyoming_events import LONGEST_HEADER_BYTES, read_event
 
 log = logging.getLogger("antiphon.wyoming")
 
-LONGEST_S = 120.0  # of speech between two events; what comes after it is left out
+LONGEST_S: Seconds = 120.0  # of sound between two events: a request, and no dictation
+PAUSE_MS = 2_000  # within what is said, which is recognised as one: a request may be thought about
 MOST_CONNECTIONS = 32  # at a time; Home Assistant opens one for each thing that is said
 ARRIVAL_S: Seconds = 10.0  # for an event that has begun, and for one of ours to be taken
 WIDTH_BYTES = 2
@@ -98,21 +103,70 @@ def _spoken_by(engines: EngineSet, voice: str) -> list[str]:
     return sorted((known(voice) if known is not None else ()) or NAMES)
 
 
+class Listening:
+    """To what comes between two events. Only what the detector calls a voice is recognised."""
+
+    def __init__(self, hub: HearingHub, stt: Stt, decoder: PcmDecoder, language: str | None) -> None:
+        self._decoder = decoder
+        self._language = language
+        self._finals: list[Final] = []
+        self._failures: list[Failed] = []
+        self._is_full = False
+        request = SttRequest(language, purpose="conversation")
+        self._live = LiveTranscription(hub, WholeOnly(stt), self._take, request, Cutting(PAUSE_MS))
+
+    async def hear(self, data: bytes) -> None:
+        """Takes as long as the detector does. Raises `PeerError` once, when it is too long; more is left out."""
+        if self._is_full:
+            return
+        await self._live.push(await self._decoder.feed(data))
+        if self._live.position_s > LONGEST_S:
+            self._is_full = True
+            raise PeerError(
+                f"this is more than {LONGEST_S:.0f} s of sound: what follows is left out",
+                "Send audio-stop after each thing that is said. /ws/transcribe takes sound of any length.",
+                code="request_too_large",
+            )
+
+    async def transcript(self) -> Transcript:
+        """Of all of it; empty if nobody spoke. Raises `EngineError`."""
+        await self._live.push(await self._decoder.finish())
+        await self._live.end()
+        raise_first(self._failures)
+        text = reduce(joined, (final.text for final in self._finals), "")
+        heard = next((final.language for final in self._finals if final.language), self._language)
+        return Transcript(text, language=heard)
+
+    async def close(self) -> None:
+        await self._live.close()
+
+    async def _take(self, event: Said) -> None:
+        match event:
+            case Final():
+                self._finals.append(event)
+            case Failed():
+                self._failures.append(event)
+
+
+class Service(Struct, frozen=True):
+    """What every connection is served with."""
+
+    engines: EngineSet
+    hub: HearingHub
+    info: Info
+
+
 class Conversation:
     """One connection, served by one task."""
 
-    def __init__(
-        self, engines: EngineSet, info: Info, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    def __init__(self, service: Service, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
-        self._engines = engines
-        self._info = info.event()
+        self._engines = service.engines
+        self._hub = service.hub
+        self._info = service.info.event()
         self._language: str | None = None
-        self._decoder: PcmDecoder | None = None
-        self._width = WIDTH_BYTES
-        self._sound: list[Pcm16] = []
-        self._samples = 0
+        self._listening: Listening | None = None
 
     async def serve(self, idle_s: Seconds) -> None:
         """Act on one event after the other, until the other side leaves, says nothing for so long, or sends what
@@ -125,6 +179,8 @@ class Conversation:
             await self._refuse(error)
         except TimeoutError:
             log.info("a connection is closed: it sent half an event, or did not take one of ours, for too long")
+        finally:
+            await self._stop_listening()
 
     async def _next(self, idle_s: Seconds) -> Event | None:
         """Raises `PeerError`, and `TimeoutError` for an event that does not arrive."""
@@ -164,7 +220,7 @@ class Conversation:
             self._language = Transcribe.from_event(event).language
         elif AudioStart.is_type(event.type):
             start = AudioStart.from_event(event)
-            self._begin(start.rate, start.width, start.channels)
+            await self._begin(start.rate, start.width, start.channels)
         elif AudioChunk.is_type(event.type):
             await self._hear(AudioChunk.from_event(event))
         elif AudioStop.is_type(event.type):
@@ -172,7 +228,7 @@ class Conversation:
         elif Synthesize.is_type(event.type):
             await self._speak(Synthesize.from_event(event))
 
-    def _begin(self, rate_hz: int, width: int, channels: int) -> None:
+    async def _begin(self, rate_hz: int, width: int, channels: int) -> Listening:
         if width != WIDTH_BYTES:
             raise PeerError(f"samples of {width} bytes", "Send 16-bit samples.", code="invalid_audio")
         if not LOWEST_RATE <= rate_hz <= HIGHEST_RATE or not 1 <= channels <= MOST_CHANNELS:
@@ -181,27 +237,28 @@ class Conversation:
                 f"Send up to {MOST_CHANNELS} channels at {LOWEST_RATE} to {HIGHEST_RATE} Hz.",
                 code="invalid_audio",
             )
-        self._decoder = PcmDecoder(rate_hz, channels)
-        self._sound, self._samples = [], 0
+        await self._stop_listening()
+        decoder = PcmDecoder(rate_hz, channels)
+        self._listening = Listening(self._hub, self._engines.stt, decoder, self._language)
+        return self._listening
+
+    async def _stop_listening(self) -> None:
+        listening, self._listening = self._listening, None
+        if listening is not None:
+            await listening.close()
 
     async def _hear(self, chunk: AudioChunk) -> None:
-        if self._decoder is None:
-            self._begin(chunk.rate, chunk.width, chunk.channels)
-        assert self._decoder is not None
-        if self._samples < LONGEST_S * HEARING_RATE:
-            pcm = await self._decoder.feed(chunk.audio)
-            self._sound.append(pcm)
-            self._samples += pcm.size
+        listening = self._listening or await self._begin(chunk.rate, chunk.width, chunk.channels)
+        await listening.hear(chunk.audio)
 
     async def _recognise(self) -> None:
-        decoder, self._decoder = self._decoder, None
-        if decoder is not None:
-            self._sound.append(await decoder.finish())
-        sound = np.concatenate(self._sound) if self._sound else np.zeros(0, np.int16)
-        self._sound, self._samples = [], 0
-        request = SttRequest(self._language, purpose="conversation")
-        heard = await final(self._engines.stt, float_from_int16(sound), request)
-        await self._send(Transcript(text=heard.text, language=heard.language or self._language).event())
+        heard = Transcript("", language=self._language)
+        try:
+            if self._listening is not None:
+                heard = await self._listening.transcript()
+        finally:
+            await self._stop_listening()
+        await self._send(heard.event())
 
     async def _speak(self, asked: Synthesize) -> None:
         voice = asked.voice
@@ -226,18 +283,20 @@ def _code(error: AntiphonError) -> str:
 class WyomingService:
     """The service on one port of this machine, until it is closed."""
 
-    def __init__(self, engines: EngineSet, host: str, port: int, idle_s: Seconds = 600.0) -> None:
+    def __init__(self, engines: EngineSet, hub: HearingHub, host: str, port: int, idle_s: Seconds = 600.0) -> None:
         """A connection that says nothing for `idle_s` is closed."""
         self._engines = engines
+        self._hub = hub
         self._where = (host, port)
         self._idle_s = idle_s
-        self._info: Info | None = None
+        self._service: Service | None = None
         self._server: asyncio.Server | None = None
         self._serving: set[asyncio.Task[None]] = set()
 
     async def start(self) -> int:
         """Begin to listen; the port. Raises `ConfigError`."""
-        self._info = await asyncio.to_thread(info_of, self._engines)
+        info = await asyncio.to_thread(info_of, self._engines)
+        self._service = Service(self._engines, self._hub, info)
         host, port = self._where
         try:
             self._server = await asyncio.start_server(self._meet, host, port, limit=LONGEST_HEADER_BYTES)
@@ -251,12 +310,12 @@ class WyomingService:
         task.add_done_callback(self._serving.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        assert self._info is not None
+        assert self._service is not None
         try:
             if len(self._serving) > MOST_CONNECTIONS:
                 log.warning("a connection is turned away: there are %d already", MOST_CONNECTIONS)
                 return
-            await Conversation(self._engines, self._info, reader, writer).serve(self._idle_s)
+            await Conversation(self._service, reader, writer).serve(self._idle_s)
         except OSError:
             log.info("a connection broke")
         except Exception:  # the border of the connection
