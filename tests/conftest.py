@@ -43,6 +43,16 @@ REAL = "mark.real"
 ALL_REAL = re.compile(rf"^pytestmark = .*{re.escape(REAL)}\b", re.MULTILINE)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """An example of Hypothesis' may take as long as it likes: a machine that stood still for a moment is no mistake of
+    ours. What has a real process uses none, and does without the quarter of a second that importing it takes."""
+    if config.option.markexpr != "real":
+        from hypothesis import settings
+
+        settings.register_profile("patient", deadline=None)
+        settings.load_profile("patient")
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """What holds no test of this pass is not even imported: every process of a pass would do so for itself, and that
     was a fifth of the work."""

@@ -89,7 +89,7 @@ def test_telephone_sound_has_no_image() -> None:
 
 
 @pytest.mark.parametrize(("from_hz", "to_hz"), PAIRS)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(lengths=st.lists(st.integers(0, 700), min_size=1, max_size=12))
 def test_samples_are_counted_exactly(from_hz: int, to_hz: int, lengths: list[int]) -> None:
     stream, pushed, given_out = Resampler(from_hz, to_hz), 0, 0

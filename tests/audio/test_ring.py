@@ -98,7 +98,7 @@ def test_a_ring_holds_its_pre_roll() -> None:
         Ring(pre_roll=200, limit=100)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(0, 900), st.integers(-1, 3000)), max_size=30))
 def test_whatever_happens_what_is_here_is_right_and_bounded(moves: list[tuple[int, int]]) -> None:
     ring = Ring(pre_roll=300, limit=1500)

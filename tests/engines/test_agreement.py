@@ -52,7 +52,7 @@ def test_scripts_without_spaces_are_compared_by_characters() -> None:
 
 
 @given(st.lists(st.lists(st.sampled_from(["a", "b", "c", "d", "e", "f"]), max_size=8).map(" ".join), max_size=8))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_what_is_stable_only_grows(recognitions: list[str]) -> None:
     agreement, before = Agreement(), ""
     for text in recognitions:

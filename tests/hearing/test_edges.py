@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from antiphon.errors import Bug
@@ -199,7 +199,6 @@ def test_a_voice_keeps_the_memory() -> None:
     assert not listener.edges.memory_went_stale()
 
 
-@settings(deadline=None)
 @given(st.lists(st.one_of(st.floats(0, 1), st.just("close")), max_size=60))
 def test_whatever_is_heard_the_events_tell_one_story(story: list[float | str]) -> None:
     """Began and paused alternate; silence ticks only in a pause, voice ticks only in a voice; `heard` only

@@ -288,20 +288,18 @@ def places(value: Any) -> list[tuple[Any, Any]]:
 
 @pytest.mark.slow
 @given(st.text() | st.binary())
-@settings(deadline=None)
 def test_any_text_is_a_message_or_a_bad_one(frame: str | bytes) -> None:
     assert isinstance(decode(frame), BadMessage)
 
 
 @given(anything)
-@settings(deadline=None)
 def test_any_json_is_a_message_or_a_bad_one(value: Any) -> None:
     decode(json.dumps(value))
 
 
 @pytest.mark.slow
 @given(data=st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_damage_to_a_message_is_survived(data: st.DataObject) -> None:
     message = copy.deepcopy(data.draw(st.sampled_from(RECEIVED)))
     for _ in range(data.draw(st.integers(1, 3))):
