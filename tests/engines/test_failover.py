@@ -300,6 +300,24 @@ def test_the_only_one_is_not_asked_before_its_time_and_asked_all_the_same_after_
     tell(story)
 
 
+def test_the_only_one_is_asked_by_whoever_wants_its_answer_without_a_task_between() -> None:
+    class Watched(Model):
+        async def write(self, request: LlmRequest) -> AsyncIterator[TextDelta | CallDelta | LlmEnd]:
+            tasks.append(asyncio.current_task())
+            async for event in super().write(request):
+                yield event
+
+    tasks: list[asyncio.Task[Any] | None] = []
+
+    async def story() -> None:
+        llm = chain(Watched(["one", "two"]))
+        assert await written(llm) == "onetwo"
+        assert tasks == [asyncio.current_task()]
+        await llm.close()
+
+    tell(story)
+
+
 def test_a_question_that_one_refuses_says_nothing_about_the_engine() -> None:
     async def story() -> None:
         refused = UpstreamError("too long", "x", code="upstream_rejected", status=400)

@@ -22,6 +22,8 @@ from counting import counting, weighing
 from starlette.websockets import WebSocket
 
 from antiphon.audio.units import WIRE_RATE
+from antiphon.engines.api import LlmRequest, UserSaid
+from antiphon.engines.failover import FailoverLlm, Link
 from antiphon.engines.fake import FakeLlm, FakeStt, FakeTts
 from antiphon.engines.vad.energy import EnergyVad
 from antiphon.hearing.hub import HearingHub
@@ -199,6 +201,16 @@ async def kept() -> dict[str, float]:
     return {"instructions": instructions / KEPT_TURNS, "calls": calls / KEPT_TURNS}
 
 
+async def chained() -> dict[str, float]:
+    """What it costs to ask through a chain whom nobody could take over from, as every server is asked that is alone."""
+    llm = FailoverLlm([Link("llm 1", FakeLlm("Hello there, how are you?"), 1.0)])
+    with counting() as count:
+        async for _ in llm.write(LlmRequest((UserSaid("hello"),))):
+            pass
+    await llm.close()
+    return {"instructions": count.instructions, "calls": count.calls}
+
+
 async def weights() -> Figures:
     """What stays in memory: for each session, and for each turn of one."""
     house = House()
@@ -220,7 +232,7 @@ async def weights() -> Figures:
 
 
 def measured() -> Figures:
-    found = run(counts()) | {"kept turn": run(kept())}
+    found = run(counts()) | {"kept turn": run(kept()), "chained answer": run(chained())}
     for name, figures in run(weights()).items():
         found[name] |= figures
     return found
@@ -254,7 +266,7 @@ def grown(figures: Figures, name: str) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("name", ["quiet frame", "spoken frame", "turn", "kept turn", "session"])
+@pytest.mark.parametrize("name", ["quiet frame", "spoken frame", "turn", "kept turn", "chained answer", "session"])
 def test_nothing_costs_more_than_it_did(figures: Figures, name: str) -> None:
     more = grown(figures, name)
     assert not more, f"a {name} costs more than it did: {more}. Can it do with less? If it is worth it: make costs"
