@@ -106,7 +106,7 @@ TASK_STARTERS = {
     "server/calls.py", "server/wyoming.py",
     "testing/caller.py", "server/run.py", "cli/demo.py", "testing/contract.py", "testing/upstream.py",
     "testing/loopback.py", "testing/wire.py", "tools/runner.py", "runtime/live.py", "tools/mcp_client.py",
-    "runtime/whole.py", "server/rest.py", "server/workers.py", "server/handing_on.py", "bench/call.py",
+    "runtime/whole.py", "server/leaving.py", "server/workers.py", "server/handing_on.py", "bench/call.py",
     "runtime/following.py", "desktop/talk.py", "desktop/dictation/dictation.py", "desktop/dictation/running.py",
     "desktop/dictation/hotkeys/evdev.py", "tools/mcp_program.py", "cluster/neighbours.py",
     "cluster/replicas.py", "server/transcribe.py",

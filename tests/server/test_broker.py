@@ -13,7 +13,7 @@ from webrtc_samples import CHROMIUM
 
 from antiphon.errors import EngineError
 from antiphon.runtime.upstream import Address
-from antiphon.server.broker import LATE_S, LONGEST_ANSWER_BYTES, PATIENCE_S, Broker, refusal_of_call
+from antiphon.server.broker import FAREWELL_S, LATE_S, LONGEST_ANSWER_BYTES, PATIENCE_S, Broker, refusal_of_call
 from antiphon.testing.virtual_time import run
 
 ADDRESS = Address("wss://voice.example.com/v1/realtime", key="sk-operator")
@@ -42,14 +42,37 @@ class Elsewhere(httpx.AsyncBaseTransport):
         return httpx.Response(answer.status_code, headers=headers, content=answer.content)
 
 
+class Seat:
+    """The session beside a call, of which only its end matters."""
+
+    def __init__(self) -> None:
+        self.link: Any = None
+        self.ended: list[str] = []
+
+    def attach(self, link: Any) -> None:
+        self.link = link
+
+    def detach(self, link: Any) -> None:
+        self.link = None
+
+
+class Seats:
+    """All sessions."""
+
+    async def end(self, seat: Seat, reason: str) -> None:
+        seat.ended.append(reason)
+
+
 def broker_to(there: Elsewhere) -> Broker:
-    made = Broker(cast("Any", None))
+    made = Broker(cast("Any", Seats()))
     made._http = httpx.AsyncClient(transport=there)
     return made
 
 
-async def place(broker: Broker) -> str:
-    return (await broker.place(ADDRESS, "v=0", {}, "ann")).call_id
+async def place(broker: Broker, seat: Seat | None = None) -> str:
+    """Returns the call's id there."""
+    begun = await broker.begin(ADDRESS, "v=0", {}, cast("Any", seat or Seat()), "ann")
+    return begun[1].call_id if begun is not None else "never"
 
 
 def failure(**answers: Answer) -> EngineError:
@@ -59,7 +82,8 @@ def failure(**answers: Answer) -> EngineError:
         broker = broker_to(Elsewhere(**answers))
         with pytest.raises(EngineError) as caught:
             await place(broker)
-        assert not broker.placing
+        assert not broker.placing("ann")
+        assert not broker.ongoing
         await broker.close()
         return caught.value
 
@@ -73,6 +97,7 @@ def test_a_call_is_placed_under_a_secret_of_its_own() -> None:
         assert await place(broker) == "rtc_1"
         assert there.asked == ["client_secrets", "calls"]
         await broker.close()
+        assert there.asked[2:] == ["calls/rtc_1/hangup"]
 
     run(story())
 
@@ -130,22 +155,73 @@ async def late() -> httpx.Response:
     return httpx.Response(201, text="v=0\r\n", headers={"Location": "/v1/realtime/calls/rtc_late"})
 
 
-@pytest.mark.parametrize("is_cancelled", [False, True])
-def test_a_call_that_is_taken_when_nobody_waits_any_more_is_hung_up(is_cancelled: bool) -> None:
+@pytest.mark.parametrize("end", ["nobody waits", "the client leaves", "the session ends"])
+def test_a_call_that_is_taken_when_nobody_wants_it_any_more_is_hung_up(end: str) -> None:
     async def story() -> None:
-        there = Elsewhere(calls=late)
+        there, seat = Elsewhere(calls=late), Seat()
         broker = broker_to(there)
-        placing = asyncio.create_task(place(broker))
+        placing = asyncio.create_task(place(broker, seat))
         await asyncio.sleep(1)
-        assert broker.placing == {"ann": 1}
-        if is_cancelled:
+        assert broker.placing("ann") == 1
+        if end == "the client leaves":
             placing.cancel()
-        results = await asyncio.gather(placing, return_exceptions=True)
-        assert isinstance(results[0], asyncio.CancelledError if is_cancelled else EngineError)
-        assert not broker.placing
+        elif end == "the session ends":
+            seat.link.close("minutes_used_up")
+        (result,) = await asyncio.gather(placing, return_exceptions=True)
+        if end == "the session ends":
+            assert result == "never"
+        else:
+            assert isinstance(result, EngineError if end == "nobody waits" else asyncio.CancelledError)
+        assert asyncio.get_running_loop().time() == (PATIENCE_S if end == "nobody waits" else 1)
+        assert broker.placing("ann") == 0
         await asyncio.sleep(LATE_S)
         assert there.asked == ["client_secrets", "calls", "calls/rtc_late/hangup"]
+        assert (broker.ongoing, seat.link) == ({}, None)
         await broker.close()
+
+    run(story())
+
+
+def test_a_session_that_ends_before_there_is_a_secret_makes_no_call() -> None:
+    async def story() -> None:
+        async def slowly() -> httpx.Response:
+            await asyncio.sleep(3)
+            return httpx.Response(200, json={"value": "ek_1"})
+
+        there, seat = Elsewhere(client_secrets=slowly), Seat()
+        broker = broker_to(there)
+        placing = asyncio.create_task(place(broker, seat))
+        await asyncio.sleep(1)
+        seat.link.close("lost")
+        assert await placing == "never"
+        await asyncio.sleep(LATE_S)
+        assert there.asked == ["client_secrets"]
+        assert not broker.ongoing
+        await broker.close()
+
+    run(story())
+
+
+@pytest.mark.parametrize("answers_after_s", [2.0, 30.0])
+def test_a_server_that_ends_while_it_places_a_call_hangs_it_up_unless_that_would_take_long(
+    answers_after_s: float,
+) -> None:
+    async def story() -> None:
+        async def slowly() -> httpx.Response:
+            await asyncio.sleep(answers_after_s)
+            return TAKEN
+
+        there, seat = Elsewhere(calls=slowly), Seat()
+        broker = broker_to(there)
+        placing = asyncio.create_task(place(broker, seat))
+        await asyncio.sleep(1)
+        await broker.close()
+        assert await placing == "never"
+        is_hung_up = there.asked == ["client_secrets", "calls", "calls/rtc_1/hangup"]
+        assert is_hung_up == (answers_after_s < FAREWELL_S)
+        assert asyncio.get_running_loop().time() == min(answers_after_s, 1 + FAREWELL_S)
+        assert (broker.ongoing, seat.ended) == ({}, ["drain"])
+        assert asyncio.all_tasks() == {asyncio.current_task()}
 
     run(story())
 
@@ -180,5 +256,41 @@ def test_who_finds_no_place_here_makes_no_call_there() -> None:
             assert "Raise the limit" in refused.json()["error"]["message"]
             assert (here.state.admission.here, here.state.sessions.running) == (0, {})
             assert there.asked == ["client_secrets", "calls"]
+
+    asyncio.run(story())
+
+
+@pytest.mark.real
+def test_who_leaves_before_their_call_is_taken_gives_their_place_back_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("antiphon.server.broker.PATIENCE_S", 600.0)
+
+    async def story() -> None:
+        is_asked, may_answer = asyncio.Event(), asyncio.Event()
+
+        async def slowly() -> httpx.Response:
+            is_asked.set()
+            await may_answer.wait()
+            return TAKEN
+
+        there = Elsewhere(calls=slowly)
+        relay: dict[str, Any] = {"relay__url": ADDRESS.url, "relay__calls": "there", "relay__warm": 0}
+        async with server(None, None, (), history__keep=False, **relay) as here, web(here) as http:
+            here.state.broker._http = httpx.AsyncClient(transport=there)
+            calling = asyncio.create_task(http.post("/v1/realtime/calls", content=CHROMIUM))
+            await is_asked.wait()
+            assert here.state.admission.here == 1
+            calling.cancel()
+            await asyncio.gather(calling, return_exceptions=True)
+            async with asyncio.timeout(20):
+                while here.state.admission.here:  # noqa: ASYNC110 - the state of the server, without an event
+                    await asyncio.sleep(0.01)
+            assert (there.asked, here.state.sessions.running) == (["client_secrets", "calls"], {})
+            may_answer.set()
+            async with asyncio.timeout(20):
+                while here.state.broker.ongoing or len(there.asked) < 3:  # noqa: ASYNC110 - likewise
+                    await asyncio.sleep(0.01)
+            assert there.asked[2:] == ["calls/rtc_1/hangup"]
 
     asyncio.run(story())

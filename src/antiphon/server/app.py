@@ -33,7 +33,7 @@ from antiphon.protocol.outbound import Projection
 from antiphon.runtime.drive import Drive
 from antiphon.runtime.warm import Pools
 from antiphon.server import pages
-from antiphon.server.admission import Turnstile
+from antiphon.server.admission import DRAINING, Turnstile
 from antiphon.server.broker import Beside, Broker, refusal_of_call
 from antiphon.server.calls import DELTA_MS, LEAD_MS, Caller, CallRequest, Calls, read_call, worker_of
 from antiphon.server.client_secrets import make_client_secret, read_body
@@ -42,6 +42,7 @@ from antiphon.server.cors import Cors
 from antiphon.server.door import Door, Visitor
 from antiphon.server.handing_on import Others, Way, hand_on, join
 from antiphon.server.history import history_routes
+from antiphon.server.leaving import unless_left
 from antiphon.server.limits import OwnLimits, Size
 from antiphon.server.mcp import addresses_for_session, own_servers
 from antiphon.server.minutes import Minutes, Spent, Tab
@@ -78,6 +79,7 @@ GONE = {
 """Routes of the beta, and what took their place: see docs/decisions/0007-beta-dialect.md."""
 NO_CALL = Refusal(404, "call_id_not_found", "No session found for the provided call_id", "")
 WARMING = Refusal(503, "warming", "The server is still loading its engines. Try again in a few seconds.")
+ENDED_EARLY = Refusal(503, "session_expired", "The session ended before its call was taken. Call again.")
 POLICY_CLOSE_CODE = 1008
 BETA_CLOSE_CODE = 4000
 """What the official server closes with; no official client tries again after it."""
@@ -539,7 +541,7 @@ async def _call(state: State, request: Request) -> Response:
     if request.query_params.get("resume"):  # its session has a place
         return await _resume_call(state, request, request.query_params["resume"])
     visitor: Visitor = request.state.visitor
-    state.calls.check_room(visitor.owner, state.broker.placing[visitor.owner])
+    state.calls.check_room(visitor.owner, state.broker.placing(visitor.owner))
     asked = await read_call(request)
     wish = read_wish(request.query_params)
     addresses = addresses_for_session(state.config.mcp)
@@ -552,7 +554,7 @@ async def _call(state: State, request: Request) -> Response:
     else:
         settings = _settings(state, visitor, wish, addresses)
     if state.config.relay.url is not None and state.config.relay.calls == "there" and settings.kind == "realtime":
-        return await _brokered_call(state, visitor, asked, settings, addresses)
+        return await unless_left(request, _brokered_call(state, visitor, asked, settings, addresses))
     earlier = await _earlier(state, visitor, wish)
     drive: Drive | Refusal
     if isinstance(earlier, Refusal):
@@ -621,7 +623,7 @@ async def _brokered_call(
         return drive.response
     try:
         wish = session_asked_for(config, state.config.relay.model)
-        placed = await state.broker.place(address, asked.sdp, wish, visitor.owner)
+        begun = await state.broker.begin(address, asked.sdp, wish, drive, visitor.owner)
     except EngineError as error:
         await state.sessions.end(drive, error.code)
         log.warning("a call could not be placed: %s", error)
@@ -631,7 +633,12 @@ async def _brokered_call(
     except BaseException:
         await state.sessions.end(drive, "lost")
         raise
-    call_id = state.broker.keep(address, placed, drive, visitor.owner)
+    if begun is None:
+        await state.sessions.end(drive, "lost")
+        refusal = DRAINING if state.admission.is_draining else ENDED_EARLY
+        state.note_refusal(refusal)
+        return refusal.response
+    call_id, placed = begun
     source.join(placed.call_id)
     return _accepted(call_id, placed.answer)
 

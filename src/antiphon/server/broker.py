@@ -12,8 +12,7 @@ import asyncio
 import logging
 import math
 import secrets
-from collections import Counter
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -37,8 +36,9 @@ from antiphon.session.outputs import Notice
 log = logging.getLogger("antiphon.calls")
 
 SECRET_S = 60  # that a client secret is good for: it is used at once
-PATIENCE_S: Seconds = 15.0  # with each request: the other server gathers its addresses meanwhile
+PATIENCE_S: Seconds = 15.0  # until a call is taken: the other server gathers its addresses meanwhile
 LATE_S: Seconds = 60.0  # in which a call that was given up may yet be answered, to be hung up
+FAREWELL_S: Seconds = 5.0  # for all to be hung up before the process ends
 LONGEST_ANSWER_BYTES = 200_000  # a hundred times what a client secret or an answer's SDP takes
 BETTER_LATER = frozenset({"upstream_rate_limited", "upstream_failed", "upstream_unreachable", "upstream_timeout"})
 """Codes of what may be over when the client asks again."""
@@ -65,18 +65,26 @@ class Beside:
         return await open_upstream(self._address, self._address.to(call_id=call_id))
 
 
+class Placed(Struct, frozen=True):
+    """A call that the other server has taken."""
+
+    call_id: str
+    answer: str
+    """SDP."""
+
+
 class Brokered:
     """One call, as a `Link` of its session: it shows nothing to anybody, and knows when the session is over."""
 
-    def __init__(self, id: str, there: str, drive: Drive, owner: str) -> None:
+    def __init__(self, id: str, drive: Drive, owner: str) -> None:
         self.id = id
-        self.there = there
-        """Its id at the other server."""
         self.drive = drive
         self.owner = owner
         self.name = f"beside {id}"
         self.reason = "lost"
         self.is_over = asyncio.Event()
+        self.taken: asyncio.Future[Placed | None] = asyncio.get_running_loop().create_future()
+        """What the other server has said to it; None if the session was over before."""
 
     def show(self, notice: Notice, audio: bytes) -> None:
         """Its client sees what the other server says."""
@@ -87,14 +95,8 @@ class Brokered:
     def close(self, reason: str) -> None:
         self.reason = reason
         self.is_over.set()
-
-
-class Placed(Struct, frozen=True):
-    """A call that the other server has taken."""
-
-    call_id: str
-    answer: str
-    """SDP."""
+        if not self.taken.done():
+            self.taken.set_result(None)
 
 
 class _Made(Struct, frozen=True):
@@ -118,27 +120,67 @@ class Broker:
         self._sessions = sessions
         self._http: httpx.AsyncClient | None = None
         self._lives: set[asyncio.Task[None]] = set()
-        self._late: set[asyncio.Task[None]] = set()
         self._refusals: dict[str, tuple[Seconds, UpstreamError]] = {}
         """By origin: until when it wants to hear nothing, and in which words it said so."""
-        self.placing: Counter[str] = Counter()
-        """Calls that the other server has not taken yet, by owner."""
 
-    async def place(self, address: Address, sdp: str, session: dict[str, Any], owner: str) -> Placed:
-        """Have the other server answer an offer with this session. Raises `EngineError`. Cancelling gives the call up;
-        should it be answered all the same, it is hung up."""
-        self._check_rest(address)
-        self.placing[owner] += 1
+    def placing(self, owner: str) -> int:
+        """How many calls of the owner's the other server has not taken yet."""
+        return sum(1 for one in self.ongoing.values() if one.owner == owner and not one.taken.done())
+
+    async def begin(
+        self, address: Address, sdp: str, session: dict[str, Any], drive: Drive, owner: str
+    ) -> tuple[str, Placed] | None:
+        """Have the other server answer an offer with this session. The call lives until either side ends it, and its
+        session with it. Returns our id of the call and what the other server said, or None if the session ended
+        before. Raises `EngineError`. Then, and where this is cancelled, the session is the caller's to end; a call that
+        is taken all the same is hung up."""
+        one = Brokered(f"{PREFIX}{own_number():x}_{secrets.token_hex(12)}", drive, owner)
+        self.ongoing[one.id] = one
+        life = asyncio.create_task(self._live(one, address, sdp, session), name=f"call {one.id}")
+        self._lives.add(life)
+        life.add_done_callback(self._lives.discard)
+        drive.attach(one)
         try:
-            wish = {"expires_after": {"anchor": "created_at", "seconds": SECRET_S}, "session": session}
-            made = await self._post(address, "client_secrets", address.headers, content=msgspec.json.encode(wish))
-            secret = _secret_in(made.body)
+            async with asyncio.timeout(PATIENCE_S):
+                placed = await one.taken
+        except TimeoutError:
+            one.close("upstream_timeout")
+            raise _silent(address.origin) from None
+        except BaseException:
+            one.close("lost")
+            raise
+        return None if placed is None else (one.id, placed)
+
+    async def _live(self, one: Brokered, address: Address, sdp: str, session: dict[str, Any]) -> None:
+        """From the offer until it was hung up, also if nobody waits for it by the time it is taken."""
+        placed: Placed | None = None
+        try:
+            secret = await self._secret(address, session)
+            if one.is_over.is_set():
+                return
             headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/sdp"}
-            return await self._called(address, self._post(address, "calls", headers, sdp.encode(), LATE_S))
+            placed = _taken(await self._post(address, "calls", headers, sdp.encode(), LATE_S), address.origin)
+            if not one.taken.done():
+                one.taken.set_result(placed)
+            await one.is_over.wait()
+        except EngineError as error:
+            one.reason = error.code
+            if not one.taken.done():
+                one.taken.set_exception(error)
         finally:
-            self.placing[owner] -= 1
-            if not self.placing[owner]:
-                del self.placing[owner]
+            one.close(one.reason)
+            del self.ongoing[one.id]
+            one.drive.detach(one)
+            await self._sessions.end(one.drive, one.reason)
+        if placed is not None and one.reason != "upstream_lost":
+            await self.hang_up(address, placed.call_id)
+
+    async def _secret(self, address: Address, session: dict[str, Any]) -> str:
+        """With which one call of this session may be made. Raises `EngineError`."""
+        self._check_rest(address)
+        wish = {"expires_after": {"anchor": "created_at", "seconds": SECRET_S}, "session": session}
+        made = await self._post(address, "client_secrets", address.headers, content=msgspec.json.encode(wish))
+        return _secret_in(made.body)
 
     def _check_rest(self, address: Address) -> None:
         """Raises `UpstreamError` as long as it wants to hear nothing."""
@@ -146,50 +188,6 @@ class Broker:
         left_s = until - asyncio.get_running_loop().time()
         if said is not None and left_s > 0:
             raise UpstreamError(said.message, said.hint, code=said.code, status=said.status, retry_after_s=left_s)
-
-    async def _called(self, address: Address, asking: Coroutine[Any, Any, _Answered]) -> Placed:
-        """What comes of it within our patience. What comes later is nobody's."""
-        posting = asyncio.create_task(asking, name="a call to be placed")
-        try:
-            async with asyncio.timeout(PATIENCE_S):
-                return _placed(await asyncio.shield(posting), address.origin)
-        except (TimeoutError, asyncio.CancelledError) as error:
-            given_up = asyncio.create_task(self._hang_up_late(address, posting), name="a call that was given up")
-            self._late.add(given_up)
-            given_up.add_done_callback(self._late.discard)
-            if isinstance(error, TimeoutError):
-                raise _silent(address.origin) from None
-            raise
-
-    async def _hang_up_late(self, address: Address, posting: asyncio.Task[_Answered]) -> None:
-        try:
-            placed = _placed(await posting, address.origin)
-        except EngineError:
-            return
-        except asyncio.CancelledError:  # the process ends: without us nobody will talk in it, and it ends by itself
-            posting.cancel()
-            raise
-        await self.hang_up(address, placed.call_id)
-
-    def keep(self, address: Address, placed: Placed, drive: Drive, owner: str) -> str:
-        """The session beside it lives as long as the call does. Returns our id of the call."""
-        one = Brokered(f"{PREFIX}{own_number():x}_{secrets.token_hex(12)}", placed.call_id, drive, owner)
-        self.ongoing[one.id] = one
-        life = asyncio.create_task(self._live(one, address), name=f"call {one.id}")
-        self._lives.add(life)
-        life.add_done_callback(self._lives.discard)
-        drive.attach(one)
-        return one.id
-
-    async def _live(self, one: Brokered, address: Address) -> None:
-        try:
-            await one.is_over.wait()
-        finally:
-            del self.ongoing[one.id]
-            one.drive.detach(one)
-            await self._sessions.end(one.drive, one.reason)
-            if one.reason != "upstream_lost":
-                await self.hang_up(address, one.there)
 
     async def hang_up(self, address: Address, call_id: str) -> None:
         """At the other server. A call that is over already is no failure."""
@@ -204,12 +202,15 @@ class Broker:
         return one if one is not None and one.owner == owner else None
 
     async def close(self) -> None:
-        """Hang up everywhere, and wait until that is done."""
+        """Hang up everywhere, and wait until that is done, or until it has been waited for long enough: a call that is
+        taken after that has nobody in it, and ends by itself."""
         for one in list(self.ongoing.values()):
             one.close("drain")
-        for late in self._late:
-            late.cancel()
-        await asyncio.gather(*self._lives, *self._late, return_exceptions=True)
+        if self._lives:
+            _, late = await asyncio.wait(self._lives, timeout=FAREWELL_S)
+            for life in late:
+                life.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
         if self._http is not None:
             await self._http.aclose()
 
@@ -271,7 +272,7 @@ def _secret_in(body: bytes) -> str:
         raise EngineError(words, hint, code="upstream_malformed") from None
 
 
-def _placed(answered: _Answered, origin: str) -> Placed:
+def _taken(answered: _Answered, origin: str) -> Placed:
     """The call that a server has taken. Raises `EngineError`."""
     call_id = urlsplit(answered.location).path.rpartition("/")[2]
     sdp = answered.body.decode(errors="replace")

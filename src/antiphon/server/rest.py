@@ -6,11 +6,10 @@ stops the work that was done for them.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import logging
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from functools import partial
 from typing import Annotated, Any, Literal, TypeVar, cast
@@ -37,6 +36,7 @@ from antiphon.runtime.speech import spoken
 from antiphon.runtime.whole import Ears, Read, in_thread, transcribe_file
 from antiphon.server.client_secrets import read_body
 from antiphon.server.door import Visitor
+from antiphon.server.leaving import unless_left
 from antiphon.server.limits import ByteBudgets
 from antiphon.server.minutes import Tab
 from antiphon.server.refusals import Refusal
@@ -49,7 +49,6 @@ T = TypeVar("T")
 FORMATS = ("json", "text", "srt", "verbose_json", "vtt")
 LONGEST_SPEECH = 16_384  # characters: four times OpenAI's
 ENGINE_STATUS = 502
-CLIENT_LEFT = 499  # nobody reads it
 
 
 class Building(Struct):
@@ -133,7 +132,7 @@ async def _transcribe(building: Building, uploads: Uploads, request: Request, *,
     wanted = await anext(news)
     assert isinstance(wanted, Wanted)
     if not wanted.is_streamed:
-        return await _unless_left(request, _answered(_whole(wanted, news)))
+        return await unless_left(request, _answered(_whole(wanted, news)))
     # The first event is waited for: what cannot be read at all is refused with a status.
     events = _events(news)
     try:
@@ -351,27 +350,3 @@ def _voices(building: Building) -> list[str]:
     """What the voice engine knows; else the names that every client has."""
     own: Callable[[], list[str]] | None = getattr(building.engines.tts, "voices", None)
     return own() if own is not None else ["alloy", "ash", "marin"]
-
-
-# --- both ------------------------------------------------------------------------------------------------------------
-
-
-async def _unless_left(request: Request, work: Coroutine[Any, Any, Response]) -> Response:
-    """The answer. If the client hangs up before there is one, the work for it is stopped."""
-    loop = asyncio.get_running_loop()
-    working, leaving = loop.create_task(work, name="transcription"), loop.create_task(_left(request), name="watch")
-    try:
-        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            return working.result()
-        log.info("a client left before its transcript was ready")
-        return Response(status_code=CLIENT_LEFT)
-    finally:
-        for task in (working, leaving):
-            task.cancel()
-        await asyncio.gather(working, leaving, return_exceptions=True)
-
-
-async def _left(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
