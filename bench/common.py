@@ -37,7 +37,8 @@ from antiphon.engines.tts.espeak import Espeak
 from antiphon.engines.vad.silero import SileroVad
 from antiphon.hearing import hub
 from antiphon.observe.timeline import Turn
-from antiphon.server.run import put_away_when_ready, running
+from antiphon.server import memory
+from antiphon.server.run import running
 
 STT_MS, LLM_MS, TTS_MS = 50, 100, 50  # of the scripted engines: to the transcript, the first token, the first audio
 SCRIPTED_MS = STT_MS + LLM_MS + TTS_MS
@@ -187,13 +188,15 @@ async def _serve(wish: Wish) -> None:
     stdin = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stdin), sys.stdin)
     async with running(settings, engines=engines, tools=(), on_turn=turns.append) as listening:
-        await put_away_when_ready(listening.state)
+        await memory.put_away(listening.state.warmed)
+        tending = asyncio.create_task(memory.give_back())
         print(listening.url, flush=True)
         while await stdin.readline():
             report = Report(turns.copy(), detector.windows, detector.batches, llm.left.copy())
             turns.clear()
             llm.left.clear()
             print(msgspec.json.encode(report).decode(), flush=True)
+        tending.cancel()
 
 
 async def speech(texts: tuple[str, ...], voices: tuple[str, ...] = VOICES) -> list[Pcm16]:

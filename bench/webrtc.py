@@ -55,8 +55,9 @@ from antiphon.engines.api import LlmRequest, TtsRequest
 from antiphon.engines.fake import FakeLlm, FakeStt
 from antiphon.engines.registry import EngineSet
 from antiphon.engines.vad.silero import SileroVad
+from antiphon.server import memory
 from antiphon.server.http import HttpServer
-from antiphon.server.run import put_away_when_ready, running
+from antiphon.server.run import running
 from antiphon.transport.webrtc.call import Call
 from antiphon.transport.webrtc.speaker import Speaker
 from common import CALLER_CORE, SERVER_CORE, arguments_of, machine, percentiles, pin, speech
@@ -220,7 +221,8 @@ async def ours(sound: Pcm16, *, watched: bool) -> None:
     session = config.SessionDefaults(retained_audio_bytes=0)
     settings = config.Config(server=limits, session=session, history=config.History(keep=False))
     async with running(settings, engines=engines, tools=()) as listening:
-        await put_away_when_ready(listening.state)
+        await memory.put_away(listening.state.warmed)
+        tending = asyncio.create_task(memory.give_back())
         address = listening.url.replace("ws:", "http:").removesuffix("/v1/realtime")
 
         def look() -> Passing:
@@ -230,6 +232,7 @@ async def ours(sound: Pcm16, *, watched: bool) -> None:
             return passing
 
         await _obey(address, look)
+        tending.cancel()
 
 
 def _watched() -> Passing:

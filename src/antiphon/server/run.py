@@ -6,7 +6,6 @@ Used by `antiphon serve` in the foreground, and by the demo and tests as a conte
 from __future__ import annotations
 
 import asyncio
-import gc
 import importlib
 import logging
 import os
@@ -42,6 +41,7 @@ from antiphon.runtime.drive import BACKLOG_S, Equipment
 from antiphon.runtime.following import Companion
 from antiphon.runtime.phrases import KeptPhrases
 from antiphon.runtime.workers import Engines
+from antiphon.server import memory
 from antiphon.server.admission import Admission, Lateness
 from antiphon.server.app import APOLOGIES, IDLE_SWEEP_S, UNREACHABLE, State, make_app
 from antiphon.server.bookkeeping import Bookkeeping
@@ -525,14 +525,6 @@ async def _sweep(state: State) -> None:
         state.sessions.end_spent(2 * IDLE_SWEEP_S)
 
 
-async def put_away_when_ready(state: State) -> None:
-    """Once everything is loaded, take it out of the garbage collector's sight: to look through it again stands the loop
-    still for 50 ms with 200 sessions, and for 30 without it. For a process that is nothing but this server."""
-    await state.warmed.wait()
-    gc.collect()
-    gc.freeze()
-
-
 async def serve(config: Config, reload: Callable[[], Config], announce: Callable[[Running], None]) -> None:
     """Run until SIGINT or SIGTERM, then drain; SIGHUP takes keys and limits from `reload` anew."""
     loop = asyncio.get_running_loop()
@@ -543,9 +535,9 @@ async def serve(config: Config, reload: Callable[[], Config], announce: Callable
             loop.add_signal_handler(number, stop.set)
         loop.add_signal_handler(signal.SIGHUP, lambda: _reload(server.state, reload))
         announce(server)
-        putting_away = asyncio.create_task(put_away_when_ready(server.state), name="putting away")
+        tending = asyncio.create_task(memory.tend(server.state.warmed), name="memory")
         await stop.wait()
-        putting_away.cancel()
+        tending.cancel()
         log.info("stopping: nobody is let in any more; sessions may end by themselves")
 
 

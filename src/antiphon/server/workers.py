@@ -26,8 +26,9 @@ from antiphon.audio.units import Seconds
 from antiphon.config import Config
 from antiphon.errors import ConfigError
 from antiphon.observe.jsonlog import JsonLines
+from antiphon.server import memory
 from antiphon.server.bounded import allow_many_files
-from antiphon.server.run import Place, bind, check, put_away_when_ready, reread, running
+from antiphon.server.run import Place, bind, check, reread, running
 from antiphon.server.shared import SharedTable
 from antiphon.server.tls import self_signed
 
@@ -219,9 +220,9 @@ async def _work() -> None:
         sys.stdout.buffer.flush()
         obeying = asyncio.create_task(_obey(orders, server.state.apply))
         stopping = asyncio.create_task(stop.wait())
-        putting_away = asyncio.create_task(put_away_when_ready(server.state))
+        tending = asyncio.create_task(memory.tend(server.state.warmed))
         await asyncio.wait([obeying, stopping], return_when=asyncio.FIRST_COMPLETED)
-        for task in (obeying, stopping, putting_away):
+        for task in (obeying, stopping, tending):
             task.cancel()
 
 
