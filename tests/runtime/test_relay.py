@@ -13,7 +13,7 @@ from antiphon.engines.api import ToolSpec
 from antiphon.errors import EngineError
 from antiphon.relay.session import make_session
 from antiphon.session import outputs, trace
-from antiphon.session.settings import Relaying, SessionConfig, Settings, Transcription
+from antiphon.session.settings import Relaying, SessionConfig, Settings, Transcription, TurnDetection
 from antiphon.testing import virtual_time
 from antiphon.tools.api import Conduct, ToolContext
 from antiphon.tools.function import tool
@@ -248,6 +248,65 @@ def test_an_item_that_comes_without_its_commit_or_before_it_is_committed_all_the
             ]
 
     play(story())
+
+
+def test_nothing_comes_between_the_end_of_a_turn_and_its_commit_however_late_that_is() -> None:
+    async def story() -> None:
+        async with stage() as made:
+            await made.sound(1.0)
+            made.voice.say("input_audio_buffer.speech_started", item_id="item_a", audio_start_ms=100)
+            made.voice.say("input_audio_buffer.speech_stopped", item_id="item_a", audio_end_ms=900)
+            made.client.send({"type": "response.cancel"})
+            await made.client.settle()
+            made.voice.commit("item_a")
+            await made.client.settle()
+            kinds = made.kinds()
+            assert kinds.index("error") < kinds.index("input_audio_buffer.speech_stopped")
+            assert kinds[kinds.index("input_audio_buffer.speech_stopped") + 1] == "input_audio_buffer.committed"
+            assert made.got("input_audio_buffer.speech_stopped")[0]["audio_end_ms"] == 900
+
+    play(story())
+
+
+def test_a_turn_whose_commit_is_lost_ends_where_the_next_voice_says() -> None:
+    async def story() -> None:
+        async with stage() as made:
+            await made.sound(1.0)
+            made.voice.say("input_audio_buffer.speech_started", item_id="item_a", audio_start_ms=100)
+            made.voice.say("input_audio_buffer.speech_stopped", item_id="item_a", audio_end_ms=900)
+            made.voice.hang_up()
+            await made.sound(1.0)
+            next_voice = await made.voice_number(2)
+            next_voice.hear_turn("item_z", 0, 1500, "hello again")
+            await made.client.settle()
+            (stopped,) = made.got("input_audio_buffer.speech_stopped")
+            assert (stopped["item_id"], stopped["audio_end_ms"]) == ("item_a", 1600)
+
+    play(story())
+
+
+def test_a_silence_that_counts_as_a_turn_is_told_with_its_commit_or_not_at_all() -> None:
+    async def story(*, is_lost: bool) -> None:
+        detection = TurnDetection(idle_timeout_ms=5000)
+        async with stage(config=SessionConfig(Settings(turn_detection=detection))) as made:
+            await made.sound(6.0)
+            times = {"audio_start_ms": 1000, "audio_end_ms": 6000}
+            made.voice.say("input_audio_buffer.timeout_triggered", item_id="item_a", **times)
+            await made.client.settle()
+            assert made.got("input_audio_buffer.timeout_triggered") == []
+            if is_lost:
+                made.voice.hang_up()
+                await made.client.settle(30)
+                assert made.got("input_audio_buffer.committed") == []
+            else:
+                made.voice.commit("item_a")
+                await made.client.settle()
+                told, committed = made.client.received[-4:-2]
+                assert (told["type"], told["audio_end_ms"]) == ("input_audio_buffer.timeout_triggered", 6000)
+                assert committed["type"] == "input_audio_buffer.committed"
+
+    play(story(is_lost=False))
+    play(story(is_lost=True))
 
 
 def test_who_switches_turn_detection_off_while_speaking_is_in_no_turn_any_more() -> None:
@@ -877,6 +936,39 @@ def test_a_voice_that_falls_silent_in_its_answer_is_left() -> None:
             assert (await made.voice_number(2)).heard
 
     play(story())
+
+
+def test_what_was_said_while_a_voice_had_stalled_is_heard_by_the_next() -> None:
+    async def story() -> None:
+        config = SessionConfig(Settings(), relay=Relaying(patience_s=5.0))
+        async with stage(config=config) as made:
+            made.voice.confirm_updates()
+            await made.sound(3.0)
+            made.voice.begin("resp_1")
+            await made.sound(6.0)
+            next_voice = await made.voice_number(2)
+            await made.client.settle()
+            assert len(next_voice.sound) == 2 * 24 * 7000  # all since its last word, and a second before that
+
+    play(story())
+
+
+def test_what_is_heard_again_is_heard_once_more_if_that_voice_is_lost_at_once() -> None:
+    async def story(*, after_s: float) -> int:
+        async with stage() as made:
+            await made.sound(3.0)
+            made.voice.hang_up()
+            await made.sound(1.0)
+            second = await made.voice_number(2)
+            second.confirm_updates()
+            await made.client.settle(after_s)
+            second.begin("resp_1")
+            second.hang_up()
+            await made.client.settle(3)
+            return len((await made.voice_number(3)).sound) // 48
+
+    assert virtual_time.run(story(after_s=0.1)) > 1900
+    assert virtual_time.run(story(after_s=10.0)) == 1000
 
 
 def test_silence_is_no_fault_when_nothing_is_owed() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from story import Story
 
+from antiphon.audio.units import WIRE_RATE
 from antiphon.session import inputs as i
 from antiphon.session import outputs as o
 from antiphon.session.settings import Fillers, FunctionTool, Settings, TurnDetection
@@ -131,6 +132,19 @@ def test_an_apology_gives_way_to_a_client_that_asks_again() -> None:
     assert (ended.id, ended.status, ended.reason) == (story.last(o.Say).response_id, "cancelled", "client_cancelled")
     assert len(story.all(o.Generate)) == 2
     assert not story.all(o.Refused)
+
+
+def test_what_has_gone_out_of_an_apology_that_gave_way_is_heard_for_nobody_has_stopped_the_player() -> None:
+    story = Story(apologies={"en": "Sorry, that went wrong."}, lead_ms=1000)
+    story.say_turn("what is the weather")
+    story.give(i.WorkFailed(story.last(o.Generate).work, "upstream_reset", "gone"))
+    work = story.last(o.Say).work
+    story.voice("Sorry, ", 0.8, work)
+    story.voice("that went wrong.", 2.0, work)
+    story.wait(0.3)
+    story.respond()
+    assert story.remembered() == ["what is the weather", "Sorry, that"]
+    assert story.last(o.AudioSent).stop > 1.2 * WIRE_RATE, "half of it was still to be played"
 
 
 def test_an_apology_that_waits_for_its_turn_is_not_said_when_a_client_has_asked_again() -> None:

@@ -124,8 +124,8 @@ def what_was_said_is_written_down(account: Account, call: Call) -> Breaches:
         yield f"somebody else said {foreign}"
     if call.died_at is not None or account.died_in_storm or account.vad_failures:
         return
-    if account.elsewhere is not None:
-        return  # of sound that is heard again by the next connection, in one piece, some words are not found
+    if _is_garbled(account):
+        return
     lost = set().union(*(stt.lost for stt in account.stts)) | person.unsaid
     for word in person.said:
         if word not in lost and legible.name(word) not in written:

@@ -71,6 +71,8 @@ class Person:
         self._is_slow = False
         self._last_item: str | None = None
         self._sent = 0
+        self._committed = 0
+        """How many of her words she had begun with when the server last told her of an item that it made of some."""
 
     @property
     def line(self) -> Loopback:
@@ -184,9 +186,9 @@ class Person:
         self._send({"type": "session.update", "session": {"type": "realtime", "audio": audio}})
 
     async def _take_back(self) -> None:
-        await self._silence(2.5)  # whatever was said before is a turn of its own by then
+        await self._silence(2.5)  # whatever was said before is a turn of its own by then, if anybody finds turns
         await self._say(1, pause_s=0.0)
-        self.unsaid.update(self.said[-1:])
+        self.unsaid.update(self.said[-1:], self.said[self._committed :])
         self._send({"type": "input_audio_buffer.clear"})
         await self._silence(0.7)
 
@@ -277,6 +279,8 @@ class Person:
                 self._hear(message["item_id"], base64.b64decode(message["delta"]))
             case "input_audio_buffer.speech_started":
                 self._fall_silent()
+            case "input_audio_buffer.committed":
+                self._committed = len(self.said)
 
     def _hear(self, item_id: str, sound: bytes) -> None:
         now = asyncio.get_running_loop().time()

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from antiphon.audio.units import Pcm, Seconds
 from antiphon.engines.api import (
+    AssistantSaid,
     CallDelta,
     LlmEnd,
     LlmRequest,
@@ -161,7 +162,7 @@ class UnrulyStt:
 
 
 class UnrulyLlm:
-    """Repeats what it was told last, tells a story, or calls a tool: each call of its life with another number."""
+    """Repeats what nobody has answered yet, tells a story, or calls a tool: each call with another number."""
 
     sees = True
 
@@ -177,8 +178,7 @@ class UnrulyLlm:
         self.requests.append(request)
         await weather.delay(0.2)
         await weather.breaks("model")
-        last = request.messages[-1] if request.messages else None
-        is_answer = isinstance(last, ToolAnswered)
+        is_answer = bool(request.messages) and isinstance(request.messages[-1], ToolAnswered)
         reason = "stop"
         if request.tools and not is_answer and not weather.is_clear and chance.random() < 0.4:
             reason = "tool_calls"
@@ -187,7 +187,7 @@ class UnrulyLlm:
                 await weather.delay(0.01)
                 await weather.breaks("model in mid-call")
         else:
-            for word in self._said(last).split(" "):
+            for word in self._said(request).split(" "):
                 yield TextDelta(word + " ")
                 if chance.random() < 0.2:
                     await weather.delay(0.05)
@@ -215,11 +215,22 @@ class UnrulyLlm:
                 deltas += [CallDelta(index + 2, call_id, name, arguments)]
         return deltas
 
-    def _said(self, last: object) -> str:
-        heard = f"heard {last.text}" if isinstance(last, UserSaid) else "go on"
+    def _said(self, request: LlmRequest) -> str:
+        heard = f"heard {_unanswered(request)}" if _unanswered(request) else "go on"
         story = self._weather.chance.choice((0, 0, 3, 12))
         number = len(self.requests)
         return f"I {heard}." + "".join(f" a{number}b{word}{'.' if word % 7 == 6 else ''}" for word in range(story))
+
+
+def _unanswered(request: LlmRequest) -> str:
+    """What was said or written last, if no answer names it: what came in between, such as news of a tool, is none."""
+    said = [place for place, message in enumerate(request.messages) if isinstance(message, UserSaid)]
+    if not said:
+        return ""
+    told, *since = request.messages[said[-1] :]
+    assert isinstance(told, UserSaid)
+    is_answered = any(isinstance(message, AssistantSaid) and told.text in message.text for message in since)
+    return "" if is_answered else told.text
 
 
 class UnrulyTts:

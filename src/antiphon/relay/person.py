@@ -24,6 +24,8 @@ from antiphon.session.items import Message, Speech
 from antiphon.session.room import Room
 
 OVERLAP = samples_from_ms(1000)  # heard twice after a loss: what the lost server had in hand
+HEARD_AGAIN = samples_from_ms(25_000)
+"""At most so much is, where no turn is known: a server that stalls counts as lost after 20 s."""
 FOUND_S: Seconds = 5.0  # for a voice in what is heard again: it comes faster than it was spoken
 
 
@@ -33,6 +35,10 @@ class Turn(Struct):
     item_id: str
     start: Samples
     stop: Samples | None = None
+    """Clients are told of it when the turn is committed: they see nothing between the two, though its connection may be
+    slow, or lost, just then."""
+    is_silence: bool = False
+    """Nobody has spoken, for so long that it counts as a turn. Clients do not know of it before it is committed."""
     is_resent: bool = False
     """The server that had begun it is lost; the next one hears it from its beginning, and has its own name for it."""
     until: Seconds | None = None
@@ -58,6 +64,10 @@ class Person:
         """Where this one's begins in ours."""
         self._settled: Samples = 0
         """Up to here the sound is part of items."""
+        self._vouched: Samples = 0
+        """Up to here the other server has heard it, for it has said something since."""
+        self._catches_up_until: Seconds = 0.0
+        """By then a new one has gone through what it heard again."""
         self._commits: deque[Samples] = deque()
         """Where the commits end that clients have asked for."""
 
@@ -66,6 +76,11 @@ class Person:
         return self._base + samples_from_ms(max(0, round(ms)))
 
     # --- what the other server finds
+
+    def vouch(self, heard: Samples) -> None:
+        """It has said something, so it has not stalled; of our stream so much had come by then."""
+        if self._room.now >= self._catches_up_until:
+            self._vouched = heard
 
     def speech_started(self, message: upstream.SpeechStarted) -> None:
         at = self._place(message.audio_start_ms)
@@ -85,7 +100,6 @@ class Person:
         if turn is None or turn.item_id != self._line.ours(message.item_id) or turn.stop is not None:
             return
         turn.stop = max(turn.start, self._place(message.audio_end_ms))
-        self._room.emit(outputs.SpeechStopped(turn.item_id, turn.stop))
 
     def committed(self, message: upstream.AudioCommitted, heard: Samples) -> None:
         item_id = self._line.ours(message.item_id)
@@ -95,12 +109,11 @@ class Person:
         if turn is not None and turn.is_resent:
             self._line.call(item_id, turn.item_id)
             item_id = turn.item_id
-        if turn is not None and turn.stop is None:
-            turn.stop = heard
-            self._room.emit(outputs.SpeechStopped(turn.item_id, heard))
         start, stop = self._settled, heard
         if turn is not None:
-            start, stop = turn.start, turn.stop or heard
+            start, stop = turn.start, heard if turn.stop is None else turn.stop
+            ends = outputs.TimedOut(turn.item_id, start, stop) if turn.is_silence else None
+            self._room.emit(ends or outputs.SpeechStopped(turn.item_id, stop))
         if self._commits and self._line.answered_next("commit") is not None:
             stop = max(start, min(self._commits.popleft(), heard))
         self._settled = max(self._settled, stop)
@@ -113,8 +126,7 @@ class Person:
 
     def timed_out(self, message: upstream.TimeoutTriggered) -> None:
         start, stop = self._place(message.audio_start_ms), self._place(message.audio_end_ms)
-        self.turn = Turn(message.item_id, start, stop)
-        self._room.emit(outputs.TimedOut(message.item_id, start, stop))
+        self.turn = Turn(message.item_id, start, stop, is_silence=True)
 
     # --- its words
 
@@ -179,16 +191,20 @@ class Person:
     def open(self, heard: Samples) -> None:
         """A new one hears from where the last one was lost."""
         self._base = start = min(self.resumes_from, heard)
+        self._vouched = start
         if start < heard:
             self._room.emit(outputs.ResendAudio(start))
+            self._catches_up_until = self._room.now + FOUND_S
         self.keep_sound()
         if self.turn is not None:
             self.turn.until = self._room.now + FOUND_S
 
     def lose(self) -> None:
-        """What was begun on it is heard again by the next one."""
-        if self.turn is not None:
-            self.turn.is_resent = True
+        """What was begun on it is heard again by the next one, which finds its end."""
+        if self.turn is not None and self.turn.is_silence:
+            self.turn = None
+        elif self.turn is not None:
+            self.turn.is_resent, self.turn.stop = True, None
 
     def pass_time(self, heard: Samples) -> None:
         turn = self.turn
@@ -221,4 +237,4 @@ class Person:
             return self._settled
         if self.turn is not None:
             return self.turn.start
-        return max(self._settled, heard - OVERLAP, 0)
+        return max(self._settled, min(heard, self._vouched) - OVERLAP, heard - HEARD_AGAIN, 0)

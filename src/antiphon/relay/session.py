@@ -275,6 +275,7 @@ class RelaySession(Course):
 
     def _said(self, said: inputs.UpstreamSaid) -> None:
         self._last_word = self._now
+        self._person.vouch(said.heard)
         message = upstream.read(said.event)
         if isinstance(message, upstream.Ignored):
             self._emit(Remark(f"the upstream's {message.kind} was not understood: {message.complaint}", warns=True))

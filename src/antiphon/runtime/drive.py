@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from msgspec import Struct, field
 
@@ -39,7 +39,6 @@ from antiphon.tools.runner import TaskOutcome, ToolCall, ToolRunner, Workroom
 
 log = logging.getLogger("antiphon.drive")
 
-PRE_ROLL_MS = 1500  # kept while nobody speaks: padding, and the detector's own delay under load
 BACKLOG_S = 340.0  # of one session's sound that may wait to be heard: one append of 15 MiB is 328
 BROKEN = "The server had an error in this session, which is over. Please open another one."
 BACKLOGGED = 8  # windows that wait: from a quarter of a second on the ring has to keep more than its pre-roll
@@ -124,6 +123,9 @@ class Equipment(Struct, frozen=True):
 class Drive:
     """Owns a session, its stream of sound and its work. Everything is called on the event loop."""
 
+    pre_roll: ClassVar[Samples] = samples_from_ms(1500)
+    """Of its sound, kept while nobody speaks: padding, and the detector's own delay under load."""
+
     def __init__(
         self,
         session: Conversing,
@@ -154,10 +156,9 @@ class Drive:
         self._tools = tools = ToolRunner(equipment.tools, lambda: tool_context(self), self)
         mcp = McpConnections(self.mcp_addresses, equipment.mcp, equipment.programs)
         self._workers = Workers(equipment.engines, tools, mcp, self._audio, self.put)
-        self._pre_roll = samples_from_ms(PRE_ROLL_MS)
         self._retained = RetainedAudio(session.config.retained_bytes)
         self._clips: list[Pcm16] = []
-        self._ring = Ring(self._pre_roll, round((session.config.max_turn_s + BACKLOG_S) * WIRE_RATE))
+        self._ring = Ring(self.pre_roll, round((session.config.max_turn_s + BACKLOG_S) * WIRE_RATE))
         self._kept: Samples | None = None
         self._is_backlogged = False
         self._feeds: dict[int, Feed] = {}
@@ -195,7 +196,7 @@ class Drive:
 
     def hear(self, pcm: Pcm16) -> None:
         """More of what the person says, at 24 kHz. The hot path: every 20 ms of every session."""
-        if self._is_backlogged or self._hearing.waiting > BACKLOGGED or pcm.size > self._pre_roll:
+        if self._is_backlogged or self._hearing.waiting > BACKLOGGED or pcm.size > self.pre_roll:
             self._keep_unheard(pcm.size)
         now = self._loop.time()
         self._ring.append(pcm)
@@ -211,7 +212,7 @@ class Drive:
         self._is_backlogged = self._hearing.is_listening and unheard + coming > BACKLOGGED * WINDOW
         start = self._kept
         if self._is_backlogged:
-            needed = max(0, self._ring.end - unheard - self._pre_roll)
+            needed = max(0, self._ring.end - unheard - self.pre_roll)
             start = needed if start is None else min(start, needed)
         self._ring.keep(start)
 

@@ -19,6 +19,7 @@ import numpy as np
 from antiphon.audio.units import WIRE_RATE, Pcm16, Samples, Seconds
 from antiphon.errors import EngineError
 from antiphon.protocol.upstream import AudioDelta, Ignored, decode
+from antiphon.relay.person import HEARD_AGAIN
 from antiphon.relay.session import RelaySession
 from antiphon.runtime.drive import Drive, Equipment, Record
 from antiphon.runtime.upstream import Connection, Counts
@@ -50,6 +51,8 @@ class Source(Protocol):
 
 class RelayDrive(Drive):
     """See the module, and `Drive`. `start` it once its first connection may be made."""
+
+    pre_roll = HEARD_AGAIN
 
     def __init__(
         self,

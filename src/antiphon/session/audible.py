@@ -30,6 +30,8 @@ class Ending(Struct, frozen=True):
     reason: str | None = None
     error_code: str | None = None
     error_message: str | None = None
+    plays_on: bool = False
+    """Whether the player goes on with what it has: nobody has told it to stop. So it does if this is a failure."""
 
 
 class Sounding(Protocol):

@@ -183,7 +183,7 @@ class Response(Audible):
         for piece in self.pieces:
             if piece.is_open:
                 # Whoever cancels an answer stops playing it; nobody stops for one that failed, and plays all it has.
-                self._cut(piece, now, plays_on=ending.status == "failed")
+                self._cut(piece, now, plays_on=ending.plays_on or ending.status == "failed")
         # After the items have taken what they keep of the work's sound.
         for work in sorted(self.works):
             self._emit(StopWork(work))

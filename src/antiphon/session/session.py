@@ -57,6 +57,8 @@ from antiphon.session.truncation import CountTokens, estimated
 from antiphon.session.unasked import Announcement, Unasked
 
 ASKED_FOR_S: Seconds = 1.0  # after something was written: clients ask for the answer themselves, right behind it
+GIVES_WAY = Ending("cancelled", "client_cancelled", plays_on=True)
+"""Of what we say unasked, once a client does what makes it idle: it has not asked for silence."""
 
 
 class Session(Course):
@@ -352,7 +354,7 @@ class Session(Course):
         if isinstance(item, McpApprovalResponse):
             self._answer_mcp(item)
             if self._active is not None and self._active is self._question:
-                self._end(self._active, Ending("cancelled", "client_cancelled"))  # nobody has to be asked any more
+                self._end(self._active, GIVES_WAY)  # nobody has to be asked any more
         if isinstance(item, Message) and item.role is Role.USER and speech is None:
             self._allowances.hear(request.consent)
             self._asked_for_by = self._now + ASKED_FOR_S
@@ -413,7 +415,7 @@ class Session(Course):
             # Clients ask again when a response has failed: nothing that they did not ask for is to be in their way.
             self._unasked.forget_apologies()
             if apology is not None:
-                self._end(apology, Ending("cancelled", "client_cancelled"))
+                self._end(apology, GIVES_WAY)
         self._begin_response(options, context)
         for part in context or ():
             speech = None if isinstance(part, str) else clip_of(part)
