@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import experiment_keeping
+import experiment_recording
 import experiment_sound
 import experiment_waiting
 import experiment_wire
@@ -25,12 +26,12 @@ from experiment_row import Row
 PAGE = Path(__file__).parents[1] / "docs" / "experiments.md"
 PARTS: tuple[tuple[frozenset[str], Callable[[], list[Row]]], ...] = (
     (frozenset({"E1", "E3", "E4", "E19"}), experiment_sound.rows),
+    (frozenset({"E2"}), experiment_recording.rows),
     (frozenset({"E6", "E7", "E8", "E13", "E16", "E17"}), experiment_wire.rows),
     (frozenset({"E9", "E12", "E15"}), experiment_waiting.rows),
     (frozenset({"E22", "E24"}), experiment_keeping.rows),
 )
 ELSEWHERE = {
-    "E2 streaming decode": "`bench/transcription.py decode`; [performance](performance.md)",
     "E5 JSON": "`bench/codec.py`; [performance](performance.md)",
     "E10 first audio": "`bench/clauses.py`, `bench/turns.py`; [performance](performance.md)",
     "E11, E21 tools, their cache": "`bench/tools.py`",
