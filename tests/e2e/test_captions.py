@@ -66,10 +66,14 @@ def test_the_page_writes_down_what_it_hears(tmp_path: Path, sounds: Path, embedd
             await page.get_by_role("tab", name="Settings").click()
             await page.get_by_label("Key").fill(KEY)
             await page.get_by_role("tab", name="Captions").click()
+            told: list[str | bytes] = []
+            page.on("websocket", lambda socket: socket.on("framesent", told.append))
+            await page.get_by_label("Language").fill("English")
             await page.get_by_role("button", name="Write down").click()
             line = page.locator(".caption-lines li p").first
             # While it is spoken, and before anybody says that it is over.
             await expect(line).to_contain_text(LINES["long"].split()[0], timeout=PATIENCE_MS)
+            assert '{"action":"language","language":"English"}' in told
             await expect(page.get_by_role("button", name="Stop")).to_be_enabled()
             await picture(page, "11-captions")
             await page.get_by_role("button", name="Stop").click()

@@ -1,6 +1,7 @@
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 
-import { type CaptionMessage, NO_CAPTIONS, captioned } from '../src/client/captions'
+import { type CaptionMessage, LiveCaptions, NO_CAPTIONS, captioned } from '../src/client/captions'
+import { FakeSocket, stage } from './browser'
 
 const partial = (id: number, stable: string, tail: string): CaptionMessage => ({
   type: 'transcription', partial: true, id, text: stable + tail, stable, tail, start: id,
@@ -25,5 +26,25 @@ describe('live captions', () => {
     const state = captioned(NO_CAPTIONS, { type: 'error', code: 'invalid_audio', message: 'this is no sound', hint: 'Send WebM' })
     expect(state.problem).toBe('this is no sound. Send WebM')
     expect(captioned(state, { type: 'ready' })).toBe(state)
+  })
+})
+
+describe('the language', () => {
+  afterEach(() => vi.unstubAllGlobals())
+
+  it('is said before anything else, and again when another one is spoken', async () => {
+    stage()
+    vi.stubGlobal('MediaRecorder', class {
+      static isTypeSupported = () => true
+      state = 'inactive'
+      start(): void {}
+    })
+    const captions = new LiveCaptions(() => undefined)
+    await captions.start({ origin: 'http://here', key: null }, null, 'German')
+    captions.expect(null)
+    expect(FakeSocket.made[0]!.sent).toEqual([
+      { action: 'language', language: 'German' }, { action: 'language', language: null },
+    ])
+    captions.close()
   })
 })

@@ -59,8 +59,8 @@ export class LiveCaptions {
     this.#show = show
   }
 
-  /** Ask for the microphone and listen until `stop`. What is wrong is told in the state. */
-  async start(address: Address, deviceId: string | null): Promise<void> {
+  /** Ask for the microphone and listen until `stop`, for this language, or for any. What is wrong is told in the state. */
+  async start(address: Address, deviceId: string | null, language: string | null = null): Promise<void> {
     if (this.state.state !== 'off') return
     this.#become({ ...NO_CAPTIONS, state: 'starting' })
     let stream: MediaStream | null = null
@@ -69,12 +69,18 @@ export class LiveCaptions {
       await knock(address)
       const protocols = ['realtime', ...(address.key ? [`openai-insecure-api-key.${address.key}`] : [])]
       this.#socket = await opened(`${address.origin.replace(/^http/, 'ws')}/ws/transcribe`, protocols)
+      if (language) this.expect(language)
       this.#record(stream, this.#socket)
     } catch (error) {
       for (const track of stream?.getTracks() ?? []) track.stop()
       const isOurs = error instanceof MicrophoneError || error instanceof ConnectionError
       this.#become({ ...this.state, state: 'off', problem: isOurs ? error.message : 'This browser cannot record.' })
     }
+  }
+
+  /** What will be said is in this language, by its code or English name; null lets the recogniser decide. */
+  expect(language: string | null): void {
+    this.#command({ action: 'language', language })
   }
 
   /** Say that this was all; the last words still come. */
@@ -98,7 +104,7 @@ export class LiveCaptions {
     }
     recorder.onstop = () => {
       for (const track of stream.getTracks()) track.stop()
-      if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify({ action: 'end' }))
+      this.#command({ action: 'end' })
     }
     socket.onmessage = (event: MessageEvent<string>) => {
       const message = JSON.parse(event.data) as CaptionMessage
@@ -109,6 +115,10 @@ export class LiveCaptions {
     recorder.start(PIECE_MS)
     this.#recorder = recorder
     this.#become({ ...this.state, state: 'listening' })
+  }
+
+  #command(command: { action: string; language?: string | null }): void {
+    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(command))
   }
 
   #end(problem: string | null): void {

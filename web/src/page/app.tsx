@@ -125,7 +125,12 @@ export function App() {
               />
             )}
             {panel === 'connection' && <ConnectionPanel state={state} transport={choices.transport} />}
-            {panel === 'captions' && <TranscriptPanel keyText={key} microphoneId={choices.microphoneId} />}
+            {panel === 'captions' && (
+              <TranscriptPanel
+                keyText={key} microphoneId={choices.microphoneId} language={choices.captionLanguage}
+                onLanguage={(captionLanguage) => setChoices({ ...choices, captionLanguage })}
+              />
+            )}
             {panel === 'settings' && (
               <SettingsPanel
                 choices={choices} tools={tools} state={state} keyText={key ?? ''} onChange={setChoices}

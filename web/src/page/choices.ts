@@ -8,6 +8,8 @@ export interface Choices {
   readonly wishes: Wishes
   readonly transport: TransportKind
   readonly microphoneId: string | null
+  /** That captions are of; empty: the recogniser decides. */
+  readonly captionLanguage: string
   readonly theme: Theme
   /** How long an answer may take to begin, in ms. */
   readonly budgetMs: number
@@ -21,7 +23,7 @@ const NAME = 'antiphon.choices.1'
 const KEY_NAME = 'antiphon.key'
 
 export const FIRST: Choices = {
-  wishes: USUAL, transport: 'websocket', microphoneId: null, theme: 'auto', budgetMs: 800, offered: [], ownTools: [],
+  wishes: USUAL, transport: 'websocket', microphoneId: null, captionLanguage: '', theme: 'auto', budgetMs: 800, offered: [], ownTools: [],
 }
 
 export function loaded(): Choices {

@@ -351,35 +351,41 @@ var ye = class {
 	constructor(e) {
 		this.#e = e;
 	}
-	async start(t, n) {
+	async start(t, n, i = null) {
 		if (this.state.state !== "off") return;
-		this.#a({
+		this.#o({
 			...y,
 			state: "starting"
 		});
-		let i = null;
+		let a = null;
 		try {
-			i = await g(n), await r(t);
+			a = await g(n), await r(t);
 			let e = ["realtime", ...t.key ? [`openai-insecure-api-key.${t.key}`] : []];
-			this.#t = await v(`${t.origin.replace(/^http/, "ws")}/ws/transcribe`, e), this.#r(i, this.#t);
+			this.#t = await v(`${t.origin.replace(/^http/, "ws")}/ws/transcribe`, e), i && this.expect(i), this.#r(a, this.#t);
 		} catch (t) {
-			for (let e of i?.getTracks() ?? []) e.stop();
+			for (let e of a?.getTracks() ?? []) e.stop();
 			let n = t instanceof p || t instanceof e;
-			this.#a({
+			this.#o({
 				...this.state,
 				state: "off",
 				problem: n ? t.message : "This browser cannot record."
 			});
 		}
 	}
+	expect(e) {
+		this.#i({
+			action: "language",
+			language: e
+		});
+	}
 	stop() {
-		this.state.state === "listening" && (this.#a({
+		this.state.state === "listening" && (this.#o({
 			...this.state,
 			state: "ending"
 		}), this.#n?.stop());
 	}
 	close() {
-		this.#a = () => void 0, this.#i(null);
+		this.#o = () => void 0, this.#a(null);
 	}
 	#r(e, t) {
 		let n = _e.find((e) => MediaRecorder.isTypeSupported(e)), r = new MediaRecorder(e, n ? { mimeType: n } : {});
@@ -387,24 +393,27 @@ var ye = class {
 			e.size && t.readyState === WebSocket.OPEN && t.send(e);
 		}, r.onstop = () => {
 			for (let t of e.getTracks()) t.stop();
-			t.readyState === WebSocket.OPEN && t.send(JSON.stringify({ action: "end" }));
+			this.#i({ action: "end" });
 		}, t.onmessage = (e) => {
 			let t = JSON.parse(e.data);
-			this.#a(ve(this.state, t)), t.type === "final" && this.#i(this.state.problem);
-		}, t.onclose = () => this.#i(this.state.problem ?? "The connection was lost."), r.start(ge), this.#n = r, this.#a({
+			this.#o(ve(this.state, t)), t.type === "final" && this.#a(this.state.problem);
+		}, t.onclose = () => this.#a(this.state.problem ?? "The connection was lost."), r.start(ge), this.#n = r, this.#o({
 			...this.state,
 			state: "listening"
 		});
 	}
 	#i(e) {
+		this.#t?.readyState === WebSocket.OPEN && this.#t.send(JSON.stringify(e));
+	}
+	#a(e) {
 		let [t, n] = [this.#t, this.#n];
-		this.#t = this.#n = null, t && (t.onclose = t.onmessage = null, t.close(1e3)), n && n.state !== "inactive" && n.stop(), this.#a({
+		this.#t = this.#n = null, t && (t.onclose = t.onmessage = null, t.close(1e3)), n && n.state !== "inactive" && n.stop(), this.#o({
 			...this.state,
 			state: "off",
 			problem: e
 		});
 	}
-	#a = (e) => {
+	#o = (e) => {
 		this.state = e, this.#e(e);
 	};
 }, b = {

@@ -40,8 +40,10 @@ export declare class LiveCaptions {
     #private;
     state: CaptionState;
     constructor(show: (state: CaptionState) => void);
-    /** Ask for the microphone and listen until `stop`. What is wrong is told in the state. */
-    start(address: Address, deviceId: string | null): Promise<void>;
+    /** Ask for the microphone and listen until `stop`, for this language, or for any. What is wrong is told in the state. */
+    start(address: Address, deviceId: string | null, language?: string | null): Promise<void>;
+    /** What will be said is in this language, by its code or English name; null lets the recogniser decide. */
+    expect(language: string | null): void;
     /** Say that this was all; the last words still come. */
     stop(): void;
     /** Leave everything at once. */
