@@ -67,7 +67,7 @@ def test_the_page_writes_down_what_it_hears(tmp_path: Path, sounds: Path, embedd
             await page.get_by_label("Key").fill(KEY)
             await page.get_by_role("tab", name="Captions").click()
             told: list[str | bytes] = []
-            page.on("websocket", lambda socket: socket.on("framesent", told.append))
+            page.on("websocket", lambda socket: socket.on("framesent", lambda frame: told.append(frame)))
             await page.get_by_label("Language").fill("English")
             await page.get_by_role("button", name="Write down").click()
             line = page.locator(".caption-lines li p").first
