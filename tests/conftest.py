@@ -9,6 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -16,12 +17,14 @@ from blockbuster import BlockBuster
 
 FOLDERS = (
     "session", "simulation", "conformance", "media", "engines", "tools", "models", "server", "desktop/machine",
-    "protocol", "transport", "decoders", "store", "survival",
+    "protocol", "transport", "decoders", "store", "survival", "cluster",
 )  # fmt: skip
 for folder in FOLDERS:
     sys.path.insert(0, str(Path(__file__).parent / folder))
 pytest.register_assert_rewrite("stage")
 pytest_plugins = ["troupe", "virtual"]
+if find_spec("ray"):  # in the environment of `make cluster` alone
+    pytest_plugins.append("machines")
 
 MAY_BLOCK = (
     ("antiphon/config.py", {"load"}),  # before a server starts, or on SIGHUP

@@ -49,6 +49,13 @@ class UnknownName(ConfigError):
         super().__init__(f"no {kind} is called {name!r}", did_you_mean(name, self.known))
 
 
+class NotInstalled(ConfigError):
+    """What the operator asked for needs a library that only one of our extras brings."""
+
+    def __init__(self, library: str, extra: str) -> None:
+        super().__init__(f"{library} is not installed", f"{to_install(extra)}.")
+
+
 class PeerError(AntiphonError):
     """A client sent something that we cannot act on. Nothing of it was applied, and its session goes on."""
 
@@ -74,6 +81,11 @@ class TransportClosed(AntiphonError):
 
 class Bug(AntiphonError):
     """An impossible transition: we are wrong, not the peer."""
+
+
+def to_install(extra: str) -> str:
+    """How. Never by our name alone: on a package index it may be somebody else's."""
+    return f"In the folder of Antiphon's sources: pip install '.[{extra}]'"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

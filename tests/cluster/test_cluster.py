@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import os
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import numpy as np
 import pytest
 import ray
 import yaml
-from machines import KEY, Two, replicas, two_machines
+from machines import KEY, ONE_EACH, PORT, Two, deployed_anew, replicas
 from msgspec import ValidationError, convert
 from phone import Phone
 from ray.serve.schema import ServeDeploySchema
@@ -30,24 +29,21 @@ from antiphon.cluster.application import Sizes, build
 from antiphon.engines.api import TtsRequest
 from antiphon.engines.tts.espeak import Espeak
 
-pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(600)]
 
-PORT = 18_765
 PATIENCE_S = 60.0  # for machines that share two cores
 FEWEST_PEOPLE, MOST_PEOPLE = 6, 40  # as many more as it takes until each machine has some of them
 ABOUT_A_SUM = "What is five times eleven?"
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
-    """Machines that have their configuration from the environment."""
+def kept(machines: Two, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where conversations are kept, once the application is there for the tests of this file."""
     folder = tmp_path_factory.mktemp("cluster")
-    environ = {
-        "ANTIPHON_HISTORY__PATH": str(folder / "conversations.sqlite3"),
-        "ANTIPHON_TOOLS__LIST_PATH": str(folder / "lists.sqlite3"),
-    }
-    with two_machines(PORT, environ) as two:
-        yield two
+    kept, config = folder / "conversations.sqlite3", folder / "antiphon.toml"
+    config.write_text(f'[history]\npath = "{kept}"\n[tools]\nlist_path = "{folder}/lists.sqlite3"\n')
+    deployed_anew(**ONE_EACH, config=str(config))
+    return kept
 
 
 class Unanswered(Exception):
@@ -119,7 +115,7 @@ async def question() -> bytes:
     return bytes(int16_from_float(np.concatenate([quiet[:12_000], spoken, quiet])))
 
 
-def test_a_spoken_question_goes_to_the_ears_and_comes_back_from_the_voices(two: Two) -> None:
+def test_a_spoken_question_goes_to_the_ears_and_comes_back_from_the_voices(kept: Path) -> None:
     async def story() -> None:
         async with a_person() as person:
             assert await person.says(await question()) == "That is 55."
@@ -127,7 +123,7 @@ def test_a_spoken_question_goes_to_the_ears_and_comes_back_from_the_voices(two: 
     asyncio.run(story())
 
 
-def test_ears_and_voices_that_die_are_replaced_and_the_conversation_goes_on(two: Two) -> None:
+def test_ears_and_voices_that_die_are_replaced_and_the_conversation_goes_on(kept: Path) -> None:
     async def story() -> None:
         async with a_person() as person:
             assert await person.types("What is two plus three?") == "That is 5."
@@ -139,7 +135,7 @@ def test_ears_and_voices_that_die_are_replaced_and_the_conversation_goes_on(two:
     asyncio.run(story())
 
 
-def test_a_call_is_joined_and_ended_and_a_session_taken_up_again_at_whichever_machine_is_reached(two: Two) -> None:
+def test_a_call_is_joined_and_ended_and_a_session_taken_up_again_at_whichever_machine_is_reached(kept: Path) -> None:
     """Connections are shared out between the two: of ten in a row, each gets some."""
 
     async def story() -> None:
@@ -188,7 +184,9 @@ def test_a_call_is_joined_and_ended_and_a_session_taken_up_again_at_whichever_ma
     asyncio.run(comes_back())
 
 
-def test_when_a_machine_dies_its_people_are_served_by_the_other_and_nothing_acknowledged_is_lost(two: Two) -> None:
+def test_when_a_machine_dies_its_people_are_served_by_the_other_and_nothing_acknowledged_is_lost(
+    two: Two, kept: Path
+) -> None:
     said: dict[str, list[str]] = {}
 
     async def talk(number: int, go_on: asyncio.Event, has_begun: asyncio.Event) -> bool:
@@ -222,7 +220,7 @@ def test_when_a_machine_dies_its_people_are_served_by_the_other_and_nothing_ackn
         go_on = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             talks: list[asyncio.Task[bool]] = []
-            while len(talks) < FEWEST_PEOPLE or len(await asyncio.to_thread(servers_of, set(said))) < 2:
+            while len(talks) < FEWEST_PEOPLE or len(await asyncio.to_thread(servers_of, kept, set(said))) < 2:
                 assert len(talks) < MOST_PEOPLE, "all of them come to the same machine"
                 has_begun = asyncio.Event()
                 talks.append(group.create_task(talk(len(talks) + 2, go_on, has_begun)))
@@ -240,9 +238,9 @@ def test_when_a_machine_dies_its_people_are_served_by_the_other_and_nothing_ackn
     asyncio.run(story())
 
 
-def servers_of(sessions: set[str]) -> set[str]:
+def servers_of(kept: Path, sessions: set[str]) -> set[str]:
     """The processes that have these sessions, as far as it is written down: there is one on each machine."""
-    with closing(sqlite3.connect(os.environ["ANTIPHON_HISTORY__PATH"])) as database:
+    with closing(sqlite3.connect(kept)) as database:
         return {server for session, server in database.execute("SELECT id, worker FROM session") if session in sessions}
 
 

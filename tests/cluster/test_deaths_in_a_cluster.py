@@ -10,14 +10,13 @@ from pathlib import Path
 
 import pytest
 import ray
-from machines import KEY, replicas, two_machines
+from machines import KEY, ONE_EACH, PORT, Two, deployed_anew, replicas
 from perishable import perishable
 from redis_process import needs_redis
 from survivors import Promised, asking, crowd, missing, reasons, talking, until_served
 
-pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(300), needs_redis]
+pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(600), needs_redis]
 
-PORT = 18_766
 EXPECTED = {
     "session_not_resumable", "session_not_found", "history_unavailable", "server_busy", "worker_unreachable", "resumed",
 }  # fmt: skip
@@ -26,7 +25,7 @@ FROM_THE_PROXY = {"status 502", "status 503", "status 404", "status 500"}
 """Likewise, where the server behind it is just dying, and nobody there has words."""
 
 
-def test_what_was_acknowledged_outlives_an_upstream_a_process_redis_and_a_machine(tmp_path: Path) -> None:
+def test_what_was_acknowledged_outlives_an_upstream_a_process_redis_and_a_machine(two: Two, tmp_path: Path) -> None:
     async def story(deaths: list[Callable[[], object]], away: Callable[[], AbstractContextManager[None]]) -> None:
         promised = Promised()
         people = crowd(f"ws://127.0.0.1:{PORT}/v1/realtime", KEY, promised)
@@ -50,6 +49,7 @@ def test_what_was_acknowledged_outlives_an_upstream_a_process_redis_and_a_machin
         )
         assert set(told) <= EXPECTED | FROM_THE_PROXY
 
-    with perishable(tmp_path) as beneath, two_machines(PORT, {}, config=str(beneath.config)) as two:
+    with perishable(tmp_path) as beneath:
+        deployed_anew(**ONE_EACH, config=str(beneath.config))
         deaths = [beneath.upstream.kill, lambda: ray.kill(replicas("Sessions")[0]), two.lose_the_second]
         asyncio.run(story(deaths, beneath.without_redis))

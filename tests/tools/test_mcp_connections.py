@@ -289,7 +289,7 @@ def test_without_the_library_the_hint_says_what_to_install(monkeypatch: pytest.M
     with pytest.raises(EngineError) as refusal:
         asyncio.run(McpConnections(addresses, McpLimits()).list_tools(0))
     assert refusal.value.code == "mcp_not_installed"
-    assert "antiphon[mcp]" in refusal.value.hint
+    assert "pip install '.[mcp]'" in refusal.value.hint
 
 
 def test_a_tool_whose_schema_is_none_is_left_out_and_the_others_are_there(caplog: pytest.LogCaptureFixture) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from antiphon.cli.options import engine_options, load_config
-from antiphon.errors import AntiphonError
+from antiphon.errors import AntiphonError, to_install
 
 if TYPE_CHECKING:
     from antiphon.config import Config
@@ -157,7 +157,7 @@ def _echo_desktop(microphone: str | None, *, listens: bool) -> None:
     """What of talking and dictating works here. None of it is needed by a server."""
     click.echo("\nDesktop")
     if find_spec("sounddevice") is None:
-        click.echo('  for antiphon talk and antiphon dictate: pip install "antiphon[desktop]"')
+        click.echo(f"  for antiphon talk and antiphon dictate, {to_install('desktop')}")
         return
     from antiphon.desktop.survey import listened, surveyed
 

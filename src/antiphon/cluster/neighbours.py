@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -33,26 +34,37 @@ PATIENCE_S: Seconds = 5.0  # with the one who knows, who may just be replaced
 Address = tuple[str, int]
 
 
+class TooEarly(Exception):
+    """Not everybody who is there has had the time to say so."""
+
+
 class Doorplates:
     """Where each replica with conversations is, by the number of its process."""
 
     def __init__(self) -> None:
         self._plates: dict[int, tuple[Address, Seconds]] = {}
+        self._since: Seconds = math.inf
 
     async def put_up(self, number: int, address: Address) -> None:
         """This replica is there, and will say so again soon."""
-        self._plates[number] = address, asyncio.get_running_loop().time()
-        self._take_down()
+        self._plates[number] = address, self._take_down()
 
     async def read(self, number: int) -> Address | None:
-        """Where this one was when it last said so; None if that is too long ago."""
-        self._take_down()
+        """Where this one was when it last said so; None if that is too long ago. Raises `TooEarly`."""
+        now = self._take_down()
         plate = self._plates.get(number)
-        return None if plate is None else plate[0]
+        if plate is not None:
+            return plate[0]
+        if now - self._since < FORGOTTEN_S:
+            raise TooEarly
+        return None
 
-    def _take_down(self) -> None:
+    def _take_down(self) -> Seconds:
+        """Of those who have gone. Returns the time."""
         now = asyncio.get_running_loop().time()
+        self._since = min(self._since, now)
         self._plates = {each: plate for each, plate in self._plates.items() if now - plate[1] < FORGOTTEN_S}
+        return now
 
 
 class Neighbours:

@@ -7,6 +7,7 @@ place: Ray Serve starts, scales and replaces them.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -19,7 +20,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from antiphon.audio.units import Pcm
 from antiphon.cluster.neighbours import among_neighbours
+from antiphon.cluster.notice import until_told_to_go
 from antiphon.cluster.remote import RemoteStt, RemoteTts
+from antiphon.cluster.scaling import CONVERSATIONS
 from antiphon.config import Config, load
 from antiphon.engines import registry
 from antiphon.engines.api import Stt, SttRequest, Transcript, TranscriptDelta, Tts, TtsRequest
@@ -30,6 +33,8 @@ from antiphon.server.limits import OwnLimits
 from antiphon.server.process import be_one_of_several_machines
 from antiphon.server.run import drain, housed
 from antiphon.transport.websocket import NO_GOODBYE
+
+log = logging.getLogger("antiphon.cluster")
 
 NO_CODE = 1005
 
@@ -101,26 +106,41 @@ class Sessions:
         self, path: str | None, ears: DeploymentHandle, voices: DeploymentHandle, plates: DeploymentHandle
     ) -> None:
         """`plates` are those of `neighbours.Doorplates`."""
-        self._path, self._ears, self._voices, self._plates = path, ears, voices, plates
+        self._housed = Housed(lambda: _house(path, ears, voices, plates))
 
     def __serve_build_asgi_app__(self) -> ASGIApp:
-        return Housed(lambda: _house(self._path, self._ears, self._voices, self._plates))
+        return self._housed
+
+    def record_autoscaling_stats(self) -> dict[str, float]:
+        """What Serve asks for from time to time: see `scaling`."""
+        return {CONVERSATIONS: float(self._housed.conversations)}
 
 
 class Housed:
-    """An ASGI application that is built when its life begins and drained when it ends."""
+    """An ASGI application that is built when its life begins, and drained when it ends or is told that it will."""
 
     def __init__(self, house: Any) -> None:
         """`house` opens what the application is made of: a context that gives a `State`."""
         self._house = house
+        self._state: State | None = None
         self._app: ASGIApp | None = None
         self._connections: set[asyncio.Future[None]] = set()
+        self._listening: asyncio.Task[None] | None = None
+        self._is_to_go = asyncio.Event()
+
+    @property
+    def conversations(self) -> int:
+        """How many have a place, however they came."""
+        return 0 if self._state is None else self._state.admission.here
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
             return
         assert self._app is not None, "the server in front begins with the lifespan"
+        if self._listening is None and scope.get("server"):
+            host, port = scope["server"]
+            self._listening = asyncio.create_task(self._listen(host, port), name="notice")
         if scope["type"] == "websocket":
             await self._outlive(self._app(scope, _without_goodbye(receive), send))
         else:
@@ -142,12 +162,26 @@ class Housed:
             except Exception as error:
                 await send({"type": "lifespan.startup.failed", "message": str(error)})
                 raise
-            self._app = make_app(state)
+            self._state, self._app = state, make_app(state)
+            draining = asyncio.create_task(self._drain(state), name="drain")
+            stack.callback(draining.cancel)
             await send({"type": "lifespan.startup.complete"})
             await receive()
-            await drain(state)
+            self._is_to_go.set()
+            await draining
+            if self._listening is not None:
+                stack.callback(self._listening.cancel)
             await asyncio.gather(*self._connections, return_exceptions=True)
         await send({"type": "lifespan.shutdown.complete"})
+
+    async def _listen(self, host: str, port: int) -> None:
+        await until_told_to_go(host, port)
+        self._is_to_go.set()
+
+    async def _drain(self, state: State) -> None:
+        await self._is_to_go.wait()
+        log.info("this replica is to go: nobody more is let in, and %d conversations may end", self.conversations)
+        await drain(state)
 
 
 def _without_goodbye(receive: Receive) -> Receive:

@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import Struct
 
 from antiphon.audio.units import Seconds
-from antiphon.errors import ConfigError
+from antiphon.errors import ConfigError, NotInstalled
 
 ANSWER_S: Seconds = 5.0
 WAITING_SIGNALS = 64  # more that nobody has taken are dropped: a person presses no keys as fast
@@ -87,9 +87,7 @@ async def opened() -> AsyncIterator[Bus]:
     try:
         from jeepney.io.asyncio import open_dbus_router
     except ImportError:
-        raise ConfigError(
-            "the package jeepney is not installed", 'Install it: pip install "antiphon[desktop]"'
-        ) from None
+        raise NotInstalled("jeepney", "desktop") from None
     try:
         router = open_dbus_router()
         entered = await router.__aenter__()

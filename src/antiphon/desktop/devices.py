@@ -15,7 +15,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from antiphon.desktop.packages import install
-from antiphon.errors import ConfigError, did_you_mean
+from antiphon.errors import ConfigError, NotInstalled, did_you_mean
 
 Kind = Literal["microphone", "speaker"]
 
@@ -162,9 +162,7 @@ def load_portaudio() -> Any:
     try:
         import sounddevice
     except ImportError:
-        raise ConfigError(
-            "the package sounddevice is not installed", 'Install it: pip install "antiphon[desktop]"'
-        ) from None
+        raise NotInstalled("sounddevice", "desktop") from None
     except OSError:
         raise ConfigError("the library PortAudio is not installed", install(["libportaudio2"])) from None
     return sounddevice

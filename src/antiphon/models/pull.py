@@ -21,7 +21,7 @@ import httpx
 import msgspec
 from msgspec import Struct, field
 
-from antiphon.errors import ConfigError
+from antiphon.errors import ConfigError, NotInstalled
 from antiphon.models.catalog import Model
 from antiphon.models.store import LIST, PARTIAL, Contents, Store
 
@@ -320,7 +320,7 @@ def _need_crc32c() -> None:
     try:
         import google_crc32c  # noqa: F401 - asked for before anything is fetched
     except ImportError:
-        raise ConfigError("google-crc32c is not installed", "pip install 'antiphon[moonshine]'") from None
+        raise NotInstalled("google-crc32c", "moonshine") from None
 
 
 def _crc32c(path: Path) -> str:

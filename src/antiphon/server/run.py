@@ -32,7 +32,7 @@ from antiphon.engines.api import TtsRequest
 from antiphon.engines.breaker import FIRST_REST_S, LONGEST_REST_S
 from antiphon.engines.llm.tokens import token_counter
 from antiphon.engines.registry import EngineSet
-from antiphon.errors import ConfigError, EngineError
+from antiphon.errors import ConfigError, EngineError, NotInstalled
 from antiphon.hearing.hub import HearingHub
 from antiphon.observe.looplag import LoopLag
 from antiphon.observe.metrics import Metrics
@@ -209,7 +209,7 @@ def _export(config: Config) -> Export | None:
     try:
         from antiphon.observe.otel import Export
     except ImportError:
-        raise ConfigError("OpenTelemetry is not installed", "pip install 'antiphon[otel]'") from None
+        raise NotInstalled("OpenTelemetry", "otel") from None
     return Export(config.trace.otlp_url)
 
 
@@ -303,7 +303,7 @@ def _recorder(wanted: HistorySection) -> Recorder | None:
     try:
         from antiphon.store.uploading import Address, Uploads, store_at
     except ImportError:
-        raise ConfigError("the package obstore is not installed", "pip install 'antiphon[s3]'") from None
+        raise NotInstalled("obstore", "s3") from None
     address = Address(
         wanted.recordings_url,
         wanted.recordings_endpoint,
@@ -329,7 +329,7 @@ def _shelf(wanted: HistorySection) -> tuple[Shelf, Reader]:
     try:
         from antiphon.store.redis import RedisReader, RedisShelf, connect
     except ImportError:
-        raise ConfigError("the package redis is not installed", "pip install 'antiphon[redis]'") from None
+        raise NotInstalled("redis", "redis") from None
     server = connect(wanted.redis_url)
     return RedisShelf(server), RedisReader(server)
 
@@ -361,7 +361,7 @@ async def _begin_wyoming(config: Config, state: State) -> WyomingService | None:
     try:
         from antiphon.server.wyoming import WyomingService
     except ImportError:
-        raise ConfigError("the package wyoming is not installed", "pip install 'antiphon[wyoming]'") from None
+        raise NotInstalled("wyoming", "wyoming") from None
     service = WyomingService(state.engines, state.hub, host, port, server.idle_timeout_s)
     log.info("Wyoming listens on port %d of %s", await service.start(), host)
     if not is_loopback(host):

@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from antiphon.audio.units import Seconds
 from antiphon.engines.api import ToolSpec
-from antiphon.errors import ConfigError
+from antiphon.errors import ConfigError, NotInstalled
 from antiphon.tools.api import BadArguments, Conduct, ServerTool, ToolContext, ToolError
 from antiphon.tools.aside import LoopAside
 from antiphon.tools.function import as_json
@@ -69,9 +69,7 @@ class Modules:
         try:
             from amplifier_core.loader import ModuleLoader
         except ImportError:
-            raise ConfigError(
-                "tools.amplifier needs the package amplifier-core", "Install it: pip install 'antiphon[amplifier]'"
-            ) from None
+            raise NotInstalled("amplifier-core, which tools.amplifier needs,", "amplifier") from None
         self._loader = ModuleLoader()
         coordinator = await self._coordinator(SPARE)
         tools: list[ServerTool] = []

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from antiphon.errors import EngineError, PeerError
+from antiphon.errors import EngineError, PeerError, to_install
 from antiphon.session.items import McpFailure, McpTool
 
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ async def library() -> Any:
     except ImportError:
         raise EngineError(
             "This server cannot speak MCP: the package 'mcp' is not installed.",
-            "Install antiphon[mcp].",
+            f"{to_install('mcp')}.",
             code="mcp_not_installed",
         ) from None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from antiphon.errors import ConfigError
+from antiphon.errors import ConfigError, NotInstalled
 
 LONGEST_COUNTED = 4_000  # characters: 1.5 ms, on the event loop. Of a longer text its beginning is the measure
 
@@ -19,7 +19,7 @@ def token_counter(path: Path) -> Callable[[str], int]:
     try:
         from tokenizers import Tokenizer
     except ImportError:
-        raise ConfigError("the package 'tokenizers' is not installed", "pip install 'antiphon[tokens]'") from None
+        raise NotInstalled("tokenizers", "tokens") from None
     if not path.is_file():
         raise ConfigError(
             f"llm.tokenizer: there is no file {path}", "It is called tokenizer.json, and lies beside a model's weights."

@@ -21,7 +21,7 @@ from antiphon.engines.pool import Share
 from antiphon.engines.stt.agreement import Agreement
 from antiphon.engines.stt.clip import spoken_clip
 from antiphon.engines.utterance import Utterance
-from antiphon.errors import ConfigError, EngineError
+from antiphon.errors import ConfigError, EngineError, NotInstalled
 
 log = logging.getLogger("antiphon.stt")
 
@@ -41,7 +41,7 @@ class Moonshine:
         try:
             import moonshine_voice  # noqa: F401 - a start without it should say so at once
         except ImportError:
-            raise ConfigError("moonshine-voice is not installed", "pip install 'antiphon[moonshine]'") from None
+            raise NotInstalled("moonshine-voice", "moonshine") from None
         if not list(folder.glob("*.ort")) or not (folder / "tokenizer.bin").is_file():
             raise ConfigError(
                 f"{folder} holds no Moonshine model: it needs .ort files and tokenizer.bin",

@@ -19,7 +19,7 @@ from antiphon.engines.pool import Share
 from antiphon.engines.stt.agreement import joined, quietest
 from antiphon.engines.stt.clip import spoken_clip
 from antiphon.engines.stt.sherpa import words_from
-from antiphon.errors import ConfigError, EngineError
+from antiphon.errors import ConfigError, EngineError, NotInstalled
 
 SHORTEST_S = 0.2  # the models want some frames
 KINDS = {"nemo-conformer-tdt": "decoder_joint-model", "nemo-conformer-ctc": "model"}
@@ -39,7 +39,7 @@ class Parakeet:
         try:
             import onnx_asr  # noqa: F401 - a start without it should say so at once
         except ImportError:
-            raise ConfigError("onnx-asr is not installed", "pip install 'antiphon[parakeet]'") from None
+            raise NotInstalled("onnx-asr", "parakeet") from None
         self.languages = languages
         self._language = next(iter(languages)) if languages and len(languages) == 1 else None
         self._folder = folder

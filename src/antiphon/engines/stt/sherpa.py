@@ -26,7 +26,7 @@ from antiphon.engines.api import Hypothesis, SttRequest, Transcript, TranscriptD
 from antiphon.engines.stt.agreement import Agreement
 from antiphon.engines.stt.clip import spoken_clip
 from antiphon.engines.utterance import Utterance
-from antiphon.errors import ConfigError, EngineError
+from antiphon.errors import ConfigError, EngineError, NotInstalled
 
 log = logging.getLogger("antiphon.stt")
 
@@ -165,7 +165,7 @@ class Sherpa:
         try:
             import sherpa_onnx  # noqa: F401 - a start without it should say so at once
         except ImportError:
-            raise ConfigError("sherpa-onnx is not installed", "pip install 'antiphon[sherpa]'") from None
+            raise NotInstalled("sherpa-onnx", "sherpa") from None
         self._recogniser: Recogniser | None = None
         self._batches: Batches | None = None
         self._loading = asyncio.Lock()

@@ -19,7 +19,7 @@ from antiphon.engines.api import SttRequest, Transcript, TranscriptDelta, Word
 from antiphon.engines.pool import Share
 from antiphon.engines.stt.checks import PADDING_S, Heard, doubt, without_outro
 from antiphon.engines.stt.clip import spoken_clip
-from antiphon.errors import ConfigError, EngineError
+from antiphon.errors import ConfigError, EngineError, NotInstalled
 
 if TYPE_CHECKING:
     from faster_whisper import WhisperModel
@@ -62,7 +62,7 @@ class Whisper:
         try:
             import faster_whisper  # noqa: F401 - a start without it should say so at once
         except ImportError:
-            raise ConfigError("faster-whisper is not installed", "pip install 'antiphon[whisper]'") from None
+            raise NotInstalled("faster-whisper", "whisper") from None
         self._folder = folder
         self._pool = pool
         self._options = options or WhisperOptions()

@@ -25,7 +25,7 @@ from antiphon.engines.pool import Share
 from antiphon.engines.stt.sherpa import check_model, figures_of
 from antiphon.engines.tts.espeak import Espeak
 from antiphon.engines.tts.phonetics import sentences_from
-from antiphon.errors import ConfigError, EngineError
+from antiphon.errors import ConfigError, EngineError, NotInstalled
 
 log = logging.getLogger("antiphon.tts")
 
@@ -67,7 +67,7 @@ class SherpaTts:
         try:
             import sherpa_onnx  # noqa: F401 - a start without it should say so at once
         except ImportError:
-            raise ConfigError("sherpa-onnx is not installed", "pip install 'antiphon[sherpa]'") from None
+            raise NotInstalled("sherpa-onnx", "sherpa") from None
         self._files = find_voice(folder)
         self.rate = self._files.rate_hz
         self._pool = pool

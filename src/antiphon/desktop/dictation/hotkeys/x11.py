@@ -13,7 +13,7 @@ from itertools import combinations
 from typing import Any
 
 from antiphon.desktop.dictation.hotkeys.chord import Chord, Shortcut, Stroke
-from antiphon.errors import ConfigError
+from antiphon.errors import ConfigError, NotInstalled
 
 Tell = Callable[[Stroke], None]
 
@@ -49,9 +49,7 @@ class _Grabs:
         try:
             from Xlib import display, error
         except ImportError:
-            raise ConfigError(
-                "the package python-xlib is not installed", 'Install it: pip install "antiphon[desktop]"'
-            ) from None
+            raise NotInstalled("python-xlib", "desktop") from None
         try:
             self._display: Any = display.Display()
         except (error.DisplayError, error.ConnectionClosedError, OSError) as failure:
