@@ -114,13 +114,13 @@ fuzz: install-dev
 soak: install-dev
 	$(BIN)/python bench/soak.py --minutes $(MINUTES)
 
-# Asks the package index, or its advisory service, for known holes in what we depend on: it needs the network, and says
-# so where nobody could be asked.
+# Asks the package indexes, or their advisory services, for known holes in all that is locked: it needs the network, and
+# says for which file nobody could be asked.
 audit: $(VENV)/bin/python
 	@test -e .venv-audit/.installed || { $(BIN)/python -m venv .venv-audit && \
 		.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit && \
 		touch .venv-audit/.installed; } || true
-	@$(BIN)/python .ci/audit.py .venv-audit/bin/pip-audit requirements.lock
+	@$(NODE) $(BIN)/python .ci/audit.py $(CURDIR)/.venv-audit/bin/pip-audit npm
 
 conformance: install-dev install-clients
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(AGAIN) tests/conformance

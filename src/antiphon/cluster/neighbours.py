@@ -12,7 +12,7 @@ import logging
 import math
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
@@ -30,6 +30,7 @@ log = logging.getLogger("antiphon.cluster")
 AGAIN_S: Seconds = 5.0
 FORGOTTEN_S: Seconds = 15.0  # without a word: it is gone, and whoever it held too
 PATIENCE_S: Seconds = 5.0  # with the one who knows, who may just be replaced
+GOODBYE_S: Seconds = 1.0  # likewise, by one who is leaving
 
 Address = tuple[str, int]
 
@@ -42,25 +43,23 @@ class Doorplates:
     """Where each replica with conversations is, by the number of its process."""
 
     def __init__(self) -> None:
-        self._plates: dict[int, tuple[Address, Seconds]] = {}
+        self._plates: dict[int, tuple[Address | None, Seconds]] = {}
         self._since: Seconds = math.inf
 
-    async def put_up(self, number: int, address: Address) -> None:
-        """This replica is there, and will say so again soon."""
-        self._plates[number] = address, self._take_down()
+    async def put_up(self, number: int, address: Address | None) -> None:
+        """This replica is there, and will say so again soon; or it is gone, without an address."""
+        self._plates[number] = address, self._look()
 
     async def read(self, number: int) -> Address | None:
-        """Where this one was when it last said so; None if that is too long ago. Raises `TooEarly`."""
-        now = self._take_down()
-        plate = self._plates.get(number)
-        if plate is not None:
-            return plate[0]
-        if now - self._since < FORGOTTEN_S:
+        """Where this one was when it last said so; None if that was too long ago, or it is gone. Raises `TooEarly`."""
+        now = self._look()
+        if number not in self._plates and now - self._since < FORGOTTEN_S:
             raise TooEarly
-        return None
+        address, _ = self._plates.get(number, (None, now))
+        return address
 
-    def _take_down(self) -> Seconds:
-        """Of those who have gone. Returns the time."""
+    def _look(self) -> Seconds:
+        """The time. What was said too long ago is forgotten."""
         now = asyncio.get_running_loop().time()
         self._since = min(self._since, now)
         self._plates = {each: plate for each, plate in self._plates.items() if now - plate[1] < FORGOTTEN_S}
@@ -88,6 +87,12 @@ class Neighbours:
             else:
                 is_known = True
             await asyncio.sleep(AGAIN_S)
+
+    async def take_down(self) -> None:
+        """Nobody is to look for us any more. Where that cannot be said, they find nobody until our plate is old."""
+        with suppress(RayError, RayServeException, TimeoutError):
+            async with asyncio.timeout(GOODBYE_S):
+                await self._plates.put_up.remote(own_number(), None)
 
     async def find(self, number: int) -> Way | None:
         if number == own_number():
@@ -117,3 +122,4 @@ async def among_neighbours(state: State, plates: DeploymentHandle) -> AsyncItera
             finally:
                 saying.cancel()
                 await asyncio.gather(saying, return_exceptions=True)
+                await neighbours.take_down()
