@@ -6,9 +6,11 @@ They are the same for all tests of a run: to start them takes longer than most o
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -59,7 +61,15 @@ class Two:
             self._cluster.wait_for_nodes(timeout=PATIENCE_S)
 
     def lose_the_second(self) -> None:
+        """With all that runs on it: what Ray started would notice in a second or two that it is alone, and end."""
+        raylet = self._second.all_processes["raylet"][0].process.pid
+        workers = [
+            each for path in Path(f"/proc/{raylet}/task").glob("*/children") for each in path.read_text().split()
+        ]
         self._cluster.remove_node(self._second, allow_graceful=False)
+        for worker in workers:
+            with suppress(ProcessLookupError):
+                os.kill(int(worker), signal.SIGKILL)
         self._second = None
 
     def end(self) -> None:

@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 FLAGS = {flag for parameter in command.params for flag in parameter.opts}
 PRESTOP_S = 5
+WRITTEN = {".md", ".py", ".yaml", ".service", ""}
 
 
 def documents(name: str) -> list[dict[str, Any]]:
@@ -54,7 +55,8 @@ def test_dockerfile() -> None:
         assert f"!{name}" in admitted
     assert flags_in(re.findall(r'"([^"]+)"', text)) <= FLAGS
     assert f"EXPOSE {load(None, {}, {}).server.port}" in text
-    assert "USER antiphon" in text
+    user, made, kept = (text.index(word) for word in ("USER antiphon", "RUN mkdir -p /home/antiphon/", "VOLUME"))
+    assert user < made < kept, "or the volume would be root's"
 
 
 def test_kubernetes() -> None:
@@ -69,6 +71,7 @@ def test_kubernetes() -> None:
     assert container["lifecycle"]["preStop"]["exec"]["command"] == ["sleep", str(PRESTOP_S)]
     assert pod["terminationGracePeriodSeconds"] > drain_s(environment) + PRESTOP_S + FAREWELL_S
     assert flags_in(container["args"]) <= FLAGS
+    assert container["image"].startswith("registry.example.com/"), "a bare name is somebody else's"
     port = load(None, {}, {}).server.port
     assert container["ports"] == [{"containerPort": port}]
     assert {container[probe]["httpGet"]["path"] for probe in ("readinessProbe", "livenessProbe")} == {
@@ -116,6 +119,23 @@ def unit() -> dict[str, str]:
 def test_systemd() -> None:
     assert flags_in(unit()["ExecStart"].split()) <= FLAGS
     assert float(unit()["TimeoutStopSec"]) > drain_s({}) + FAREWELL_S
+
+
+def test_nobody_is_told_to_install_whoever_has_our_name_on_a_package_index() -> None:
+    below = (path for folder in ("docs", "deploy", "src/antiphon") for path in (ROOT / folder).rglob("*"))
+    written = [path for path in below if path.suffix in WRITTEN and path.is_file()]
+    ours = re.compile(r"(install|pipx run|uvx) [\"']?antiphon(?!-\d|\.)")
+    files = (ROOT / "README.md", ROOT / "antiphon.toml.example", *written)
+    by_name = [path for path in files if ours.search(path.read_text())]
+    assert by_name == []
+
+
+def test_every_extra_that_an_error_names_is_there() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    sources = "".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
+    named = set(re.findall(r"""NotInstalled\("[^"]+", "(\w+)"\)""", sources))
+    assert {"redis", "whisper"} <= named
+    assert named <= set(extras)
 
 
 @pytest.mark.real
