@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -63,11 +64,9 @@ class Two:
     def lose_the_second(self) -> None:
         """With all that runs on it: what Ray started would notice in a second or two that it is alone, and end."""
         raylet = self._second.all_processes["raylet"][0].process.pid
-        workers = [
-            each for path in Path(f"/proc/{raylet}/task").glob("*/children") for each in path.read_text().split()
-        ]
+        started = [path.read_text().split() for path in Path(f"/proc/{raylet}/task").glob("*/children")]
         self._cluster.remove_node(self._second, allow_graceful=False)
-        for worker in workers:
+        for worker in chain.from_iterable(started):
             with suppress(ProcessLookupError):
                 os.kill(int(worker), signal.SIGKILL)
         self._second = None
