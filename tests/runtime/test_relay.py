@@ -802,6 +802,29 @@ def test_a_turn_whose_answer_had_not_begun_is_answered_by_the_next_voice() -> No
     play(story())
 
 
+def test_words_that_a_lost_voice_still_owed_are_written_here_and_the_next_one_hears_them() -> None:
+    async def story() -> None:
+        async with stage() as made:
+            await made.sound(1.0)
+            made.voice.hear_turn("item_a", 100, 900)
+            kind = "conversation.item.input_audio_transcription"
+            made.voice.say(f"{kind}.delta", item_id="item_a", content_index=0, delta="hel")
+            made.voice.hang_up()
+            next_voice = await made.voice_number(2)
+            await made.client.settle(1.0)
+            (done,) = made.got(f"{kind}.completed")
+            assert (done["item_id"], done["transcript"]) == ("item_a", "hello")
+            assert [one["delta"] for one in made.got(f"{kind}.delta")] == ["hel"]
+            (item,) = [asked["item"] for asked in next_voice.asked("conversation.item.create")]
+            assert [part["type"] for part in item["content"]] == ["input_audio"]
+            next_voice.hang_up()
+            third_voice = await made.voice_number(3)
+            (item,) = [asked["item"] for asked in third_voice.asked("conversation.item.create")]
+            assert item["content"] == [{"type": "input_text", "text": "hello"}]
+
+    play(story())
+
+
 def test_requests_that_were_on_their_way_are_made_again() -> None:
     async def story() -> None:
         async with stage() as made:

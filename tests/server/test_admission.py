@@ -15,7 +15,7 @@ from antiphon.hearing.runners import InPlace
 from antiphon.observe.looplag import LoopLag
 from antiphon.server.admission import BUSY, DRAINING, FULL, KEY_FULL, Admission, Lateness, OwnRoom, Turnstile
 from antiphon.server.limits import Places
-from antiphon.testing.virtual_time import run
+from antiphon.testing.virtual_time import VirtualTimeLoop, run
 
 
 def test_as_many_as_there_are_places_and_one_more_when_one_has_left() -> None:
@@ -75,8 +75,8 @@ def test_nobody_is_let_in_while_it_drains() -> None:
     assert admission.enter() is DRAINING
 
 
-class Stalled(asyncio.SelectorEventLoop):
-    """A loop whose clock can be moved on, as if it had been held up."""
+class Stalled(VirtualTimeLoop):
+    """A loop whose clock can be moved on, as if it had been held up, and does nothing else unless it is waited for."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,7 +1,8 @@
 """What the other server hears of the person: their turns, and where each lies in our stream of sound.
 
 It finds the turns and writes down the words; here they become items. A turn that it had begun when its connection was
-lost is heard again by the next one, and stays the same turn for clients. Answers are not known here.
+lost is heard again by the next one, and stays the same turn for clients; words that it still owed, our own recogniser
+writes down. Answers are not known here.
 """
 
 from __future__ import annotations
@@ -21,11 +22,13 @@ from antiphon.session.consent import consent_in
 from antiphon.session.conversation import with_transcript
 from antiphon.session.item_requests import ItemRequests
 from antiphon.session.items import Message, Speech
+from antiphon.session.recognition import Recognition
 from antiphon.session.room import Room
 
 OVERLAP = samples_from_ms(1000)  # heard twice after a loss: what the lost server had in hand
 HEARD_AGAIN = samples_from_ms(25_000)
 """At most so much is, where no turn is known: a server that stalls counts as lost after 20 s."""
+MOST_UNWRITTEN = 8  # items whose words are waited for: a server that is further behind writes none down
 FOUND_S: Seconds = 5.0  # for a voice in what is heard again: it comes faster than it was spoken
 
 
@@ -49,7 +52,13 @@ class Person:
     """See the module. The first methods take what the other server says."""
 
     def __init__(
-        self, room: Room, line: Line, items: ItemRequests, allowances: Allowances, interrupt: Callable[[], None]
+        self,
+        room: Room,
+        line: Line,
+        items: ItemRequests,
+        allowances: Allowances,
+        recognition: Recognition,
+        interrupt: Callable[[], None],
     ) -> None:
         """`interrupt`: they speak over an answer."""
         self.turn: Turn | None = None
@@ -59,6 +68,7 @@ class Person:
         self._line = line
         self._items = items
         self._allowances = allowances
+        self._recognition = recognition
         self._interrupt = interrupt
         self._base: Samples = 0
         """Where this one's begins in ours."""
@@ -70,6 +80,10 @@ class Person:
         """By then a new one has gone through what it heard again."""
         self._commits: deque[Samples] = deque()
         """Where the commits end that clients have asked for."""
+        self._unwritten: dict[str, Speech] = {}
+        """Items, by id, whose words are still to come from the other server."""
+        self.written_here: set[str] = set()
+        """Those whose words our recogniser has to find, for that server is lost: the next one hears them itself."""
 
     def _place(self, ms: float) -> Samples:
         """A moment of its stream in ours."""
@@ -118,6 +132,9 @@ class Person:
             stop = max(start, min(self._commits.popleft(), heard))
         self._settled = max(self._settled, stop)
         self._items.add_speech(item_id, Speech(start, stop))
+        self._unwritten[item_id] = Speech(start, stop)
+        if len(self._unwritten) > MOST_UNWRITTEN:
+            del self._unwritten[next(iter(self._unwritten))]
         self.keep_sound()
 
     def is_speaking_in(self, item_id: str) -> bool:
@@ -137,6 +154,7 @@ class Person:
 
     def transcribed(self, message: upstream.TranscriptionCompleted) -> None:
         item_id, text = self._line.ours(message.item_id), message.transcript
+        self._unwritten.pop(item_id, None)
         entry = self._room.conversation.visible(item_id)
         if entry is None or not isinstance(entry.item, Message):
             return
@@ -152,6 +170,7 @@ class Person:
 
     def transcription_failed(self, message: upstream.TranscriptionFailed) -> None:
         item_id, error = self._line.ours(message.item_id), message.error
+        self._unwritten.pop(item_id, None)
         if self._room.settings.transcription is not None and self._room.conversation.visible(item_id) is not None:
             code = error.code or "transcription_failed"
             self._room.emit(outputs.TranscriptionFailed(item_id, code, quoted(error.message or code)))
@@ -192,6 +211,7 @@ class Person:
         """A new one hears from where the last one was lost."""
         self._base = start = min(self.resumes_from, heard)
         self._vouched = start
+        self.written_here.clear()
         if start < heard:
             self._room.emit(outputs.ResendAudio(start))
             self._catches_up_until = self._room.now + FOUND_S
@@ -200,11 +220,17 @@ class Person:
             self.turn.until = self._room.now + FOUND_S
 
     def lose(self) -> None:
-        """What was begun on it is heard again by the next one, which finds its end."""
+        """A turn that was begun on it is heard again by the next one, which finds its end."""
         if self.turn is not None and self.turn.is_silence:
             self.turn = None
         elif self.turn is not None:
             self.turn.is_resent, self.turn.stop = True, None
+        for item_id, speech in self._unwritten.items():
+            if self._room.conversation.visible(item_id) is not None:
+                self._room.told_early.add(item_id)  # the first of its words may have been told
+                self._recognition.begin(item_id, speech.start, speech.stop)
+                self.written_here.add(item_id)
+        self._unwritten.clear()
 
     def pass_time(self, heard: Samples) -> None:
         turn = self.turn

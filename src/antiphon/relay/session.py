@@ -40,6 +40,7 @@ from antiphon.session.items import (
     Speech,
 )
 from antiphon.session.outputs import Refused, Remark
+from antiphon.session.recognition import Recognised, Recognition
 from antiphon.session.session import Session
 from antiphon.session.settings import (
     FunctionTool,
@@ -54,6 +55,8 @@ from antiphon.session.settings import (
 from antiphon.session.truncation import CountTokens, estimated
 
 ANNOUNCEMENTS = 32  # that may wait to be spoken
+NOTHING_FOLLOWS = Recognised(done=lambda item_id, text: None, failed=lambda item_id, code, message: None)
+"""From words that our own recogniser finds: the other server answers what it hears itself."""
 FAREWELL_S: Seconds = 15.0  # at most, to say that there is no voice any more before the session ends
 SAY = "Say this to the person now, in these words, in the language of the conversation, and nothing else: {}"
 
@@ -78,7 +81,8 @@ class RelaySession(Course):
         self._allowances = Allowances(self._room, self._tell_later, lambda answer: None)
         room, line, allowances = self._room, self._line, self._allowances
         self._answers = Answers(room, line, self._asking, self._heard, self._requests, allowances)
-        self._person = Person(room, line, self._items, allowances, self._interrupt)
+        self._recognition = Recognition(room, allowances, NOTHING_FOLLOWS)
+        self._person = Person(room, line, self._items, allowances, self._recognition, self._interrupt)
         joins = self._relaying.joins
         self._shared = SharedItems(room, line, self._items, allowances, joins=joins)
         self._own_voice = OwnVoice(room, line, self._answers, self._shared, is_silent=joins)
@@ -203,7 +207,7 @@ class RelaySession(Course):
 
     def _finish(self, item: inputs.Finish) -> None:
         self._answers.finish()
-        for party in (self._person, self._asking, self._allowances):
+        for party in (self._person, self._recognition, self._asking, self._allowances):
             party.finish()
         self._is_over = True
         self._emit(outputs.Close(item.reason))
@@ -221,7 +225,7 @@ class RelaySession(Course):
             self._line.repeat("item", "go_on", "tell")
             return
         self._configure()
-        self._shared.replay()
+        self._shared.replay(self._person.written_here)
         self._person.open(opened.heard)
         self._line.repeat("item", "commit", "respond", "go_on", "tell")
 
@@ -422,7 +426,9 @@ class RelaySession(Course):
     def _take(self, result: Result) -> None:
         if self._answers.take(result) or self._own_voice.take(result):
             return
-        if (toolbox := self._asking.toolbox_of(result)) is not None:
+        if self._recognition.expects(result):
+            self._recognition.take(result)
+        elif (toolbox := self._asking.toolbox_of(result)) is not None:
             toolbox.take(result)
             if self._line.is_open:
                 self._configure()

@@ -6,6 +6,7 @@ answer becomes an item is not known here.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -156,16 +157,15 @@ class SharedItems:
         self._new_items.pop(item_id, None)
         self._room.emit(outputs.ForgetAudio(item_id))
 
-    def replay(self) -> None:
-        """Tell it the conversation, as it was heard, in order."""
+    def replay(self, by_sound: Collection[str]) -> None:
+        """Tell it the conversation, as it was heard, in order: items without words, and these, by their sound."""
         self._replayed.clear()
         self._in_words.clear()
         for entry in reversed(list(self._room.conversation.latest(REPLAYED))):
             item = as_heard(entry)
             event = upstream.item_of(item)
             sound: str | None = None
-            if is_unrecognised(item):
-                # Its words were never known: it is heard once more.
+            if is_unrecognised(item) or item.id in by_sound:
                 event = {**_said_by_person(item.id), "content": [{"type": "input_audio"}]}
                 sound = item.id
             if event is None:

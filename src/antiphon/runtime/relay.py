@@ -127,6 +127,8 @@ class RelayDrive(Drive):
                 self._send(event, sound)
             case outputs.ResendAudio(start=start):
                 self._resend(start)
+            case outputs.Transcribe(item_id=item_id):
+                self._workers.transcribe(output, self._retained.of(item_id))
             case outputs.LeaveUpstream(reason=reason):
                 words = "The server that is the voice of this session did not answer in time."
                 self._lose(EngineError(words, "Is it overloaded?", code=reason))
