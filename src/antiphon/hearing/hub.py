@@ -29,6 +29,9 @@ from antiphon.hearing.windows import Cutter, cutter_for
 from antiphon.session.inputs import HearingFailed
 
 LARGEST_BATCH = 64  # windows: one costs no less in larger ones, and 64 keep the thread for under 1 ms
+MOST_OF_ONE = 16
+"""Windows of one stream in a batch, half a second: two batches may be on their way before its owner, who keeps 1.5 s of
+what it was not told of, hears that somebody speaks in the first."""
 LONGEST_WAIT_S: Seconds = 0.010  # for company, before a batch is made of who is there
 CROWD = 64  # streams from which on the wait is the longest; with fewer it is shorter in proportion
 BACKLOG_S: Seconds = 60.0  # of one stream: as long as the longest turn
@@ -74,6 +77,7 @@ class HearingHub:
         """
         self.streams: set[HearingStream] = set()
         self._vad = vad
+        self._most_of_one = min(vad.most_at_once, MOST_OF_ONE)
         self._runner = runner or OwnThread()
         self._gates = gates
         self._backlog_windows = max(1, int(backlog_s * WIRE_RATE / WINDOW))
@@ -101,7 +105,7 @@ class HearingHub:
             raise Bug("the voice detector was rehearsed while somebody spoke", "Call rehearse before open.")
         sound = np.zeros((LARGEST_BATCH, self._vad.window), np.float32)
         memories = np.zeros((LARGEST_BATCH, self._vad.memory), np.float32)
-        for windows in range(1, self._vad.most_at_once + 1):
+        for windows in range(1, self._most_of_one + 1):
             for streams in range(LARGEST_BATCH // windows, 0, -1):
                 self._vad.score(sound[: streams * windows], memories[:streams])
 
@@ -212,7 +216,7 @@ class HearingHub:
             return None
         oldest = min(since for _, since in chosen)
         # Of a crowd one window each, of a few as many as the detector takes.
-        most = min(self._vad.most_at_once, LARGEST_BATCH // len(chosen))
+        most = min(self._most_of_one, LARGEST_BATCH // len(chosen))
         if len(chosen) == 1:
             stream = chosen[0][0]
             piece = stream.take(most)
