@@ -332,6 +332,19 @@ def test_over_the_bound_the_oldest_is_dropped_and_counted_and_told_once() -> Non
     run(story())
 
 
+def test_a_jam_that_lasts_takes_no_more_memory_than_its_bound() -> None:
+    async def story() -> None:
+        hub = HearingHub(EnergyVad(), Slow(), backlog_s=0.32)
+        stream = hub.open(lambda event: None)
+        for number in range(2_000):
+            stream.append(quiet(1), float(number))
+        await turns()
+        assert stream.dropped > 1_900 * WINDOW
+        assert len(stream._arrivals) <= 10
+
+    run(story())
+
+
 def test_what_is_left_after_a_drop_is_where_it_was() -> None:
     async def story() -> None:
         hub = HearingHub(EnergyVad(), InPlace(), backlog_s=0.32)

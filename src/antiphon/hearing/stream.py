@@ -293,6 +293,7 @@ class HearingStream:
     def _drop(self, windows: int) -> None:
         del self._bytes[: windows * self.cutter.step * SAMPLE_BYTES]
         self._taken += windows
+        self._arrival(self._taken + 1)  # those of the dropped are forgotten too
         self.dropped += windows * WINDOW
         self._place.count_dropped(windows * WINDOW)
         self.edges.skip()
