@@ -215,6 +215,7 @@ bench-full: install-dev install-peers
 	$(BIN)/python bench/results.py build/bench/peers.json
 	$(BIN)/python bench/latency.py
 	$(BIN)/python bench/relay.py
+	$(BIN)/python bench/resume.py
 	$(BIN)/python bench/codec.py
 	$(BIN)/python bench/experiments.py --write
 	$(BIN)/python bench/hearing.py

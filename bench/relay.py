@@ -27,11 +27,13 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from antiphon.audio.units import Seconds
-from common import CALLER_CORE, SERVER_CORE, arguments_of, machine, pin
+from common import CALLER_CORE, SERVER_CORE, arguments_of, machine, pin, row
 
 FRAME = 480  # samples in 20 ms
 FRAME_S: Seconds = 0.02
-SETTLE_S: Seconds = 1.0  # until the pool of warm connections is full again
+SETTLE_S: Seconds = 1.0  # until the pool of warm connections is full
+GREETING_S: Seconds = 0.1  # what it takes a server over an ocean to greet
+REFILL_S: Seconds = GREETING_S + 0.02  # until the one that was taken has been replaced
 Moments = dict[str, float]
 """When a piece was seen, by its session and its number there; seconds on the machine's clock."""
 
@@ -229,29 +231,29 @@ async def ways(url: str, other: Process, sessions: int, seconds: Seconds) -> dic
     return found
 
 
-async def reaching(url: str, other: Process, times: int) -> list[float]:
+async def reached_ms(url: str, other: Process) -> float:
     """Milliseconds from the request of a client to what the other server is told of its session."""
-    found = []
-    for _ in range(times):
-        await other.report()
-        began = time.monotonic()
-        async with connect(url, compression=None) as socket:
-            await socket.recv()
-            await asyncio.sleep(0.3)
+    began = time.monotonic()
+    async with connect(url, compression=None) as socket:
+        await socket.recv()
+        told: list[float] = []
+        while not told:
+            await asyncio.sleep(REFILL_S)
             _, _, told = await other.report()
-            found.append(1000 * (told[0] - began))
-        await asyncio.sleep(SETTLE_S)
-    return found
+    return 1000 * (told[0] - began)
 
 
-def row(name: str, values: list[float]) -> str:
-    p50, p95, p99 = np.percentile(values, (50, 95, 99))
-    return f"{name:<34}{len(values):>8}{p50:>8.2f}{p95:>8.2f}{p99:>8.2f}"
+async def opened_ms(url: str) -> float:
+    """Milliseconds from a client's request to its first message, whose session has no voice elsewhere to wait for."""
+    began = time.monotonic()
+    async with connect(url, compression=None) as socket:
+        await socket.recv()
+        return 1000 * (time.monotonic() - began)
 
 
 async def run(options: argparse.Namespace) -> None:
     print(machine())
-    print(f"{'':<34}{'pieces':>8}{'p50':>8}{'p95':>8}{'p99':>8}  ms")
+    print(f"{'':<34}{'times':>8}{'p50':>8}{'p95':>8}{'p99':>8}  ms")
     async with started(__file__, "--stand-in", "0") as other, relay_to(other.url, 2) as ours:
         await asyncio.sleep(SETTLE_S)
         rounds: dict[str, dict[str, list[float]]] = {"direct": {}, "relayed": {}}
@@ -269,11 +271,29 @@ async def run(options: argparse.Namespace) -> None:
             print(f"{way + ', added':<42}{p50:>8.2f}{p95:>8.2f}")
         pieces = len(rounds["relayed"]["there"])
         print(f"{1e6 * cpu_s / pieces:.0f} µs of processor time for a piece there and back")
-    async with started(__file__, "--stand-in", "0.1") as other:
-        for name, warm in (("warm", 2), ("cold", 0)):
-            async with relay_to(other.url, warm) as ours:
-                await asyncio.sleep(SETTLE_S)
-                print(row(f"to the other server, {name}", await reaching(ours.url, other, options.starts)))
+    found: dict[str, list[float]] = {"to our greeting": [], "to the other server, warm": [], "cold": []}
+    async with (
+        started(__file__, "--stand-in", str(GREETING_S)) as other,
+        relay_to(other.url, 2) as warm,
+        relay_to(other.url, 0) as cold,
+    ):
+        await asyncio.sleep(SETTLE_S)
+        await other.report()
+        for _ in range(options.starts):
+            found["to the other server, warm"].append(await reached_ms(warm.url, other))
+            found["cold"].append(await reached_ms(cold.url, other))
+            found["to our greeting"].append(await opened_ms(cold.url))
+        assert await taken_warm(warm.url) == options.starts
+    for name, values in found.items():
+        print(row(name, values))
+
+
+async def taken_warm(url: str) -> int:
+    """How many sessions of our server have found a connection open."""
+    async with httpx.AsyncClient() as http:
+        page = (await http.get(url.replace("ws:", "http:").replace("/v1/realtime", "/metrics"))).text
+    (line,) = (line for line in page.splitlines() if line.startswith('voice_relay_sessions_total{connection="warm"'))
+    return int(float(line.split()[-1]))
 
 
 def main() -> None:
@@ -281,7 +301,7 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=10)
     parser.add_argument("--seconds", type=float, default=5.0, help="of each run")
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--starts", type=int, default=6)
+    parser.add_argument("--starts", type=int, default=200, help="on a warm connection, and as many on a cold one")
     parser.add_argument("--stand-in", type=float, default=None, help=argparse.SUPPRESS)
     options = parser.parse_args()
     pin(CALLER_CORE)
