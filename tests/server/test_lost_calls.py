@@ -6,16 +6,21 @@ A tunnel lies between the phone and the network; nobody says goodbye in it.
 from __future__ import annotations
 
 import asyncio
+import gc
 import re
 import socket
+import statistics
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import aioice.ice
 import pytest
 from aiortc import RTCIceServer, RTCSessionDescription
+from aiortc.rtcdtlstransport import State
 from calling import Client, client, server, web
 from phone import Phone, phone, tone48
 from test_resume import until_empty
@@ -28,10 +33,12 @@ from antiphon.server.run import Running
 from antiphon.transport.webrtc import peer
 from antiphon.transport.webrtc.call import Call, Chance, Manner
 from antiphon.transport.webrtc.offer import read_offer
+from antiphon.transport.webrtc.rtp import is_rtcp
 
 pytestmark = pytest.mark.real
 
 LONG = "One two three four five six seven eight nine ten. " * 4
+STORY = LONG * 20  # goes on for as long as a test lasts
 
 
 class Tunnel:
@@ -40,18 +47,26 @@ class Tunnel:
     def __init__(self, call: Phone) -> None:
         self.is_dark = False
         """Nothing comes in, nothing goes out."""
+        self.is_mute = False
+        """Nothing goes out."""
+        self.sound_came: list[float] = []
+        """When each packet of sound did, on the loop's clock."""
         (sender,) = call.connection.getSenders()
         paths: list[Any] = sender.transport.transport._connection._protocols
         for path in paths:
-            path.transport.sendto = self._guarded(path.transport.sendto)
-            path.datagram_received = self._guarded(path.datagram_received)
+            path.transport.sendto = partial(self._send, path.transport.sendto)
+            path.datagram_received = partial(self._receive, path.datagram_received)
 
-    def _guarded(self, pass_on: Any) -> Any:
-        def guarded(data: bytes, address: object) -> None:
-            if not self.is_dark:
-                pass_on(data, address)
+    def _send(self, pass_on: Any, data: bytes, address: object) -> None:
+        if not self.is_dark and not self.is_mute:
+            pass_on(data, address)
 
-        return guarded
+    def _receive(self, pass_on: Any, data: bytes, address: object) -> None:
+        if self.is_dark:
+            return
+        if peer.SRTP_FIRST <= data[0] <= peer.SRTP_LAST and not is_rtcp(data):
+            self.sound_came.append(asyncio.get_running_loop().time())
+        pass_on(data, address)
 
 
 @asynccontextmanager
@@ -183,3 +198,74 @@ def test_a_path_that_comes_back_goes_on_and_one_that_does_not_ends_the_call(
 
     asyncio.run(story())
     assert "is over: lost" in caplog.text
+
+
+@pytest.mark.slow
+def test_a_phone_that_takes_no_messages_is_hung_up_on_and_another_calls_sound_stays_in_time(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "antiphon.calls")
+
+    async def story() -> None:
+        async with server(FakeLlm(STORY)) as made, nothing_left(made), phone(made) as call, phone(made) as stalled:
+            other = Tunnel(call)
+            call.send("response.create")
+            await call.receive("output_audio_buffer.started")
+            async with client(made, f"?call_id={stalled.call_id}") as observer:
+                Tunnel(stalled).is_dark = True
+                flood = asyncio.create_task(_write(observer))
+                came = len(other.sound_came)
+                assert await how_it_ended(observer) == "The connection reads too slowly to follow."
+                flood.cancel()
+            steps = [after - before for before, after in pairwise(other.sound_came[came:])]
+            assert len(steps) > 50
+            assert statistics.median(steps) == pytest.approx(0.02, abs=0.01)
+            assert list(made.state.calls.ongoing) == [call.call_id]
+
+    asyncio.run(story())
+    assert caplog.text.count("reads too slowly") == 1
+    assert "is over: too_slow" in caplog.text
+
+
+async def _write(observer: Client) -> None:
+    """Items without an end, of which the call is told as well, for as long as there is a connection."""
+    with suppress(ConnectionClosed):
+        while True:
+            content = [{"type": "input_text", "text": "x" * 50_000}]
+            await observer.send(
+                "conversation.item.create", item={"type": "message", "role": "user", "content": content}
+            )
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.slow
+def test_messages_leave_at_once_also_before_those_ahead_of_them_are_acknowledged() -> None:
+    async def story() -> None:
+        async with server() as made, phone(made) as call, client(made, f"?call_id={call.call_id}") as observer:
+            Tunnel(call).is_mute = True
+            since = len(call.events)
+            for number in range(4):
+                content = [{"type": "input_text", "text": f"{number}" * 1000}]
+                item = {"type": "message", "role": "user", "content": content}
+                await observer.send("conversation.item.create", item=item)
+            for _ in range(4):
+                done = await call.receive("conversation.item.done", since)
+                since = call.events.index(done) + 1
+
+    asyncio.run(story())
+
+
+@pytest.mark.slow
+def test_what_is_said_to_somebody_who_has_just_left_breaks_nothing() -> None:
+    async def story() -> None:
+        complaints: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, complaint: complaints.append(complaint))
+        async with server() as made, phone(made):
+            (ongoing,) = made.state.calls.ongoing.values()
+            ongoing.call._peer._dtls._set_state(State.CLOSED)
+            ongoing.drive.announce("Is there anybody?")
+            await until_empty(made)
+        gc.collect()
+        assert complaints == []
+
+    asyncio.run(story())

@@ -365,7 +365,7 @@ class Call:
         else:
             self._outbox.append(frame)
             self._outbox_bytes += size
-        if self.waiting_bytes > OUTBOX_BYTES:
+        if self.waiting_bytes > OUTBOX_BYTES and self._reason is None:
             log.warning("call %s reads too slowly: closed", self.name)
             self.close("too_slow")
 
