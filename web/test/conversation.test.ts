@@ -238,6 +238,34 @@ describe('a connection that breaks', () => {
   })
 })
 
+describe('a server that is not ready yet', () => {
+  async function conversationWith(isReady: () => boolean): Promise<Conversation> {
+    vi.stubGlobal('fetch', async (url: string) => new Response('{}', { status: !url.endsWith('/ready') || isReady() ? 200 : 503 }))
+    const other = new Conversation({ origin: 'http://here', key: null }, 'websocket', [], { onState: () => undefined })
+    await other.connect()
+    return other
+  }
+
+  test('is waited for, by whoever connects for the first time too', async () => {
+    let isReady = false
+    const other = await conversationWith(() => isReady)
+    expect(other.state.link).toMatchObject({ state: 'waiting', message: 'The server is still warming up.' })
+    await vi.advanceTimersByTimeAsync(5000)
+    expect(other.state.link.state).toBe('waiting')
+    isReady = true
+    await vi.advanceTimersByTimeAsync(10_000)
+    expect(other.state.link.state).toBe('connected')
+    other.disconnect()
+  })
+
+  test('is not waited for any more by whoever has given up', async () => {
+    const other = await conversationWith(() => false)
+    other.disconnect()
+    await vi.advanceTimersByTimeAsync(20_000)
+    expect(other.state.link.state).toBe('idle')
+  })
+})
+
 describe('sound that was sent', () => {
   const frame = () => new ArrayBuffer(960)
 

@@ -24,7 +24,7 @@ export type Link =
   | { readonly state: 'idle' }
   | { readonly state: 'connecting' }
   | { readonly state: 'connected' }
-  /** It was lost, and will be tried again. */
+  /** It was lost, or the server is not ready yet, and will be tried again. */
   | { readonly state: 'waiting'; readonly message: string; readonly retryAtMs: number }
   | { readonly state: 'failed'; readonly message: string; readonly code: ConnectionError['code'] | 'ended' }
 
@@ -172,7 +172,7 @@ export class Conversation {
     if (known.code === 'gone') {
       this.#forsake()
       void this.#open()
-    } else if (known.mayReturn && this.#hasTalked) this.#wait(known.message)
+    } else if (known.code === 'warming' || (known.mayReturn && this.#hasTalked)) this.#wait(known.message)
     else this.#change({ link: { state: 'failed', message: known.message, code: known.code } })
   }
 

@@ -34,8 +34,8 @@ export interface Address {
 
 /** Why there is no connection, in words for a person. */
 export class ConnectionError extends Error {
-  /** 'gone': the session that was to go on is over. */
-  readonly code: 'away' | 'key' | 'refused' | 'busy' | 'unable' | 'gone'
+  /** 'warming': it will let us in soon. 'gone': the session that was to go on is over. */
+  readonly code: 'away' | 'key' | 'refused' | 'busy' | 'warming' | 'unable' | 'gone'
 
   constructor(code: ConnectionError['code'], message: string) {
     super(message)
@@ -43,7 +43,7 @@ export class ConnectionError extends Error {
   }
 
   get mayReturn(): boolean {
-    return this.code === 'away' || this.code === 'busy'
+    return this.code === 'away' || this.code === 'busy' || this.code === 'warming'
   }
 }
 
@@ -73,7 +73,7 @@ export async function knock({ origin, key }: Address, signal?: AbortSignal): Pro
     if (code !== 'insufficient_permissions') throw new ConnectionError('refused', message)
   }
   const ready = await asked(`${origin}/ready`, { cache: 'no-store', signal: signal ?? null })
-  if (!ready.ok) throw new ConnectionError('busy', 'The server is still warming up.')
+  if (!ready.ok) throw new ConnectionError('warming', 'The server is still warming up.')
 }
 
 export async function asked(url: string, init: RequestInit): Promise<Response> {

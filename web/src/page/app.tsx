@@ -220,14 +220,13 @@ function Mark() {
 }
 
 const LINK_WORDS = {
-  idle: 'Not connected', connecting: 'Connecting…', connected: 'Connected', waiting: 'Reconnecting…', failed: 'Not connected',
+  idle: 'Not connected', connecting: 'Connecting…', waiting: 'Reconnecting…', failed: 'Not connected',
 }
 
 function Status({ state }: { state: ConversationState }) {
-  const words = state.link.state === 'connected' ? activity(state) : LINK_WORDS[state.link.state]
   return (
     <p class="status" data-state={state.link.state} role="status">
-      <span class="dot" aria-hidden="true" /> {words}
+      <span class="dot" aria-hidden="true" /> {activity(state)}
     </p>
   )
 }
@@ -241,7 +240,9 @@ function Grade({ state, onLook }: { state: ConversationState; onLook: () => void
   )
 }
 
-function activity({ session, playback, isPressed }: ConversationState): string {
+function activity({ link, session, playback, isPressed }: ConversationState): string {
+  if (link.state === 'waiting' && session.session === null) return LINK_WORDS.connecting
+  if (link.state !== 'connected') return LINK_WORDS[link.state]
   if (session.isPersonSpeaking || isPressed) return 'Listening'
   if (playback?.track || session.playing) return 'Speaking'
   if (session.responding) return 'Thinking'

@@ -23,7 +23,7 @@ export function Banner({ state, onConnect, onStop, onKey, onSound, onMicrophone 
       {link.state === 'waiting' && (
         <div class="banner warn" role="alert">
           <p>
-            <b>{link.message}</b> What was said is kept. <Countdown untilMs={link.retryAtMs} />
+            <b>{link.message}</b> {state.session.session && 'What was said is kept. '}<Countdown untilMs={link.retryAtMs} />
           </p>
           <button class="button" onClick={onConnect}>Try now</button>
           <button class="button" onClick={onStop}>Stop trying</button>

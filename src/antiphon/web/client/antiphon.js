@@ -5,7 +5,7 @@ var e = class extends Error {
 		super(t), this.code = e;
 	}
 	get mayReturn() {
-		return this.code === "away" || this.code === "busy";
+		return this.code === "away" || this.code === "busy" || this.code === "warming";
 	}
 };
 function t(e) {
@@ -29,7 +29,7 @@ async function r({ origin: t, key: n }, r) {
 	if (!(await i(`${t}/ready`, {
 		cache: "no-store",
 		signal: r ?? null
-	})).ok) throw new e("busy", "The server is still warming up.");
+	})).ok) throw new e("warming", "The server is still warming up.");
 }
 async function i(t, n) {
 	try {
@@ -1476,7 +1476,7 @@ var lt = {
 	}
 	#T(t) {
 		let n = t instanceof e ? t : new e("unable", String(t));
-		n.code === "gone" ? (this.#F(), this.#w()) : n.mayReturn && this.#O ? this.#A(n.message) : this.#$({ link: {
+		n.code === "gone" ? (this.#F(), this.#w()) : n.code === "warming" || n.mayReturn && this.#O ? this.#A(n.message) : this.#$({ link: {
 			state: "failed",
 			message: n.message,
 			code: n.code

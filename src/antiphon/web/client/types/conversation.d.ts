@@ -19,7 +19,7 @@ export type Link = {
 } | {
     readonly state: 'connected';
 }
-/** It was lost, and will be tried again. */
+/** It was lost, or the server is not ready yet, and will be tried again. */
  | {
     readonly state: 'waiting';
     readonly message: string;

@@ -27,8 +27,8 @@ export interface Address {
 }
 /** Why there is no connection, in words for a person. */
 export declare class ConnectionError extends Error {
-    /** 'gone': the session that was to go on is over. */
-    readonly code: 'away' | 'key' | 'refused' | 'busy' | 'unable' | 'gone';
+    /** 'warming': it will let us in soon. 'gone': the session that was to go on is over. */
+    readonly code: 'away' | 'key' | 'refused' | 'busy' | 'warming' | 'unable' | 'gone';
     constructor(code: ConnectionError['code'], message: string);
     get mayReturn(): boolean;
 }
