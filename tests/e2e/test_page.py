@@ -65,7 +65,7 @@ SPILLS = """(({ scrollWidth, clientWidth, scrollHeight, clientHeight }) =>
   [scrollWidth > clientWidth, scrollHeight > clientHeight])(document.querySelector('%s'))"""
 SLOW = """
 // As if each answer had taken long.
-for (const time of document.querySelectorAll('.figure:nth-child(-n + 2) dd, .turn-total')) time.textContent = '12,766 ms'
+for (const time of document.querySelectorAll('.figure:nth-child(-n+2) dd, .turn-total')) time.textContent = '12,766 ms'
 """
 LOUD = "Number(document.querySelector('.ring').style.getPropertyValue('--level')) > 0.4"
 DURATION = re.compile(r"calculate\s*\d+ ms on the server")
