@@ -229,10 +229,11 @@ async def read_call(request: Request) -> CallRequest:
     body = await read_body(request)
     stated = request.headers.get("content-type", "")
     kind = stated.partition(";")[0].strip().lower()
+    sender = request.client.host if request.client is not None else None  # of a proxy that is trusted: whom it names
     if kind in DESCRIPTIONS:
-        return CallRequest(_text(body), read_offer(_text(body)))
+        return CallRequest(_text(body), read_offer(_text(body), sender))
     if kind == "multipart/form-data":
-        return _form(body, stated)
+        return _form(body, stated, sender)
     raise PeerError(
         f"A call does not begin with {kind[:80]!r}.",
         "Post the offer's SDP as application/sdp, or multipart/form-data with the parts 'sdp' and 'session'.",
@@ -240,7 +241,7 @@ async def read_call(request: Request) -> CallRequest:
     )
 
 
-def _form(body: bytes, stated: str) -> CallRequest:
+def _form(body: bytes, stated: str, sender: str | None) -> CallRequest:
     # A form is a mail's body: Python reads mail.
     head = f"Content-Type: {stated}\r\n\r\n".encode("latin-1", "replace")
     mail = BytesParser(policy=policy.HTTP).parsebytes(head + body)
@@ -255,7 +256,7 @@ def _form(body: bytes, stated: str) -> CallRequest:
         raise PeerError(message, "Add the offer's SDP.", code="missing_required_parameter", param="sdp")
     session = decode_document(parts["session"], SessionPatch) if parts.get("session", b"").strip() else None
     sdp = _text(parts["sdp"])
-    return CallRequest(sdp, read_offer(sdp), session)
+    return CallRequest(sdp, read_offer(sdp, sender), session)
 
 
 def _text(data: bytes) -> str:

@@ -58,6 +58,8 @@ class Offer(Struct, frozen=True):
     fingerprints: tuple[RTCDtlsFingerprint, ...]
     dtls_role: str
     """"client", "server" or "auto"."""
+    sender: str | None = None
+    """Internet address that it came from, if that is known: their packets are likely to come from there as well."""
 
     @property
     def sends(self) -> bool:
@@ -81,8 +83,8 @@ class OurSide(Struct, frozen=True):
     sctp_port: int
 
 
-def read_offer(text: str) -> Offer:
-    """The offer in an SDP document. Raises `PeerError` that says what is missing."""
+def read_offer(text: str, sender: str | None = None) -> Offer:
+    """The offer in an SDP document, which came from `sender`. Raises `PeerError` that says what is missing."""
     if len(text) > LONGEST_OFFER:
         raise _refused(f"The offer is longer than {LONGEST_OFFER} characters.", "Send the SDP of one call.")
     if not text.lstrip().startswith("v=0"):
@@ -120,6 +122,7 @@ def read_offer(text: str) -> Offer:
         candidates=tuple(carrier.ice_candidates[:MOST_CANDIDATES]),
         fingerprints=tuple(carrier.dtls.fingerprints),
         dtls_role=carrier.dtls.role,
+        sender=sender,
     )
 
 

@@ -9,6 +9,7 @@ and pyproject.toml holds its version. What the packets mean is not known here.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
 import struct
 from collections.abc import Callable, Sequence
@@ -47,6 +48,7 @@ SRTP_FIRST, SRTP_LAST = 128, 191  # first bytes of encrypted sound and reports (
 # answer waits for what acknowledges its beginning, and that for the round in which it is read.
 FIRST_WINDOW_BYTES = 10 * 1200
 GATHERING_LIMIT_S = 1.0  # for STUN and TURN servers to say where we are; who waits longer for a call hangs up
+DISCARD_PORT = 9  # where nobody listens, by agreement
 CLOSING_LIMIT_S = 2.0  # for goodbyes over a path that may be gone
 
 TakeDatagram = Callable[[bytes, Address], None]
@@ -137,6 +139,8 @@ class Peer:
         offer = self._offer
         for candidate in offer.candidates:
             await self._add(candidate)
+        if self._is_relayed and (sender := _knocked_at(offer.sender)) is not None:
+            await self._add(sender)
         for socket in self._gatherer._connection._protocols:
             self._dtls.overtake(socket)
         await self._ice.start(RTCIceParameters(offer.ice_username, offer.ice_password, offer.ice_lite))
@@ -159,6 +163,11 @@ class Peer:
             await self._ice.addRemoteCandidate(candidate)
         except ValueError:
             log.debug("a candidate was left out: %s", candidate.type)
+
+    @property
+    def _is_relayed(self) -> bool:
+        """Whether a TURN server has a place for us."""
+        return any(candidate.type == "relay" for candidate in self._gatherer.getLocalCandidates())
 
     def send(self, data: bytes) -> None:
         """Send a packet of sound or of reports, at once. Nothing is sent, and nothing raised, if there is no path."""
@@ -208,6 +217,17 @@ class Peer:
     def _look(self) -> None:
         if self._dtls.state in ("closed", "failed") or self._ice.state in ("closed", "failed"):
             self._is_gone.set()
+
+
+def _knocked_at(sender: str | None) -> RTCIceCandidate | None:
+    """A TURN server lets packets in only from addresses that we have sent to, and a browser tells none that leads
+    out of its own network; but its offer has come from one. A knock at any port there is enough, and nobody answers."""
+    try:
+        address = ipaddress.ip_address(sender or "")
+    except ValueError:
+        return None
+    mapped = getattr(address, "ipv4_mapped", None)
+    return RTCIceCandidate(1, "sender", str(mapped or address), DISCARD_PORT, 1, "udp", "srflx")
 
 
 class _Dtls(RTCDtlsTransport):
