@@ -8,7 +8,6 @@ them is not known here.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -55,7 +54,7 @@ class Wire:
 
     def send(self, event: Mapping[str, Any]) -> None:
         if self._ear is not None and self.line.why is None:
-            self.line.send(json.loads(msgspec.json.encode(event)))
+            self.line.send(msgspec.json.decode(msgspec.json.encode(event)))
 
     def close(self) -> None:
         self._ear = None
@@ -85,10 +84,10 @@ class Wire:
         if self._held is None and weather.strikes("wire swaps", 0.01):
             self._held = message
             return
-        self._hand_over(json.dumps(message))
+        self._hand_over(msgspec.json.encode(message).decode())
         if self._held is not None:
             held, self._held = self._held, None
-            self._hand_over(json.dumps(held))
+            self._hand_over(msgspec.json.encode(held).decode())
 
     def _hand_over(self, frame: str | bytes) -> None:
         if self._ear is not None:

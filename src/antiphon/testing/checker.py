@@ -12,7 +12,6 @@ time, and of sound only that it is base64.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, get_args
 
@@ -94,7 +93,7 @@ class Checker:
 
     def sent(self, message: Json) -> list[Fault]:
         """A message of the client. It may be wrong: a server has to bear it."""
-        meaning = codec.decode(json.dumps(message))
+        meaning = codec.decode(msgspec.json.encode(message))
         if isinstance(meaning, codec.BadMessage):
             return self.sent_unreadable(meaning.event_id)
         if isinstance(meaning, AdditionRequest):
@@ -187,6 +186,8 @@ def _convert(message: Json) -> ServerMessage | AdditionMessage:
 
 def _differences(given: Any, meant: Any, path: str = "") -> list[str]:
     """Where the message has what its kind has not, or lacks what its kind always writes."""
+    if given == meant:
+        return []
     if isinstance(given, Mapping) and isinstance(meant, Mapping):
         unknown = [f"{path}.{key} is not a field".lstrip(".") for key in given.keys() - meant.keys()]
         missing = [f"{path}.{key} is missing".lstrip(".") for key in meant.keys() - given.keys()]
@@ -195,4 +196,4 @@ def _differences(given: Any, meant: Any, path: str = "") -> list[str]:
         return [*sorted(unknown), *sorted(missing), *inner]
     if isinstance(given, list) and isinstance(meant, list | tuple) and len(given) == len(meant):
         return [fault for n, part in enumerate(given) for fault in _differences(part, meant[n], f"{path}[{n}]")]
-    return [] if given == meant else [f"{path} is {given!r:.80} and means {meant!r:.80}".lstrip(".")]
+    return [f"{path} is {given!r:.80} and means {meant!r:.80}".lstrip(".")]

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+import msgspec
 from starlette.websockets import WebSocket
 
 from antiphon.audio.units import Seconds
@@ -110,7 +110,7 @@ class Loopback:
     def send(self, message: Mapping[str, Any]) -> None:
         """One message, which may be wrong: a server has to bear it."""
         self.checker.sent(message)
-        self._wire.frames.put_nowait({"type": "websocket.receive", "text": json.dumps(message)})
+        self._wire.frames.put_nowait({"type": "websocket.receive", "text": msgspec.json.encode(message).decode()})
 
     def send_text(self, text: str) -> None:
         """One text frame that is no JSON object."""
@@ -165,7 +165,7 @@ class Loopback:
         if frame["type"] == "websocket.close":
             self.close_code = frame["code"]
         elif frame["type"] == "websocket.send":
-            message = json.loads(frame["text"])
+            message = msgspec.json.decode(frame["text"])
             self.checker.received(message)
             self.received.append(message)
             if self._reads is not None:
