@@ -1,4 +1,4 @@
-"""Whole conversations in all weathers, a thousand of them, keep every law, and leave nothing behind. `make simulate` has more of them."""
+"""A thousand whole conversations in all weathers keep every law, and leave nothing behind. `make simulate` has more."""
 
 from __future__ import annotations
 
