@@ -29,6 +29,7 @@ from antiphon.store.changes import Change, ItemKept
 from antiphon.store.database import SqliteShelf
 from antiphon.store.drafts import Draft
 from antiphon.store.keeping import Keeping
+from antiphon.store.pace import OwnThread
 from antiphon.store.writer import Writer
 from antiphon.testing.conversation import Conversation
 from antiphon.testing.virtual_time import run
@@ -54,7 +55,7 @@ async def writing() -> Row:
     with tempfile.TemporaryDirectory() as folder:
         before = await _held_up_ms(_each(Path(folder, "each")), ENTRIES // 10)
         after = await _held_up_ms(_batched(Path(folder, "batched")), ENTRIES // 10)
-        writer = Writer(SqliteShelf(Path(folder, "ours.sqlite")), asyncio.get_running_loop())
+        writer = Writer(SqliteShelf(Path(folder, "ours.sqlite")), OwnThread(asyncio.get_running_loop()))
 
         async def ours(number: int) -> None:
             item = ItemKept("s", f"item_{number}", number, 0.0, "user", "hello there", None, 0.0, 1.0, b"{}")
@@ -73,7 +74,7 @@ async def writing() -> Row:
 async def keeping(call: Conversation) -> Row:
     """What it costs a session that a turn is kept: the least that each of its steps took, the clock's own time off."""
     with tempfile.TemporaryDirectory() as folder:
-        writer = Writer(SqliteShelf(Path(folder, "ours.sqlite")), asyncio.get_running_loop())
+        writer = Writer(SqliteShelf(Path(folder, "ours.sqlite")), OwnThread(asyncio.get_running_loop()))
         alone = _kept_us(call, lambda change: None)
         beside = _kept_us(call, writer.put)
         await writer.close()

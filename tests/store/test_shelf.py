@@ -13,6 +13,7 @@ from redis_process import free_port, needs_redis, running
 from antiphon.errors import ConfigError, EngineError
 from antiphon.store.changes import Change, ItemGone, ItemKept, SessionBegan, SessionEnded, TurnKept
 from antiphon.store.database import SqliteShelf
+from antiphon.store.pace import OwnThread
 from antiphon.store.reading import SqliteReader
 from antiphon.store.redis import RedisReader, RedisShelf, connect
 from antiphon.store.shelf import SILENT_S, Reader, Shelf, Unwritten
@@ -165,7 +166,7 @@ def test_redis_may_be_killed_while_it_is_written_to(tmp_path: Path, monkeypatch:
         loop = asyncio.get_running_loop()
         first, second = running(tmp_path, port), running(tmp_path, port)
         await asyncio.to_thread(first.__enter__)
-        writer = await asyncio.to_thread(Writer, RedisShelf(server), loop)
+        writer = await asyncio.to_thread(Writer, RedisShelf(server), OwnThread(loop))
         writer.put(began("s"))
         for number in range(100):
             writer.put(said("s", f"i{number}", f"line {number}", float(number)))

@@ -16,6 +16,7 @@ from antiphon.store import writer as writer_module
 from antiphon.store.changes import ItemKept, SessionBegan
 from antiphon.store.database import SqliteShelf
 from antiphon.store.drafts import ItemDraft
+from antiphon.store.pace import OwnThread
 from antiphon.store.reading import SqliteReader
 from antiphon.store.writer import Writer, newest
 
@@ -37,7 +38,7 @@ async def writing(path: Path) -> AsyncIterator[Writer]:
 
 
 def _opened(path: Path, loop: asyncio.AbstractEventLoop) -> Writer:
-    return Writer(SqliteShelf(path), loop)
+    return Writer(SqliteShelf(path), OwnThread(loop))
 
 
 async def settled(writer: Writer) -> None:

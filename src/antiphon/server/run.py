@@ -59,6 +59,7 @@ from antiphon.server.tokens import PREFIX as CLIENT_SECRET_PREFIX
 from antiphon.session.truncation import estimated
 from antiphon.store.changes import DAY_S
 from antiphon.store.database import SqliteShelf, default_path
+from antiphon.store.pace import OwnThread
 from antiphon.store.reading import SqliteReader
 from antiphon.store.recording import Recorder
 from antiphon.store.shelf import Reader, Shelf
@@ -277,7 +278,7 @@ async def _history(config: Config) -> AsyncIterator[History | None]:
         return
     shelf, reader = _shelf(wanted)
     log.info("conversations are kept in %s", shelf.name)
-    writer = Writer(shelf, asyncio.get_running_loop(), keep_days=wanted.days)
+    writer = Writer(shelf, OwnThread(asyncio.get_running_loop()), keep_days=wanted.days)
     recorder = _recorder(wanted)
     try:
         yield History(writer, reader, recorder)

@@ -1,4 +1,4 @@
-"""The one thread that writes conversations down: in batches, by size or by time, and nobody ever waits for it.
+"""What writes conversations down, in a thread: in batches, by size or by time, and nobody ever waits for it.
 
 Whoever has a change hands it over and goes on. If the disk is slow, changes wait; if it stays slow, or is full, the
 newest are given up, counted, and said of their session, rather than memory or anybody's conversation. A change that no
@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import queue
 import secrets
-import threading
-import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from typing import TypeVar
 
 from antiphon.store.changes import DAY_S, Change, ItemGone, ItemKept, SessionBegan, SessionEnded
 from antiphon.store.drafts import Draft, ItemDraft, draft_weight, made
+from antiphon.store.pace import Pace, Pause
 from antiphon.store.shelf import BEAT_S, Shelf, Unwritten
 
 log = logging.getLogger("antiphon.store")
@@ -42,11 +41,15 @@ class Stop:
     """The last thing in the queue."""
 
 
+Returned = TypeVar("Returned")
+Steps = Generator[Pause, Weighed | Stop | None, Returned]
+
+
 class Writer:
     """Writes until it is closed. `put`, `waiting` and `close` belong to the event loop."""
 
-    def __init__(self, shelf: Shelf, loop: asyncio.AbstractEventLoop, *, keep_days: int = 0) -> None:
-        """The shelf is its own from now on. `loop` is where it is used. `keep_days` 0 is forever."""
+    def __init__(self, shelf: Shelf, pace: Pace[Weighed | Stop], *, keep_days: int = 0) -> None:
+        """The shelf and the pace are its own from now on. `keep_days` 0 is forever."""
         self.worker = secrets.token_hex(8)
         """What this process is called in the file."""
         self.errors = 0
@@ -56,7 +59,7 @@ class Writer:
         self._slowest_s = 0.0
         self._keep_s = keep_days * DAY_S
         self._shelf = shelf
-        self._queue: queue.SimpleQueue[Weighed | Stop] = queue.SimpleQueue()  # its `put` neither waits nor locks
+        self._pace = pace
         # Each number is written by one side only, so that none needs a lock; differences may be a moment old.
         self._put, self._put_bytes = 0, 0
         self._done, self._done_bytes = 0, 0
@@ -69,9 +72,7 @@ class Writer:
         """Sessions that are not over and whose beginning was refused: what comes of them finds no place."""
         self._is_stopping = False
         self._is_over = asyncio.Event()
-        self._loop = loop
-        self._thread = threading.Thread(target=self._run, name="conversations", daemon=True)
-        self._thread.start()
+        pace.begin(self._run(), self._is_over.set)
 
     @property
     def waiting(self) -> int:
@@ -98,7 +99,7 @@ class Writer:
             return
         self._put += 1
         self._put_bytes += size
-        self._queue.put((change, size))
+        self._pace.put((change, size))
 
     def _has_room(self, change: Change | Draft, size: int) -> bool:
         waiting = self._put - self._done
@@ -119,7 +120,7 @@ class Writer:
     async def close(self) -> None:
         """Write what waits, and end; or give up after `CLOSE_S`."""
         self._is_stopping = True
-        self._queue.put(Stop())
+        self._pace.put(Stop())
         try:
             async with asyncio.timeout(CLOSE_S):
                 await self._is_over.wait()
@@ -128,35 +129,32 @@ class Writer:
 
     def join(self) -> None:
         """Block until the thread has ended."""
-        self._thread.join()
+        self._pace.join()
 
     # --- in the thread
 
-    def _run(self) -> None:
+    def _run(self) -> Steps[None]:
         try:
-            self._write_all()
+            yield from self._write_all()
         except Exception:  # the border of the thread: nothing else is left to tell
             log.exception("conversations are not kept any more")
         finally:
             self._shelf.close()
-            try:
-                self._loop.call_soon_threadsafe(self._is_over.set)
-            except RuntimeError:
-                pass  # the loop gave up on us, and is gone
 
-    def _write_all(self) -> None:
-        next_beat = next_prune = time.monotonic()
+    def _write_all(self) -> Steps[None]:
+        clock = self._pace.clock
+        next_beat = next_prune = clock()
         is_last = False
         while not is_last:
-            if time.monotonic() >= next_beat:
-                self._chore(lambda: self._shelf.note_alive(self.worker, time.time()))
-                next_beat = time.monotonic() + BEAT_S
-            if self._keep_s and time.monotonic() >= next_prune:
+            if clock() >= next_beat:
+                self._chore(lambda: self._shelf.note_alive(self.worker, self._pace.now()))
+                next_beat = clock() + BEAT_S
+            if self._keep_s and clock() >= next_prune:
                 self._chore(self._prune)
-                next_prune = time.monotonic() + PRUNE_EVERY_S
-            batch, is_last = self._next_batch(max(0.0, next_beat - time.monotonic()))
+                next_prune = clock() + PRUNE_EVERY_S
+            batch, is_last = yield from self._next_batch(max(0.0, next_beat - clock()))
             if batch or is_last:
-                self._write(batch)
+                yield from self._write(batch)
 
     def _chore(self, chore: Callable[[], None]) -> None:
         try:
@@ -165,44 +163,42 @@ class Writer:
             self._note(error)
 
     def _prune(self) -> None:
-        forgotten = self._shelf.prune(time.time() - self._keep_s)
+        forgotten = self._shelf.prune(self._pace.now() - self._keep_s)
         if forgotten:
             log.info("%d sessions were old enough to be forgotten", forgotten)
 
-    def _next_batch(self, patience_s: float) -> tuple[list[Weighed], bool]:
+    def _next_batch(self, patience_s: float) -> Steps[tuple[list[Weighed], bool]]:
         """What is to be written next, oldest first, and whether it is the last."""
         batch: list[Weighed] = []
-        try:
-            first = self._queue.get(timeout=patience_s)
-        except queue.Empty:
+        item = yield Pause(patience_s, until_put=True)
+        if item is None:
             return batch, False
-        if self._queue.qsize() < BATCH_MOST:
-            time.sleep(BATCH_S)  # so that it is woken once for many changes
-        item = first
+        if self._pace.waiting() < BATCH_MOST:
+            yield Pause(BATCH_S)  # so that it is woken once for many changes
         while not isinstance(item, Stop):
             batch.append(item)
-            if len(batch) == BATCH_MOST or self._queue.empty():
+            if len(batch) == BATCH_MOST or not self._pace.waiting():
                 return batch, False
-            item = self._queue.get()
+            item = self._pace.take()
         return batch, True
 
-    def _write(self, batch: list[Weighed]) -> None:
+    def _write(self, batch: list[Weighed]) -> Steps[None]:
         """Until it is written, or there is no use in it."""
         changes = self._made(newest([change for change, _ in batch]))
         try:
-            self._insist(changes)
+            yield from self._insist(changes)
         except Unwritten as error:
             if error.may_pass:
                 log.error("%d changes of conversations could not be written", len(batch))
                 return
             for change in changes:  # one of them is at fault, and shall not take others with it
-                self._write_alone(change)
+                yield from self._write_alone(change)
         self._done_bytes += sum(size for _, size in batch)
         self._done += len(batch)
 
-    def _write_alone(self, change: Change) -> None:
+    def _write_alone(self, change: Change) -> Steps[None]:
         try:
-            left_out = self._insist([change])
+            left_out = yield from self._insist([change])
         except Unwritten:
             self._give_up(change)
             return
@@ -225,33 +221,35 @@ class Writer:
                 self._give_up(draft)
         return changes
 
-    def _insist(self, changes: list[Change]) -> int:
+    def _insist(self, changes: list[Change]) -> Steps[int]:
         """Have them written, together; returns how many were left out, since their session is not there. Raises
         `Unwritten` if they never will be, or if there is no more time."""
         given_up = Counter(dict(self._lost_of)) + self._refused  # the copy is one step of the interpreter
         news = given_up - self._told_of
         while True:
-            began = time.monotonic()
+            began = self._pace.clock()
             try:
                 left_out = self._shelf.write(self.worker, changes, news.items())
                 break
             except Unwritten as error:
                 self._note(error)
-                if not error.may_pass or not self._rest():
+                if not error.may_pass:
+                    raise
+                yield from self._rest()
+                if self._is_stopping:
                     raise
             finally:
-                self._slowest_s = max(self._slowest_s, time.monotonic() - began)
+                self._slowest_s = max(self._slowest_s, self._pace.clock() - began)
         self._told_of = given_up
         self.written += len(changes) - left_out
         self._unbegun.difference_update(change.session_id for change in changes if isinstance(change, SessionEnded))
         return left_out
 
-    def _rest(self) -> bool:
-        """Wait before the next attempt; False if there is to be none."""
-        until = time.monotonic() + RETRY_S
-        while not self._is_stopping and time.monotonic() < until:
-            time.sleep(BATCH_S)
-        return not self._is_stopping
+    def _rest(self) -> Steps[None]:
+        """Wait before the next attempt, as long as there is to be one."""
+        until = self._pace.clock() + RETRY_S
+        while not self._is_stopping and self._pace.clock() < until:
+            yield Pause(BATCH_S)
 
     def _note(self, error: Unwritten) -> None:
         self.errors += 1
