@@ -217,7 +217,8 @@ class Recogniser(Remote, frozen=True):
     folder."""
 
     threads: NotNegative = 0
-    """That a local engine computes with for one utterance; 0 is 2, or 1 on a machine with fewer than 4 cores."""
+    """That a local engine computes with for one utterance; 0 is 2, or 1 on a machine with fewer than 4 cores. Moonshine
+    computes with 1, or with all if more are said."""
     vocabulary: tuple[str, ...] = ()
     """Names and words that a local engine should expect."""
     partials: Word = "auto"

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +25,7 @@ pytest.importorskip("moonshine_voice")
 from moonshine_voice import transcriber as library
 from moonshine_voice.moonshine_api import TranscriptC, TranscriptLineC
 
-from antiphon.engines.stt.moonshine import Moonshine
+from antiphon.engines.stt.moonshine import ONE_THREAD, Moonshine
 
 pytestmark = pytest.mark.real
 
@@ -128,6 +129,16 @@ def test_it_keeps_the_contract_and_leaves_no_stream_open(native: Native, folder:
         await stt.close()
 
     asyncio.run(check())
+
+
+@pytest.mark.parametrize(("threads", "told"), [(1, "1"), (2, None)])
+def test_the_library_is_told_to_compute_with_one_thread(
+    threads: int, told: str | None, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(ONE_THREAD, "")
+    monkeypatch.delenv(ONE_THREAD)
+    Moonshine(folder, Pool(cores=2).share(threads))
+    assert os.environ.get(ONE_THREAD) == told
 
 
 def test_words_come_while_they_are_said(native: Native, folder: Path, share: Share) -> None:

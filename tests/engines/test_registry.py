@@ -141,6 +141,24 @@ def test_each_engine_computes_with_its_own_threads(shares: dict[str, Share]) -> 
     assert shares["stt"].pool is shares["tts"].pool
 
 
+@pytest.mark.parametrize(("threads", "each", "at_once"), [(0, 1, 8), (1, 1, 8), (3, 8, 1)])
+def test_moonshine_computes_with_one_thread_or_with_all(
+    shares: dict[str, Share], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int, each: int, at_once: int
+) -> None:
+    pytest.importorskip("moonshine_voice")
+    from antiphon.engines.stt import moonshine
+
+    got: list[Share] = []
+
+    def made(folder: Path, share: Share) -> FakeStt:
+        got.append(share)
+        return FakeStt()
+
+    monkeypatch.setattr(moonshine, "Moonshine", made)
+    make(local(Recogniser(engine="moonshine", model=str(tmp_path), threads=threads), Voice(engine="fake")))
+    assert [(share.threads_each, share.workers) for share in got] == [(each, at_once)]
+
+
 def test_who_computes_beside_the_pool_is_counted(
     shares: dict[str, Share], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -259,7 +259,7 @@ def _moonshine(settings: Recogniser, workshop: Workshop) -> Any:
     from antiphon.engines.stt.moonshine import Moonshine
 
     folder, _ = workshop.model(settings.model, "moonshine-small", "moonshine")
-    return checked(Moonshine(folder, workshop.pool(settings.threads)))
+    return checked(Moonshine(folder, workshop.pool(1 if settings.threads <= 1 else workshop.cores)))
 
 
 def _sherpa_tts(settings: Voice, workshop: Workshop) -> Any:

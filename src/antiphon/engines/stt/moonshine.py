@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -28,6 +29,8 @@ log = logging.getLogger("antiphon.stt")
 STEP_S: Seconds = 0.3  # of new sound before each look
 ARCHITECTURES = {"medium": "MEDIUM_STREAMING", "small": "SMALL_STREAMING", "tiny": "TINY_STREAMING"}
 """By a word in the folder's name."""
+ONE_THREAD = "MOONSHINE_ORT_SINGLE_THREAD"
+"""The variable of the environment that the library looks for when it loads a model: it has no other setting for it."""
 NEVER_S = 1e9  # the library is asked, and does not decide itself when to look
 
 
@@ -37,7 +40,8 @@ class Moonshine:
     languages: frozenset[str] | None = frozenset({"en"})
 
     def __init__(self, folder: Path, pool: Share) -> None:
-        """Raises `ConfigError` for what is no model."""
+        """The library computes with one thread, or with as many as the machine has cores: with one if that is the
+        pool's `threads_each`. Raises `ConfigError` for what is no model."""
         try:
             import moonshine_voice  # noqa: F401 - a start without it should say so at once
         except ImportError:
@@ -47,6 +51,8 @@ class Moonshine:
                 f"{folder} holds no Moonshine model: it needs .ort files and tokenizer.bin",
                 "Get one with: antiphon models pull moonshine-small",
             )
+        if pool.threads_each == 1:
+            os.environ[ONE_THREAD] = "1"
         self._folder = folder
         self._pool = pool
         self._transcriber: Any = None
