@@ -39,6 +39,16 @@ def test_workers_times_threads_stay_within_the_cores() -> None:
     assert [(share.workers, share.threads_each) for share in shares] == [(4, 2), (1, 4), (1, 2), (1, 1), (1, 2)]
 
 
+def test_what_comes_at_once_is_done_at_once_also_when_one_worker_is_idle() -> None:
+    async def work() -> None:
+        pool, both = Pool(cores=2), threading.Barrier(2)
+        await pool.run(int)
+        await asyncio.gather(*(pool.run(lambda: both.wait(30)) for _ in range(2)))
+        pool.close()
+
+    asyncio.run(work())
+
+
 def test_engines_with_different_threads_stay_within_the_cores_together() -> None:
     async def work() -> tuple[int, set[tuple[int, ...]]]:
         pool, running, lock = Pool(cores=3), list[int](), threading.Lock()

@@ -99,7 +99,7 @@ class Pool:
                     code="engine_overloaded",
                 )
             heapq.heappush(self._waiting, (int(is_partial), next(self._order), work))
-            if not self._idle and len(self._threads) < self.cores:
+            if len(self._waiting) > self._idle and len(self._threads) < self.cores:
                 self._start()
             self._changed.notify()
 
