@@ -70,14 +70,29 @@ def test_taking_one_never_waits_and_starts_the_next_at_once() -> None:
         now = asyncio.get_running_loop().time()
         taken = [pool.take() for _ in range(3)]
         assert all(taken)
-        await asyncio.sleep(0)
-        assert server.asked[-3:] == [now] * 3
         await asyncio.sleep(OPENING_S)
         await asyncio.sleep(0)
+        assert server.asked[-3:] == [now] * 3
         assert pool.ready == 3
         assert (pool.counts.warm, pool.counts.cold, pool.counts.opened) == (3, 1, 6)
         await pool.close()
         assert [line.is_left for line in server.made] == [False] * 3 + [True] * 3  # what was taken is its taker's
+
+    play(story())
+
+
+def test_who_has_taken_one_speaks_before_the_next_is_opened() -> None:
+    async def story() -> None:
+        server = Server()
+        pool = server.pool(1)
+        pool.start()
+        await asyncio.sleep(1)
+        assert pool.take() is not None
+        asked_by_then: list[int] = []
+        asyncio.get_running_loop().call_soon(lambda: asked_by_then.append(len(server.asked)))
+        await asyncio.sleep(OPENING_S)
+        assert (asked_by_then, len(server.asked)) == ([1], 2)
+        await pool.close()
 
     play(story())
 

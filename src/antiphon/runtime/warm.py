@@ -134,6 +134,7 @@ class WarmPool:
 
     async def _add(self) -> None:
         try:
+            await asyncio.sleep(0)  # whoever has just taken one says their first words before that
             one = await self.open()
         except EngineError as error:
             if not self._failures:
