@@ -76,6 +76,7 @@ def test_a_spoken_turn_and_its_answer_reach_the_client_as_ours_would() -> None:
             assert (response["usage"]["input_tokens"], response["usage"]["output_tokens"]) == (7, 5)
             (turn,) = made.drive.timeline.turns
             assert (turn.heard, turn.said, turn.status) == ("hello there", "Good day.", "completed")
+            assert turn.voice_to_voice_ms() == pytest.approx(100, abs=25)  # of silence had come by then
 
     play(story())
 

@@ -131,7 +131,7 @@ class Timeline:
         for output in out:
             self._take_output(now, output, item)
         if type(item) is inputs.UpstreamSaid:
-            self._take_upstream(now, item, out)
+            self._take_upstream(now, out)
 
     def _take_input(self, now: Seconds, item: Input) -> None:
         match item:
@@ -160,6 +160,8 @@ class Timeline:
 
     def _take_output(self, now: Seconds, output: Output, cause: Input) -> None:
         match output:
+            case outputs.SpeechStopped(at=at) if isinstance(cause, inputs.UpstreamSaid):
+                self._speech_end = moment_of(at, cause.heard, now)
             case outputs.AudioCommitted(item_id=item_id):
                 arrived = cause.arrived if isinstance(cause, inputs.SilenceTick | inputs.VoicePaused) else None
                 self._open = Turn(item_id, self._speech_end, arrived, now)
@@ -199,14 +201,12 @@ class Timeline:
             case _:
                 pass
 
-    def _take_upstream(self, now: Seconds, said: inputs.UpstreamSaid, out: list[Output]) -> None:
-        """Where another server hears and thinks, this is all that it says of when."""
+    def _take_upstream(self, now: Seconds, out: list[Output]) -> None:
+        """Where another server thinks, this is all that it says of when."""
         for output in out:
             match output:
                 case outputs.PlaybackBegan(response_id=response_id):
                     self._answering[response_id].first_audio = now
-                case outputs.SpeechStopped(at=at):
-                    self._speech_end = moment_of(at, said.heard, now)
                 case outputs.TextSent(response_id=response_id) if self._answering[response_id].first_token is None:
                     self._answering[response_id].first_token = now
                 case outputs.TranscriptionDone(item_id=item_id, text=text):
