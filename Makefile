@@ -166,10 +166,10 @@ web/node_modules/.installed: web/package-lock.json $(CLIENTS)/node/.installed
 	@cd web && $(NODE) npm ci --silent
 	@touch $@
 
-# A real browser with a recorded microphone. Screenshots stay in build/e2e.
+# A real browser with a recorded microphone, two at a time but where a short time is measured. Screenshots stay in build/e2e.
 e2e: install-dev browser web/node_modules/.installed $(PROGRAMS)/node/node_modules/.installed
 	cd web && $(NODE) npm run --silent test
-	$(BIN)/python -m pytest -q $(AGAIN) tests/e2e
+	$(BIN)/python -m pytest -q -n 2 $(AGAIN) tests/e2e
 
 # A sound card and a screen in memory: both programs of the desktop end to end.
 desktop: install-dev desktop-test-deps

@@ -60,6 +60,8 @@ window.RTCPeerConnection = class extends RTCPeerConnection {
     super({ iceTransportPolicy: 'relay' })
   }
 }
+const wait = window.setTimeout
+window.setTimeout = (then, ms, ...given) => wait(then, ms === 15000 ? 1500 : ms, ...given) // of the patience for it
 """
 SPILLS = """(({ scrollWidth, clientWidth, scrollHeight, clientHeight }) =>
   [scrollWidth > clientWidth, scrollHeight > clientHeight])(document.querySelector('%s'))"""
@@ -154,7 +156,7 @@ def test_a_function_of_the_person_and_a_voice_over_the_answer(tmp_path: Path, so
         choices = json.dumps({"ownTools": [WEATHER]})
         async with (
             scripted_house(tmp_path) as house,
-            open_page(microphone, choices=choices) as page,
+            open_page(microphone, choices=choices, alone=True) as page,
         ):
             await connect(page, house)
             result = page.get_by_label("Result of get_weather")
@@ -204,7 +206,7 @@ def test_a_call_is_answered_and_interrupted(tmp_path: Path, sounds: Path) -> Non
         says = ("story", "stop")
         async with (
             scripted_house(tmp_path, says=says) as house,
-            open_page(microphone, choices=choices) as page,
+            open_page(microphone, choices=choices, alone=True) as page,
         ):
             await connect(page, house)
             await expect(page.locator(".entry.assistant .note")).to_contain_text("interrupted")

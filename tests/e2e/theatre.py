@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import tempfile
 import wave
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from playwright.async_api import Page, ViewportSize, async_playwright
 
 PICTURES = Path(__file__).parents[2] / "build" / "e2e"
+QUEUE, STAGE = PICTURES / "queue.lock", PICTURES / "stage.lock"
 DESK, PHONE = ViewportSize(width=1280, height=800), ViewportSize(width=360, height=740)
 ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -83,9 +85,11 @@ async def open_page(
     ours: bool = True,
     size: ViewportSize = DESK,
     choices: str = "{}",
+    alone: bool = False,
 ) -> AsyncIterator[Page]:
     """A page that has not gone anywhere yet. `microphone` is played once, and without it nobody speaks; `choices` is
-    what the person has set. If it is not `ours`, the page's own rules of what may run in it do not count.
+    what the person has set. If it is not `ours`, the page's own rules of what may run in it do not count. Who measures
+    short times wants to be `alone`: no other test has a browser meanwhile.
 
     A message on the browser's console that is an error fails the test, and so does a script that broke.
     """
@@ -96,8 +100,20 @@ async def open_page(
         # Chromium's own microphone beeps once a second, and a voice detector may take that for anything.
         tape = microphone or recorded(Path(folder) / "quiet.wav", np.zeros(24_000, np.int16))
         arguments.append(f"--use-file-for-fake-audio-capture={tape}%noloop")
-        async with _opened(arguments, ours, size, choices) as page:
+        async with _on_stage(alone=alone), _opened(arguments, ours, size, choices) as page:
             yield page
+
+
+@asynccontextmanager
+async def _on_stage(*, alone: bool) -> AsyncIterator[None]:
+    """Beside the browsers of other processes' tests, or alone. Whoever comes later than one who waits for that waits
+    too, or there would always be somebody."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    with QUEUE.open("w") as queue, STAGE.open("w") as stage:
+        await asyncio.to_thread(fcntl.flock, queue, fcntl.LOCK_EX)
+        await asyncio.to_thread(fcntl.flock, stage, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(queue, fcntl.LOCK_UN)
+        yield
 
 
 @asynccontextmanager
