@@ -11,8 +11,11 @@ import numpy as np
 from msgspec import Struct
 
 FEWEST_BLOCKS = 5
-STUDENT = {3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 8: 2.31, 10: 2.23, 15: 2.13, 20: 2.09, 30: 2.04, 60: 2.00, 120: 1.98}
-"""Quantiles at 97.5 % of Student's distribution, by degrees of freedom; 1.96 for more."""
+FEWEST_INDEPENDENT = 3.0  # means: with fewer, one slow swing passes for a line
+STUDENT = {
+    1: 12.71, 2: 4.30, 3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 8: 2.31, 10: 2.23, 15: 2.13, 20: 2.09, 30: 2.04, 60: 2.00
+}  # fmt: skip
+"""Quantiles at 97.5 % of Student's distribution, by degrees of freedom."""
 
 
 class Slope(Struct, frozen=True):
@@ -21,6 +24,8 @@ class Slope(Struct, frozen=True):
     mean: float
     margin: float
     """Half of the 95 % confidence interval."""
+    independent: float
+    """How many independent means those that were looked at are worth."""
 
     @property
     def is_growth(self) -> bool:
@@ -30,7 +35,11 @@ class Slope(Struct, frozen=True):
 def slope_of(looks: list[tuple[float, int]], block: int) -> Slope:
     """Of memory over time, or over whatever else comes first in a look; so many looks make one mean.
 
-    Raises `ValueError` for too few of them.
+    Memory wanders: what is left over from the line is like what was left over just before, and many looks are worth a
+    few. Each mean is counted for as much as their correlation leaves of it, as Santer and others do for the weather
+    (J. Geophys. Res. 105, 7337, 2000); without it every slow swing would be growth.
+
+    Raises `ValueError` where nothing can be concluded: of too few looks, or of those that wander all the time.
     """
     count = len(looks) // block
     if count < FEWEST_BLOCKS:
@@ -40,6 +49,11 @@ def slope_of(looks: list[tuple[float, int]], block: int) -> Slope:
     spread = float(centred @ centred)
     mean = float(centred @ sizes) / spread
     residue = sizes - sizes.mean() - mean * centred
-    error = math.sqrt(float(residue @ residue) / (count - 2) / spread)
-    quantile = next((value for degrees, value in STUDENT.items() if count - 2 <= degrees), 1.96)
-    return Slope(mean, quantile * error)
+    scatter = float(residue @ residue)
+    likeness = max(0.0, float(residue[1:] @ residue[:-1]) / scatter) if scatter else 0.0
+    independent = count * (1 - likeness) / (1 + likeness)
+    if independent < FEWEST_INDEPENDENT:
+        raise ValueError(f"{count} means that wander are worth {independent:.1f} independent ones: look for longer")
+    freedom = independent - 2
+    quantile = next(value for degrees, value in reversed(STUDENT.items()) if degrees <= freedom)
+    return Slope(mean, quantile * math.sqrt(scatter / freedom / spread), independent)

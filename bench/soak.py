@@ -4,9 +4,8 @@
 
 Conversations come and go: each lasts a minute and another takes its place, so that after two minutes the server holds
 as much as it ever will. From then on its resident memory is looked at every two seconds; what is told is the slope of
-a line through the means of half minutes, which are nearly independent of each other, with its 95 % confidence
-interval. A few of the callers hold all that they hear against the protocol. Conversations are kept in a file that is
-thrown away.
+a line through the means of half minutes, with its 95 % confidence interval. A few of the callers hold all that they
+hear against the protocol. Conversations are kept in a file that is thrown away.
 Ends with status 1 if memory grows, a rule was broken, or a connection was lost.
 """
 
@@ -155,7 +154,10 @@ async def measure(options: argparse.Namespace) -> bool:
         async with server(Wish(answer=ANSWER, history=history, most_lag_ms=0)) as one:
             soak = Soak(one, prepare(said), options.sessions)
             await soak.run(60 * options.minutes, said)
-    slope = slope_of(soak.looks, BLOCK)
+    try:
+        slope = slope_of(soak.looks, BLOCK)
+    except ValueError as error:
+        raise SystemExit(f"nothing can be concluded: {error}") from None
     sizes = [size / 1e6 for _, size in soak.looks]
     print(f"{soak.conversations} conversations, {options.sessions} at a time, in {options.minutes:g} minutes")
     print(f"answered {soak.answers} of {soak.bursts} bursts; {soak.lost} connections lost, {soak.refused} refused")
