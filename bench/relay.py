@@ -251,9 +251,8 @@ async def opened_ms(url: str) -> float:
         return 1000 * (time.monotonic() - began)
 
 
-async def run(options: argparse.Namespace) -> None:
-    print(machine())
-    print(f"{'':<34}{'times':>8}{'p50':>8}{'p95':>8}{'p99':>8}  ms")
+async def pieces(options: argparse.Namespace) -> None:
+    """What each way of a piece of sound takes, without us and with us, in turns."""
     async with started(__file__, "--stand-in", "0") as other, relay_to(other.url, 2) as ours:
         await asyncio.sleep(SETTLE_S)
         rounds: dict[str, dict[str, list[float]]] = {"direct": {}, "relayed": {}}
@@ -264,13 +263,17 @@ async def run(options: argparse.Namespace) -> None:
                 for way, values in (await ways(url, other, options.sessions, options.seconds)).items():
                     rounds[name].setdefault(way, []).extend(values)
                 cpu_s += ours.cpu_s() - before if name == "relayed" else 0.0
-        for way in ("there", "back"):
-            for name in rounds:
-                print(row(f"{way}, {name}", rounds[name][way]))
-            p50, p95 = np.percentile(rounds["relayed"][way], (50, 95)) - np.percentile(rounds["direct"][way], (50, 95))
-            print(f"{way + ', added':<42}{p50:>8.2f}{p95:>8.2f}")
-        pieces = len(rounds["relayed"]["there"])
-        print(f"{1e6 * cpu_s / pieces:.0f} µs of processor time for a piece there and back")
+    for way in ("there", "back"):
+        for name in rounds:
+            print(row(f"{way}, {name}", rounds[name][way]))
+        p50, p95 = np.percentile(rounds["relayed"][way], (50, 95)) - np.percentile(rounds["direct"][way], (50, 95))
+        print(f"{way + ', added':<42}{p50:>8.2f}{p95:>8.2f}")
+    count = len(rounds["relayed"]["there"])
+    print(f"{1e6 * cpu_s / count:.0f} µs of processor time for a piece there and back")
+
+
+async def starts(options: argparse.Namespace) -> None:
+    """How long sessions take to reach the other server, on a warm connection and on a cold one, in turns."""
     found: dict[str, list[float]] = {"to our greeting": [], "to the other server, warm": [], "cold": []}
     async with (
         started(__file__, "--stand-in", str(GREETING_S)) as other,
@@ -288,6 +291,15 @@ async def run(options: argparse.Namespace) -> None:
         print(row(name, values))
 
 
+async def run(options: argparse.Namespace) -> None:
+    print(machine())
+    print(f"{'':<34}{'times':>8}{'p50':>8}{'p95':>8}{'p99':>8}  ms")
+    if options.rounds:
+        await pieces(options)
+    if options.starts:
+        await starts(options)
+
+
 async def taken_warm(url: str) -> int:
     """How many sessions of our server have found a connection open."""
     async with httpx.AsyncClient() as http:
@@ -300,8 +312,8 @@ def main() -> None:
     parser = arguments_of(__doc__)
     parser.add_argument("--sessions", type=int, default=10)
     parser.add_argument("--seconds", type=float, default=5.0, help="of each run")
-    parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--starts", type=int, default=200, help="on a warm connection, and as many on a cold one")
+    parser.add_argument("--rounds", type=int, default=2, help="0: only how sessions start")
+    parser.add_argument("--starts", type=int, default=200, help="of each kind; 0: only how sound goes by")
     parser.add_argument("--stand-in", type=float, default=None, help=argparse.SUPPRESS)
     options = parser.parse_args()
     pin(CALLER_CORE)
