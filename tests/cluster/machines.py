@@ -34,6 +34,8 @@ ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_agent_register_timeout_ms": "240000",
     "RAY_worker_register_timeout_seconds": "240",
+    "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",  # likewise: one that is later is killed
+    "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "60",
     "RAY_prestart_worker_first_driver": "0",  # processes that nobody needs, all of them in the first seconds
     "RAY_SERVE_ENABLE_HA_PROXY": "1",  # as docs/how-to/cluster.md recommends
     "ANTIPHON_SERVER__KEYS": KEY,
