@@ -243,12 +243,15 @@ async def reached_ms(url: str, other: Process) -> float:
     return 1000 * (told[0] - began)
 
 
-async def opened_ms(url: str) -> float:
-    """Milliseconds from a client's request to its first message, whose session has no voice elsewhere to wait for."""
+async def told_ms(other: Process) -> float:
+    """The same for a client that asks the other server itself, which greets it at once."""
     began = time.monotonic()
-    async with connect(url, compression=None) as socket:
+    async with connect(other.url, compression=None) as socket:
         await socket.recv()
-        return 1000 * (time.monotonic() - began)
+        await socket.send(json.dumps({"type": "session.update", "session": {"type": "realtime"}}))
+        await socket.recv()
+    _, _, told = await other.report()
+    return 1000 * (told[0] - began)
 
 
 async def pieces(options: argparse.Namespace) -> None:
@@ -273,19 +276,21 @@ async def pieces(options: argparse.Namespace) -> None:
 
 
 async def starts(options: argparse.Namespace) -> None:
-    """How long sessions take to reach the other server, on a warm connection and on a cold one, in turns."""
-    found: dict[str, list[float]] = {"to our greeting": [], "to the other server, warm": [], "cold": []}
+    """How long sessions take to reach the other server, on a warm connection and on a cold one, and clients
+    without us, in turns."""
+    found: dict[str, list[float]] = {"to the other server, direct": [], "warm": [], "cold": []}
     async with (
         started(__file__, "--stand-in", str(GREETING_S)) as other,
+        started(__file__, "--stand-in", "0") as near,
         relay_to(other.url, 2) as warm,
         relay_to(other.url, 0) as cold,
     ):
         await asyncio.sleep(SETTLE_S)
         await other.report()
         for _ in range(options.starts):
-            found["to the other server, warm"].append(await reached_ms(warm.url, other))
+            found["to the other server, direct"].append(await told_ms(near))
+            found["warm"].append(await reached_ms(warm.url, other))
             found["cold"].append(await reached_ms(cold.url, other))
-            found["to our greeting"].append(await opened_ms(cold.url))
         assert await taken_warm(warm.url) == options.starts
     for name, values in found.items():
         print(row(name, values))
