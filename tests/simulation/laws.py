@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 
 import legible
 from somebody import Heard, Person
-from world import UNWRITTEN_S, Account, Call
+from world import Account, Call
 
 from antiphon.audio.units import Samples
 from antiphon.relay.session import make_session
 from antiphon.session import items, outputs, trace
-from antiphon.store.changes import ItemGone, ItemKept
+from antiphon.store.changes import Change, ItemGone, ItemKept, TurnKept
 from antiphon.testing.loopback import Message
 
 Breaches = Iterator[str]
@@ -174,7 +174,7 @@ def who_goes_on_elsewhere_finds_what_was_acknowledged(account: Account, call: Ca
 def fast_words(dead: Call) -> dict[str, str]:
     """The person's words, by item, that were told to be final for long enough before its worker died, and that nobody
     deleted."""
-    until = (dead.died_at or 0.0) - UNWRITTEN_S
+    until = dead.desk.safe_at(dead.died_at or 0.0)
     words: dict[str, str] = {}
     for now, _, out in dead.steps:
         for output in out:
@@ -207,6 +207,15 @@ def what_was_acknowledged_is_kept(account: Account, call: Call) -> Breaches:
                     yield f"{item_id} was acknowledged as {text!r}, and is kept as {kept.get(item_id)}"
 
 
+def what_was_handed_over_is_written_down(account: Account, call: Call) -> Breaches:
+    if call.died_at is not None or account.died_in_storm:
+        return
+    wanted, written = _newest(call.kept), _newest(call.desk.written(call.session.id))
+    for name in wanted.keys() | written.keys():
+        if wanted.get(name) != written.get(name):
+            yield f"{name} was handed over as {wanted.get(name)}, and is {written.get(name)}"
+
+
 def it_goes_the_same_way_again(account: Account, call: Call) -> Breaches:
     steps, difference = trace.replay(recorded(call), make=make_session)
     if difference is not None:
@@ -218,7 +227,8 @@ def it_goes_the_same_way_again(account: Account, call: Call) -> Breaches:
 CALL_LAWS: tuple[Callable[[Account, Call], Breaches], ...] = (
     the_protocol_is_kept, every_response_ends_once, who_asks_in_fair_weather_is_answered,
     who_comes_back_misses_nothing, what_was_said_is_written_down, what_was_heard_is_written_down,
-    what_was_acknowledged_is_kept, who_goes_on_elsewhere_finds_what_was_acknowledged, it_goes_the_same_way_again,
+    what_was_acknowledged_is_kept, what_was_handed_over_is_written_down,
+    who_goes_on_elsewhere_finds_what_was_acknowledged, it_goes_the_same_way_again,
 )  # fmt: skip
 
 
@@ -250,6 +260,20 @@ def _kept(call: Call) -> Mapping[str, ItemKept]:
         elif isinstance(change, ItemGone):
             kept.pop(change.item_id, None)
     return kept
+
+
+def _newest(changes: list[Change]) -> Mapping[str | int, Change]:
+    """The last word on each item, by its id, and on each turn, by its number."""
+    newest: dict[str | int, Change] = {}
+    for change in changes:
+        match change:
+            case ItemKept(item_id=item_id) | ItemGone(item_id=item_id):
+                newest[item_id] = change
+            case TurnKept(number=number):
+                newest[number] = change
+            case _:
+                pass
+    return newest
 
 
 def _texts(call: Call, kind: str) -> list[str]:

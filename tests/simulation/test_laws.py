@@ -41,6 +41,10 @@ def lose_words(account: world.Account) -> None:
     kept[:] = [change for change in kept if not isinstance(change, ItemKept) or change.kind != "user"]
 
 
+def lose_what_was_handed_over(account: world.Account) -> None:
+    account.calls[0].desk.written = lambda session_id, until=None: []  # type: ignore[method-assign]
+
+
 def keep_too_much(account: world.Account) -> None:
     kept = account.calls[0].kept
     kept[:] = [
@@ -131,6 +135,7 @@ def test_words_that_are_lost_with_a_worker_are_noticed(monkeypatch: pytest.Monke
     [
         (lose_words, laws.what_was_said_is_written_down),
         (lose_words, laws.what_was_acknowledged_is_kept),
+        (lose_what_was_handed_over, laws.what_was_handed_over_is_written_down),
         (keep_too_much, laws.what_was_heard_is_written_down),
         (forget_what_was_heard, laws.what_was_heard_is_written_down),
         (sound_what_is_not_written, laws.what_was_heard_is_written_down),

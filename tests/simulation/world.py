@@ -18,6 +18,7 @@ from typing import TypeVar, cast
 
 import legible
 import msgspec
+from desk import Desk
 from elsewhere import Elsewhere
 from msgspec import Struct
 from somebody import Person
@@ -64,7 +65,6 @@ Steps = list[tuple[Seconds, Input, list[Output]]]
 PATIENCE_S: Seconds = 15.0  # of a chain of engines with the first byte
 RELAYED = 0.15  # of all worlds
 DEADLY = 0.15  # of all worlds: a worker dies, and who talked to it goes on with another
-UNWRITTEN_S: Seconds = 0.25  # what was handed over to be kept so long ago has been written
 
 
 class Call(Struct):
@@ -77,8 +77,9 @@ class Call(Struct):
     person: Person
     steps: Steps
     kept: list[Change]
-    kept_at: list[Seconds]
-    """When each of them was handed over."""
+    """What was handed over to be written down."""
+    desk: Desk
+    """Where it is."""
     died_at: Seconds | None = None
     """When its worker was gone, and with it what was not written yet. What happened to it since, nobody knows."""
     goes_on_with: Call | None = None
@@ -132,6 +133,7 @@ class World:
         self._elsewhere = Elsewhere(self._session_elsewhere, self.weather) if is_relayed else None
         self._drives: list[weakref.ref[Drive]] = []
         self._fate = random.Random(seed ^ 0xDEAD)
+        self._desk = Desk(seed, self.weather)
 
     def _engines(self) -> Engines:
         weather = self.weather
@@ -177,16 +179,15 @@ class World:
         seed = self.seed * 16 + number
         session = make_session(config, Ids(seed))
         kept: list[Change] = []
-        kept_at: list[Seconds] = []
         steps: Steps = []
         began = self.weather.now().timestamp()
         loop = asyncio.get_running_loop()
-        keeping = Keeping(session.id, session.conversation, partial(_keep, kept, kept_at), loop.time(), began)
+        keeping = Keeping(session.id, session.conversation, partial(_keep, kept, self._desk), loop.time(), began)
         drive = self._drive(session, (partial(_note, steps), keeping.record))
         drive.timeline.on_turn.append(keeping.turn_ended)
         if isinstance(drive, RelayDrive):
             drive.start()
-        return Call(seed, config, session, Person(drive, self.weather, words), steps, kept, kept_at)
+        return Call(seed, config, session, Person(drive, self.weather, words), steps, kept, self._desk)
 
     def _go_on(self, number: int, dead: Call) -> Call:
         """With another worker, from what has been written down."""
@@ -202,8 +203,8 @@ class World:
             call.died_at = self._fate.uniform(0.0, now)
             await call.person.drive.close("its worker has died")
             call.person.finish()
-            written_to = call.died_at - self._fate.uniform(0.0, UNWRITTEN_S)
-            del call.kept[sum(at <= written_to for at in call.kept_at) :]
+        await self._desk.writer.close()
+        self._desk = Desk(self.seed + 1, self.weather)
         return [self._go_on(len(calls) + number, call) for number, call in enumerate(calls)]
 
     def _drive(self, session: Session | RelaySession, records: tuple[Record, ...] = ()) -> Drive:
@@ -245,6 +246,7 @@ class World:
                     group.create_task(call.person.ask_at_last())
         for call in calls:
             await call.person.drive.close("the story is over")
+        await self._desk.writer.close()
         for chain in self._chains:
             await chain.close()
         await self._hub.close()
@@ -309,9 +311,9 @@ async def _all_live(calls: list[Call]) -> None:
             group.create_task(call.person.live())
 
 
-def _keep(kept: list[Change], kept_at: list[Seconds], draft: Change | Draft) -> None:
+def _keep(kept: list[Change], desk: Desk, draft: Change | Draft) -> None:
     kept.append(made(draft))
-    kept_at.append(asyncio.get_running_loop().time())
+    desk.writer.put(draft)
 
 
 def _read(dead: Call) -> tuple[Item, ...]:
@@ -320,7 +322,7 @@ def _read(dead: Call) -> tuple[Item, ...]:
         path = Path(folder, "conversations.sqlite3")
         shelf = SqliteShelf(path)
         began = SessionBegan(dead.session.id, "", 0.0, "realtime", "")
-        shelf.write("worker", [began, *dead.kept], [])
+        shelf.write("worker", [began, *dead.desk.written(dead.session.id, dead.died_at)], [])
         shelf.close()
         items = SqliteReader(path).conversation(dead.session.id, MOST_ITEMS)
     return tuple(told for item in items if (told := in_writing(item)) is not None)
