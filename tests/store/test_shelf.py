@@ -182,7 +182,7 @@ def test_redis_may_be_killed_while_it_is_written_to(tmp_path: Path, monkeypatch:
         assert [item.id for item in items] == [f"i{number}" for number in range(100)]
         assert writer.lost == 0
         await writer.close()
-        await asyncio.to_thread(writer.join)
+        await asyncio.to_thread(server.close)
         await asyncio.to_thread(second.__exit__, None, None, None)
 
     asyncio.run(story())
