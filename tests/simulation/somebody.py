@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import legible
 import numpy as np
+from detour import Detour
 from msgspec import Struct
 from weather import Weather
 
@@ -71,6 +72,7 @@ class Person:
         self._is_slow = False
         self._last_item: str | None = None
         self._sent = 0
+        self._returns = 0
         self._committed = 0
         """How many of her words she had begun with when the server last told her of an item that it made of some."""
 
@@ -236,8 +238,12 @@ class Person:
             return
         self.line.lose()
         await asyncio.sleep(self._chance.choice((0.0, 0.3, 2.0, RESUME_S + 1.0)))
-        if await self.line.come_back():
+        self._returns += 1
+        detour = Detour() if self._returns % 2 else None  # at the worker that has her session, or at another
+        if await self.line.come_back(detour and detour.take):
             await self.line.settle(self._chance.choice((0.0, 0.5)))
+        elif detour is not None:
+            await detour.turn_away()
 
     async def _wait(self) -> None:
         await self.line.settle(self._chance.choice((0.2, 1.0, 8.0, 30.0)))

@@ -89,7 +89,7 @@ async def join(way: Way, socket: WebSocket, most_bytes: int) -> None:
         return
     async with other:
         await socket.accept(other.subprotocol)
-        await _carry(socket, other)
+        await carry(socket, other)
 
 
 async def _connected(way: Way, socket: WebSocket, most_bytes: int) -> ClientConnection:
@@ -110,7 +110,7 @@ async def _connected(way: Way, socket: WebSocket, most_bytes: int) -> ClientConn
     )
 
 
-async def _carry(socket: WebSocket, other: ClientConnection) -> None:
+async def carry(socket: WebSocket, other: ClientConnection) -> None:
     """Both ways, one message at a time: whoever reads slowly slows the other side down, and nothing gathers here."""
 
     async def there() -> None:

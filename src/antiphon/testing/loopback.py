@@ -125,13 +125,15 @@ class Loopback:
         """The network is gone."""
         self._wire.break_off()
 
-    async def come_back(self) -> bool:
-        """Over another socket, having got all that was received so far. False if that is too late."""
+    async def come_back(self, by: Callable[[WebSocket], Awaitable[WebSocket]] | None = None) -> bool:
+        """Over another socket, having got all that was received so far. False if that is too late. `by` takes that
+        socket to the session, which sees the one that it returns."""
         assert self._link is not None, "only a connection with resume_s comes back"
         last = next((message["event_id"] for message in reversed(self.received)), "")
         self._wire = Wire(self._from_server)
         await self._wire.open()
-        visit = asyncio.create_task(self._link.resume(self._wire.socket, last), name=f"visit {self._name}")
+        socket = self._wire.socket if by is None else await by(self._wire.socket)
+        visit = asyncio.create_task(self._link.resume(socket, last), name=f"visit {self._name}")
         self._visits.append(visit)
         await self.settle()
         return not visit.done() or visit.result()
