@@ -12,10 +12,10 @@ from typing import Any, cast
 from starlette.websockets import WebSocket
 from websockets.asyncio.client import ClientConnection
 
-from antiphon.server.app import POLICY_CLOSE_CODE
 from antiphon.server.handing_on import carry
 from antiphon.testing.loopback import Wire
 
+TURNED_AWAY = 1008
 NOT_READ = 1000  # messages of the session that its client has not taken yet
 
 
@@ -39,7 +39,7 @@ class Detour:
     async def turn_away(self) -> None:
         """There is no such session any more."""
         assert self._carrying is not None
-        await self._from_session({"type": "websocket.close", "code": POLICY_CLOSE_CODE})
+        await self._from_session({"type": "websocket.close", "code": TURNED_AWAY})
         await self._carrying
 
     async def send(self, text: str) -> None:
