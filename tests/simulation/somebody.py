@@ -240,7 +240,7 @@ class Person:
         await asyncio.sleep(self._chance.choice((0.0, 0.3, 2.0, RESUME_S + 1.0)))
         self._returns += 1
         detour = Detour() if self._returns % 2 else None  # at the worker that has her session, or at another
-        if await self.line.come_back(detour and detour.take):
+        if await self.line.come_back(None if detour is None else detour.take):
             await self.line.settle(self._chance.choice((0.0, 0.5)))
         elif detour is not None:
             await detour.turn_away()
