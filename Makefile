@@ -96,7 +96,7 @@ check: install-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Ten thousand take some five minutes on two cores. What breaks a law is written to build/simulate, to be replayed.
+# Ten thousand took eight minutes on two cores that others used as well. What breaks a law is written to build/simulate, to be replayed.
 N ?= 10000
 CORE ?= 0
 FIRST ?= 0
