@@ -270,7 +270,7 @@ async def _spoken(text: str) -> Pcm16:
         chunks = [chunk async for chunk in voice.speak(text, TtsRequest(CALLER_VOICE, 0.9))]
     finally:
         await voice.close()
-    return int16_from_float(0.5 * resampled(np.concatenate(chunks), voice.rate, WIRE_RATE))
+    return int16_from_float(0.8 * resampled(np.concatenate(chunks), voice.rate, WIRE_RATE))
 
 
 def _recording(path: Path) -> Pcm16:
