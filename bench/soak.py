@@ -2,10 +2,11 @@
 
     make soak MINUTES=10         a core's worth of conversations for ten minutes
 
-Conversations come and go: each lasts a minute and another takes its place, so that after two minutes the server holds
-as much as it ever will. From then on its resident memory is looked at every two seconds; what is told is the slope of
-a line through the means of half minutes, with its 95 % confidence interval. A few of the callers hold all that they
-hear against the protocol. Conversations are kept in a file that is thrown away.
+Conversations come and go: each lasts a minute and another takes its place, so that after two minutes as many are there
+as ever will be. From then on its resident memory is looked at every two seconds; what is told is the slope of a line
+through the means of half minutes, with its 95 % confidence interval. SQLite's cache, 2 MB, fills for some twenty
+minutes: ten of them do not tell so much from a small leak, an hour does. A few of the callers hold all that they hear
+against the protocol. Conversations are kept in a file that is thrown away.
 Ends with status 1 if memory grows, a rule was broken, or a connection was lost.
 """
 
@@ -28,7 +29,7 @@ from density import ANSWER, FRAME_S, SENTENCES, SLOTS, Caller, Line, Rooms, conn
 from slope import FEWEST_BLOCKS, Slope, slope_of
 
 LIFE_S: Seconds = 60.0  # of one conversation
-SETTLED_S: Seconds = 2 * LIFE_S  # until which nothing is concluded: all have been replaced, caches are full
+SETTLED_S: Seconds = 2 * LIFE_S  # until which nothing is concluded: all have been replaced
 PATIENCE_S: Seconds = 5.0  # with a server that is too busy to let anybody in; whoever was to go then stays
 LOOK_S: Seconds = 2.0
 BLOCK = 15  # looks of which one mean is made
